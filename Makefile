@@ -1,0 +1,47 @@
+# The checks and builds of this repository; `make` lists them.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# What the race detector watches by default: the packages that share state between goroutines.
+RACE   ?= ./runtime/... ./dataset/... ./internal/imageio/...
+# What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
+NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/...
+BENCH  ?= .
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help setup build test testrace testnocgo lint staticcheck bench clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
+	@scripts/setup
+
+build: ## build bin/anomaly
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
+
+test: setup lint ## run every check: lint, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
+	$(GO) test -timeout 15m ./...
+	@$(MAKE) --no-print-directory testnocgo testrace
+
+testnocgo: ## build without cgo and test what must work so
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 $(GO) test -short -timeout 10m $(NOCGO)
+
+testrace: ## run the race detector on RACE
+	$(GO) test -race -short -timeout 10m $(RACE)
+
+lint: ## gofmt, go vet and the rules of internal/lint
+	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) test -count=1 ./internal/lint
+
+staticcheck: ## run staticcheck (downloads it)
+	$(GO) run $(STATICCHECK) ./...
+
+bench: ## run the benchmarks that match BENCH
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+clean: ## remove what was built; .venv and the cache folder stay
+	rm -rf bin

@@ -1,0 +1,145 @@
+package lint
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
+)
+
+// mayImport says what the files of each package, tests apart, may import
+// besides the standard library: packages of ours by their folder, those of
+// others by a prefix of their path. A trailing /* stands for every package in
+// a folder, a lone * for any package.
+var mayImport = map[string][]string{
+	"graph":      nil,
+	"residual":   {"graph"},
+	"models":     {"graph"},
+	"onnxexport": {"graph", "residual", "internal/onnxpb", "google.golang.org/protobuf"},
+	"runtime": {
+		"internal/*", "heatmap", "graph", "residual", "onnxexport",
+		binding, "gorgonia.org/tensor", "google.golang.org/protobuf",
+	},
+	"heatmap":     {"internal/label", "golang.org/x/image"},
+	"train":       {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "metrics", "internal/lower", "internal/atomicfile", "gonum.org/v1/gonum"},
+	"metrics":     {"internal/label"},
+	"dataset":     {"internal/imageio", "internal/npy"},
+	"cmd/anomaly": {"*"},
+
+	"internal/atomicfile": nil,
+	"internal/imageio":    {"golang.org/x/image"},
+	"internal/label":      nil,
+	"internal/lint":       nil,
+	"internal/lower":      {"graph"},
+	"internal/npy":        nil,
+	"internal/onnxpb":     {"google.golang.org/protobuf"},
+	"internal/ref":        {"graph", "gorgonia.org/tensor"},
+	"internal/testenv":    nil,
+}
+
+const (
+	// binding is imported by one file, so that another binding is a day's work.
+	binding     = "github.com/yalue/onnxruntime_go"
+	bindingFile = "runtime/ort.go"
+	// testOnly is for tests, whatever mayImport says.
+	testOnly = "internal/testenv"
+)
+
+// imports checks mayImport, testOnly and bindingFile.
+func imports(files []goFile) []string {
+	var complaints []string
+	unknown := map[string]bool{}
+	for _, f := range files {
+		may, known := mayImport[f.dir()]
+		if !known && !unknown[f.dir()] {
+			unknown[f.dir()] = true
+			complaints = append(complaints, fmt.Sprintf("%s: unknown package: add it and what it may import to mayImport in internal/lint", f.dir()))
+		}
+		for _, imported := range f.imports() {
+			name, ours := strings.CutPrefix(imported, module+"/")
+			switch {
+			case imported == binding && f.path != bindingFile:
+				complaints = append(complaints, fmt.Sprintf("%s: imports %s, which only %s may", f.path, binding, bindingFile))
+			case f.test():
+			case name == testOnly:
+				complaints = append(complaints, fmt.Sprintf("%s: imports %s, which only tests may", f.path, name))
+			case known && (ours || !standard(imported)) && !permits(may, name):
+				complaints = append(complaints, fmt.Sprintf("%s: imports %s, want only the standard library and %q", f.path, name, may))
+			}
+		}
+	}
+	return complaints
+}
+
+// standard reports whether the path is one of the standard library's, whose
+// first element alone has no dot.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func permits(may []string, name string) bool {
+	return slices.ContainsFunc(may, func(entry string) bool {
+		folder, all := strings.CutSuffix(entry, "*")
+		switch {
+		case all:
+			return strings.HasPrefix(name, folder)
+		case standard(entry): // one of ours
+			return name == entry
+		default:
+			return name == entry || strings.HasPrefix(name, entry+"/")
+		}
+	})
+}
+
+func TestImports(t *testing.T) {
+	files, err := goFiles(os.DirFS(testenv.Root()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, imports(files))
+}
+
+func TestImportsComplains(t *testing.T) {
+	tests := []struct {
+		name, path, source, want string
+	}{
+		{"standard library", "metrics/a.go", `package metrics; import "math"`, ""},
+		{"allowed arrow", "residual/a.go", `package residual; import "` + module + `/graph"`, ""},
+		{"allowed folder", "runtime/a.go", `package runtime; import "` + module + `/internal/imageio"`, ""},
+		{"allowed third party", "heatmap/a.go", `package heatmap; import "golang.org/x/image/draw"`, ""},
+		{"any", "cmd/anomaly/a.go", `package main; import "github.com/urfave/cli/v2"`, ""},
+		{"tests are free", "graph/a_test.go", `package graph; import "` + module + `/internal/ref"`, ""},
+		{"generator", "graph/gen.go", "//go:build ignore\n\npackage main; import \"" + module + `/runtime"`, ""},
+		{"testdata", "graph/testdata/a.go", `package a; import "` + module + `/runtime"`, ""},
+		{"forbidden arrow", "graph/a.go", `package graph; import "` + module + `/runtime"`,
+			`graph/a.go: imports runtime, want only the standard library and []`},
+		{"behind a build tag", "graph/a.go", "//go:build plan9\n\npackage graph; import \"" + module + `/runtime"`,
+			`graph/a.go: imports runtime, want only the standard library and []`},
+		{"name that begins alike", "residual/a.go", `package residual; import "` + module + `/graph/sub"`,
+			`residual/a.go: imports graph/sub, want only the standard library and ["graph"]`},
+		{"forbidden third party", "internal/npy/a.go", `package npy; import "gonum.org/v1/gonum/stat"`,
+			`internal/npy/a.go: imports gonum.org/v1/gonum/stat, want only the standard library and []`},
+		{"unknown package", "report/a.go", `package report; import "` + module + `/graph"`,
+			`report: unknown package: add it and what it may import to mayImport in internal/lint`},
+		{"test environment", "cmd/anomaly/a.go", `package main; import "` + module + `/internal/testenv"`,
+			`cmd/anomaly/a.go: imports internal/testenv, which only tests may`},
+		{"binding", "runtime/ort.go", `package runtime; import ort "` + binding + `"`, ""},
+		{"binding elsewhere", "runtime/session.go", `package runtime; import ort "` + binding + `"`,
+			`runtime/session.go: imports ` + binding + `, which only runtime/ort.go may`},
+		{"binding in a test", "runtime/ort_test.go", `package runtime; import ort "` + binding + `"`,
+			`runtime/ort_test.go: imports ` + binding + `, which only runtime/ort.go may`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files, err := goFiles(source(tt.path, tt.source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, imports(files), tt.want)
+		})
+	}
+}
