@@ -1,0 +1,154 @@
+package heatmap
+
+import (
+	"cmp"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+
+	"golang.org/x/image/font"
+	"golang.org/x/image/font/inconsolata"
+	"golang.org/x/image/math/fixed"
+
+	xdraw "golang.org/x/image/draw"
+)
+
+// PictureOptions say what a picture shows beside the input and its map. Nil and
+// zero fields mean the defaults.
+type PictureOptions struct {
+	Reconstruction image.Image // of any size; nil leaves its tile out
+	Threshold      *float32    // nil leaves the overlay's tile out
+
+	// Lo and Hi are the residuals of the heat map's first and last colour. Fix
+	// them for a run, so that colours can be compared between pictures. Where
+	// both are 0 they are 0 and twice the threshold, which is then mid-scale;
+	// without a threshold above 0 the map's maximum stands for that, and
+	// pictures are not comparable.
+	Lo, Hi  float32
+	Colors  Colormap        // default Inferno
+	Overlay *OverlayOptions // nil means its defaults
+
+	Tile    int    // longest side of a tile in pixels; default 512
+	Caption string // line below the tiles, Latin letters; "" leaves it out
+}
+
+// Verdict returns a caption: score, threshold and what follows from them. A nil
+// threshold gives the score alone.
+func Verdict(score float32, threshold *float32) string {
+	switch {
+	case threshold == nil:
+		return fmt.Sprintf("score %.4g", score)
+	case score > *threshold:
+		return fmt.Sprintf("score %.4g > threshold %.4g: anomalous", score, *threshold)
+	default:
+		return fmt.Sprintf("score %.4g, threshold %.4g: good", score, *threshold)
+	}
+}
+
+const (
+	gap        = 6  // between tiles, and round them
+	lineHeight = 22 // of a title or the caption
+)
+
+var (
+	paper = color.RGBA{232, 232, 232, 255} // apart from the white ground of many images
+	ink   = color.RGBA{40, 40, 40, 255}
+)
+
+// Picture returns input, reconstruction, heat map and overlay side by side.
+// Tiles have the input's proportions: an input longer than a tile is scaled
+// down to it, one shorter than half a tile enlarged by a whole factor with its
+// pixels kept square. So are the map's, where they are as large; else it is
+// interpolated.
+func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
+	if o == nil {
+		o = &PictureOptions{}
+	}
+	size, enlarged := tileSize(input.Bounds().Size(), cmp.Or(max(o.Tile, 0), 512))
+	lo, hi := o.scale(m)
+	if enlarged && whole(m.Width, m.Height, size) {
+		m = m.repeat(size.Y/m.Height, size.X/m.Width)
+	}
+
+	type tile struct {
+		title string
+		img   image.Image
+	}
+	scaled := fit(input, size, enlarged)
+	tiles := []tile{{"input", scaled}}
+	if o.Reconstruction != nil {
+		tiles = append(tiles, tile{"reconstruction", fit(o.Reconstruction, size, enlarged)})
+	}
+	tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", lo, hi), Colorize(m.Resize(size.Y, size.X), lo, hi, o.Colors)})
+	if o.Threshold != nil {
+		tiles = append(tiles, tile{"anomalous", Overlay(scaled, m, *o.Threshold, o.Overlay)})
+	}
+
+	height := lineHeight + size.Y + gap
+	if o.Caption != "" {
+		height += lineHeight
+	}
+	out := image.NewRGBA(image.Rect(0, 0, gap+len(tiles)*(size.X+gap), height))
+	draw.Draw(out, out.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
+	for i, t := range tiles {
+		x := gap + i*(size.X+gap)
+		write(out, image.Rect(x, 0, x+size.X, lineHeight), inconsolata.Regular8x16, t.title)
+		draw.Draw(out, image.Rect(x, lineHeight, x+size.X, lineHeight+size.Y), t.img, image.Point{}, draw.Over)
+	}
+	write(out, image.Rect(gap, height-lineHeight, out.Rect.Max.X-gap, height), inconsolata.Bold8x16, o.Caption)
+	return out
+}
+
+func (o *PictureOptions) scale(m *Map) (lo, hi float32) {
+	switch {
+	case o.Lo != 0 || o.Hi != 0:
+		return o.Lo, o.Hi
+	case o.Threshold != nil && *o.Threshold > 0:
+		return 0, 2 * *o.Threshold
+	default:
+		return 0, m.Max()
+	}
+}
+
+// tileSize returns the size at which an input is shown, its longer side at most
+// longest.
+func tileSize(input image.Point, longest int) (size image.Point, enlarged bool) {
+	side := max(input.X, input.Y, 1)
+	if side > longest {
+		return image.Pt(max(input.X*longest/side, 1), max(input.Y*longest/side, 1)), false
+	}
+	factor := max(longest/2/side, 1)
+	return input.Mul(factor), factor > 1
+}
+
+// whole tells whether each pixel of a width x height image becomes a whole
+// number of pixels at another size.
+func whole(width, height int, size image.Point) bool {
+	return width > 0 && height > 0 && size.X%width == 0 && size.Y%height == 0
+}
+
+// fit returns img at another size, at the origin: in squares where that is
+// asked for and goes without a remainder, else interpolated.
+func fit(img image.Image, size image.Point, squares bool) image.Image {
+	out := image.NewRGBA(image.Rectangle{Max: size})
+	from := img.Bounds()
+	var scaler xdraw.Scaler = xdraw.BiLinear
+	if squares && whole(from.Dx(), from.Dy(), size) {
+		scaler = xdraw.NearestNeighbor
+	}
+	scaler.Scale(out, out.Bounds(), img, from, xdraw.Src, nil)
+	return out
+}
+
+// write draws one line of text into a rectangle of dst, clipped to it.
+func write(dst *image.RGBA, r image.Rectangle, face font.Face, text string) {
+	const baseline = 16
+	d := font.Drawer{
+		Dst:  dst.SubImage(r).(*image.RGBA),
+		Src:  image.NewUniform(ink),
+		Face: face,
+		Dot:  fixed.P(r.Min.X, r.Min.Y+baseline),
+	}
+	d.DrawString(text)
+}

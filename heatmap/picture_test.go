@@ -1,0 +1,251 @@
+package heatmap
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"math"
+	"slices"
+	"testing"
+)
+
+// colourTol is how far 33 interpolated colours stray from Inferno's 256, as
+// Inferno's doc says.
+const colourTol = 2
+
+func TestInferno(t *testing.T) {
+	var table [][3]uint8
+	readGolden(t, "inferno.py", "inferno.json", &table)
+	if len(table) != 256 {
+		t.Fatalf("got %d colours, want 256", len(table))
+	}
+	for i, want := range table {
+		got := Inferno.At(float32(i) / 255)
+		for k, v := range []uint8{got.R, got.G, got.B} {
+			if d := int(v) - int(want[k]); d < -colourTol || d > colourTol {
+				t.Errorf("colour %d: got %v, want %v", i, got, want)
+			}
+		}
+	}
+}
+
+func TestColormap(t *testing.T) {
+	black, grey, white := color.RGBA{0, 0, 0, 255}, color.RGBA{128, 128, 128, 255}, color.RGBA{255, 255, 255, 255}
+	scale := Colormap{black, white}
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, tc := range []struct {
+		colors Colormap
+		at     float32
+		want   color.RGBA
+	}{
+		{scale, 0, black}, {scale, -1, black}, {scale, -inf, black},
+		{scale, .5, grey},
+		{scale, 1, white}, {scale, 2, white}, {scale, inf, white}, {scale, nan, white},
+		{Colormap{grey}, 0, grey}, {Colormap{grey}, 1, grey},
+		{nil, 0, Inferno[0]}, {nil, 1, Inferno[len(Inferno)-1]},
+	} {
+		if got := tc.colors.At(tc.at); got != tc.want {
+			t.Errorf("%v of %d colours: got %v, want %v", tc.at, len(tc.colors), got, tc.want)
+		}
+	}
+	m := &Map{Data: []float32{1, 2, 3, 4}, Height: 2, Width: 2}
+	for _, tc := range []struct {
+		lo, hi float32
+		want   []color.RGBA
+	}{
+		{1, 3, []color.RGBA{black, grey, white, white}},
+		{4, 5, []color.RGBA{black, black, black, black}},
+		{4, 4, []color.RGBA{black, black, black, black}},
+		{3, 3, []color.RGBA{black, black, black, white}},
+	} {
+		img := Colorize(m, tc.lo, tc.hi, scale)
+		for i, want := range tc.want {
+			if got := img.RGBAAt(i%2, i/2); got != want {
+				t.Errorf("%v to %v, pixel %d: got %v, want %v", tc.lo, tc.hi, i, got, want)
+			}
+		}
+	}
+}
+
+func filled(r image.Rectangle, c color.RGBA) *image.RGBA {
+	img := image.NewRGBA(r)
+	draw.Draw(img, r, image.NewUniform(c), image.Point{}, draw.Src)
+	return img
+}
+
+func TestOverlay(t *testing.T) {
+	grey := color.RGBA{100, 100, 100, 255}
+	img := filled(image.Rect(3, 5, 11, 13), grey) // does not start at the origin
+	m := NewMap(8, 8)
+	m.Data[4*8+4] = 1
+	red := color.RGBA{200, 0, 0, 255}
+	out := Overlay(img, m, .5, &OverlayOptions{Color: red, Opacity: .5})
+	if want := image.Rect(0, 0, 8, 8); out.Rect != want {
+		t.Fatalf("got bounds %v, want %v", out.Rect, want)
+	}
+	for y := range 8 {
+		for x := range 8 {
+			want := grey
+			switch far := max(abs(x-4), abs(y-4)); far {
+			case 0:
+				want = color.RGBA{150, 50, 50, 255}
+			case 1:
+				want = red
+			}
+			if got := out.RGBAAt(x, y); got != want {
+				t.Errorf("(%d,%d): got %v, want %v", x, y, got, want)
+			}
+		}
+	}
+	if got := Overlay(img, m, .5, &OverlayOptions{Contour: -1}).RGBAAt(4, 3); got != grey {
+		t.Errorf("no contour: got %v, want %v", got, grey)
+	}
+	if got := Overlay(img, m, 1, nil); !slices.Equal(got.Pix, img.Pix) {
+		t.Error("nothing above the threshold: the image changed")
+	}
+	if got := Overlay(img, m, .5, nil).RGBAAt(4, 4); !(got.G > got.R && got.G > got.B) {
+		t.Errorf("default tint: got %v, want it green", got)
+	}
+	if img.RGBAAt(7, 9) != grey {
+		t.Error("the input changed")
+	}
+}
+
+func abs(i int) int { return max(i, -i) }
+
+func TestTileSize(t *testing.T) {
+	for _, tc := range []struct {
+		input, want image.Point
+		enlarged    bool
+	}{
+		{image.Pt(32, 32), image.Pt(256, 256), true},
+		{image.Pt(28, 28), image.Pt(252, 252), true},
+		{image.Pt(128, 64), image.Pt(256, 128), true},
+		{image.Pt(129, 64), image.Pt(129, 64), false},
+		{image.Pt(512, 300), image.Pt(512, 300), false},
+		{image.Pt(900, 900), image.Pt(512, 512), false},
+		{image.Pt(600, 1200), image.Pt(256, 512), false},
+		{image.Pt(10000, 1), image.Pt(512, 1), false},
+	} {
+		if got, enlarged := tileSize(tc.input, 512); got != tc.want || enlarged != tc.enlarged {
+			t.Errorf("%v: got %v, %v, want %v, %v", tc.input, got, enlarged, tc.want, tc.enlarged)
+		}
+	}
+}
+
+func TestPicture(t *testing.T) {
+	blue, olive := color.RGBA{0, 0, 200, 255}, color.RGBA{90, 90, 0, 255}
+	input := filled(image.Rect(0, 0, 32, 16), blue)
+	m := NewMap(16, 32)
+	m.Data[8*32+16] = .8
+	p := Picture(input, m, &PictureOptions{
+		Reconstruction: filled(image.Rect(0, 0, 64, 64), olive),
+		Threshold:      new(float32(.4)),
+		Caption:        "caption",
+	})
+	const factor = 8
+	tileW, tileH := 32*factor, 16*factor
+	if want := image.Rect(0, 0, gap+4*(tileW+gap), lineHeight+tileH+gap+lineHeight); p.Rect != want {
+		t.Fatalf("got bounds %v, want %v", p.Rect, want)
+	}
+	at := func(tile, x, y int) color.RGBA { return p.RGBAAt(gap+tile*(tileW+gap)+x, lineHeight+y) }
+	hotX, hotY := 16*factor, 8*factor // the hot pixel is a square of factor from here on
+	last := factor - 1
+	for _, tc := range []struct {
+		what       string
+		got, wants color.RGBA
+	}{
+		{"input", at(0, 0, 0), blue},
+		{"reconstruction", at(1, tileW-1, tileH-1), olive},
+		{"cold map", at(2, 0, 0), Inferno[0]},
+		{"hot pixel, twice the threshold", at(2, hotX, hotY), Inferno.At(1)},
+		{"its far corner", at(2, hotX+last, hotY+last), Inferno.At(1)},
+		{"beside it", at(2, hotX-1, hotY), Inferno[0]},
+		{"overlay elsewhere", at(3, 0, 0), blue},
+		{"contour", at(3, hotX-1, hotY), green},
+		{"gap", p.RGBAAt(0, lineHeight), paper},
+	} {
+		if tc.got != tc.wants {
+			t.Errorf("%s: got %v, want %v", tc.what, tc.got, tc.wants)
+		}
+	}
+	if tint := at(3, hotX+3, hotY+3); !(tint.G > 50 && tint.B > 50 && tint.B < 200) {
+		t.Errorf("tint: got %v, want blue and green", tint)
+	}
+	inked := func(r image.Rectangle) bool {
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			for x := r.Min.X; x < r.Max.X; x++ {
+				if p.RGBAAt(x, y) == ink {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for tile := range 4 {
+		x := gap + tile*(tileW+gap)
+		if !inked(image.Rect(x, 0, x+tileW, lineHeight)) {
+			t.Errorf("tile %d has no title", tile)
+		}
+	}
+	if !inked(image.Rect(0, p.Rect.Max.Y-lineHeight, p.Rect.Max.X, p.Rect.Max.Y)) {
+		t.Error("no caption")
+	}
+}
+
+// TestPictureScale: which residuals the colours span.
+func TestPictureScale(t *testing.T) {
+	m := &Map{Data: []float32{.1, .7}, Height: 1, Width: 2}
+	for name, tc := range map[string]struct {
+		o      PictureOptions
+		lo, hi float32
+	}{
+		"given":              {PictureOptions{Lo: .1, Hi: .2, Threshold: new(float32(3))}, .1, .2},
+		"twice threshold":    {PictureOptions{Threshold: new(float32(.25))}, 0, .5},
+		"map's maximum":      {PictureOptions{}, 0, .7},
+		"threshold below 0":  {PictureOptions{Threshold: new(float32(-1))}, 0, .7},
+		"lo alone is enough": {PictureOptions{Lo: -1}, -1, 0},
+	} {
+		if lo, hi := tc.o.scale(m); lo != tc.lo || hi != tc.hi {
+			t.Errorf("%s: got %v to %v, want %v to %v", name, lo, hi, tc.lo, tc.hi)
+		}
+	}
+}
+
+// TestPictureSizes: maps, inputs and reconstructions of any size make a picture.
+func TestPictureSizes(t *testing.T) {
+	for _, input := range []image.Point{{0, 0}, {1, 1}, {28, 28}, {300, 200}, {1000, 3}} {
+		for _, m := range []*Map{NewMap(0, 0), NewMap(1, 1), NewMap(32, 32), NewMap(200, 300)} {
+			size, _ := tileSize(input, 512)
+			p := Picture(image.NewGray(image.Rectangle{Max: input}), m, nil)
+			if want := gap + 2*(size.X+gap); p.Rect.Dx() != want {
+				t.Errorf("input %v, map %dx%d: got width %d, want %d", input, m.Height, m.Width, p.Rect.Dx(), want)
+			}
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	for _, tc := range []struct {
+		score     float32
+		threshold *float32
+		want      string
+	}{
+		{.41237, new(float32(.3)), "score 0.4124 > threshold 0.3: anomalous"},
+		{.3, new(float32(.3)), "score 0.3, threshold 0.3: good"},
+		{.3, nil, "score 0.3"},
+	} {
+		if got := Verdict(tc.score, tc.threshold); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
+
+func BenchmarkPicture(b *testing.B) {
+	input := filled(image.Rect(0, 0, 900, 900), green)
+	o := &PictureOptions{Reconstruction: filled(image.Rect(0, 0, 256, 256), green), Threshold: new(float32(.5))}
+	m := NewMap(256, 256)
+	for b.Loop() {
+		Picture(input, m, o)
+	}
+}
