@@ -1,0 +1,202 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Find returns the images that the arguments of a command line name, in their
+// order: image files, folders (with all that lie below, sorted by path; hidden
+// ones, whose names begin with '.', are left out), patterns of
+// [filepath.Glob], and .npy or idx files (each row one image).
+//
+// .npy files hold [N,H,W,C], [N,C,H,W] (C 1 or 3; if both axes could be, the
+// last is) or [N,H,W]: uint8, or float32 or float64 in [0,1], which is times 255
+// and rounded. idx files (.idx3-ubyte and the like, also .gz) hold bytes [N,H,W]
+// or [N,H,W,C]. In folders they are left out: arrays there may be anything.
+//
+// A Name is relative to the deepest folder that contains all arguments (a folder
+// itself, a file's folder), so that no two are the same; an image that several
+// arguments name is returned once. Kind is not known.
+//
+// Errors wrap fs.ErrNotExist where there is nothing, ErrEmpty where there are no
+// images. An image file is not opened: that it is damaged shows when it is read.
+func Find(args ...string) ([]Sample, error) {
+	var files, folders []string
+	for _, arg := range args {
+		paths, err := expand(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			path, err := filepath.Abs(path)
+			if err != nil {
+				return nil, fmt.Errorf("dataset: %w", err)
+			}
+			info, err := os.Stat(path)
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("dataset: %w", err)
+			case info.IsDir():
+				below, err := images(path)
+				if err != nil {
+					return nil, err
+				}
+				files, folders = append(files, below...), append(folders, path)
+			case info.Mode().IsRegular():
+				files, folders = append(files, path), append(folders, filepath.Dir(path))
+			default:
+				return nil, fmt.Errorf("dataset: %q: neither a file nor a folder", arg)
+			}
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("dataset: nothing named: %w", ErrEmpty)
+	}
+	root := common(folders)
+	var samples []Sample
+	seen := make(map[string]bool, len(files))
+	for _, path := range files {
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		if !hasRows(path) {
+			samples = append(samples, Sample{Name: relative(root, path), Path: path, Row: -1})
+			continue
+		}
+		rows, err := openRows(path, relative(root, path), "")
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, rows...)
+	}
+	return samples, nil
+}
+
+// expand returns the paths that arg stands for: itself if there is such a path,
+// whatever characters it has.
+func expand(arg string) ([]string, error) {
+	if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[") {
+		return []string{arg}, nil
+	}
+	paths, err := filepath.Glob(arg)
+	if err != nil {
+		return nil, fmt.Errorf("dataset: pattern %q: %w", arg, err)
+	}
+	if !isHidden(arg) { // as in a shell, * does not match them
+		paths = slices.DeleteFunc(paths, isHidden)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("dataset: pattern %q: %w", arg, fs.ErrNotExist)
+	}
+	return paths, nil
+}
+
+// common returns the deepest folder above all of the absolute paths (or one of
+// them); "" if they lie on several volumes.
+func common(folders []string) string {
+	root := folders[0]
+	for _, folder := range folders[1:] {
+		for {
+			rel, err := filepath.Rel(root, folder)
+			if err == nil && (rel == "." || filepath.IsLocal(rel)) {
+				break
+			}
+			parent := filepath.Dir(root)
+			if parent == root {
+				return ""
+			}
+			root = parent
+		}
+	}
+	return root
+}
+
+// relative returns path as seen from root, '/'-separated: with its volume as the
+// first element where the paths have no common root.
+func relative(root, path string) string {
+	rel, err := filepath.Rel(root, path)
+	if root == "" || err != nil {
+		rel = strings.NewReplacer(":", "", `\\`, "").Replace(path)
+	}
+	return filepath.ToSlash(rel)
+}
+
+var extensions = []string{".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
+
+func hasImage(name string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
+}
+
+func isHidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
+
+// images returns the paths of all image files below folder, sorted, at least one.
+func images(folder string) ([]string, error) {
+	found, err := walk(folder, map[string]bool{})
+	if err != nil {
+		return nil, fmt.Errorf("dataset: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("dataset: folder %q: %w (files named %s; name .npy and idx files themselves)",
+			folder, ErrEmpty, strings.Join(extensions, " "))
+	}
+	return found, nil
+}
+
+// walk follows symbolic links, unlike filepath.WalkDir: sets are often put
+// together from them. seen are the folders that were entered, by real path.
+func walk(folder string, seen map[string]bool) (found []string, err error) {
+	real, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
+	}
+	if seen[real] {
+		return nil, nil
+	}
+	seen[real] = true
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		if isHidden(path) {
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+			below, err := walk(path, seen)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, below...)
+		case !hasImage(entry.Name()):
+		case err == nil && info.Mode().IsRegular():
+			found = append(found, path)
+		case errors.Is(err, fs.ErrNotExist): // a link to nothing: shows when it is read
+			found = append(found, path)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// isDir reports whether there is a folder at the joined path.
+func isDir(elem ...string) bool {
+	info, err := os.Stat(filepath.Join(elem...))
+	return err == nil && info.IsDir()
+}
+
+// isFile reports whether there is a file at the joined path.
+func isFile(elem ...string) bool {
+	info, err := os.Stat(filepath.Join(elem...))
+	return err == nil && info.Mode().IsRegular()
+}

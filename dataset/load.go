@@ -1,0 +1,196 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"image"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/anomaly-go/anomaly/internal/imageio"
+)
+
+// Load decodes and resizes all samples into one batch, NHWC uint8: [N, height,
+// width, channels], channels 3 (RGB) or 1 (grey). workers ≤ 0 means GOMAXPROCS.
+// The first image, in their order, that cannot be read is the error.
+func Load(ctx context.Context, samples []Sample, height, width, channels, workers int) ([]uint8, error) {
+	size, err := rowSize(height, width, channels)
+	if err != nil {
+		return nil, err
+	}
+	if len(samples) > math.MaxInt/size {
+		return nil, fmt.Errorf("dataset: %d images of %d bytes do not fit memory", len(samples), size)
+	}
+	batch := make([]uint8, len(samples)*size)
+	err = parallel(ctx, len(samples), workers, func(i int) error {
+		_, err := samples[i].read(batch[i*size:][:size], height, width, channels)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batch, nil
+}
+
+// An Item is one image of a Stream.
+type Item struct {
+	Index  int     // in the samples
+	Sample *Sample // that is samples[Index]
+	Image  image.Image
+	Pixels []uint8 // NHWC row [height, width, channels], the item's own
+	Err    error   // why Image and Pixels are nil
+}
+
+// Stream yields every sample in order, decoded and resized as by Load. Up to
+// ahead images (≤ 0 means 2 × GOMAXPROCS) are decoded side by side before they
+// are asked for; no more are in memory besides the one that is yielded. An image
+// that cannot be read is an item with Err; the rest goes on.
+//
+// The sequence ends early when ctx is done: ctx.Err() says so. Whether it ends or
+// the loop is left, all of its goroutines have ended when it returns.
+func Stream(ctx context.Context, samples []Sample, height, width, channels, ahead int) iter.Seq[Item] {
+	if ahead <= 0 {
+		ahead = 2 * runtime.GOMAXPROCS(0)
+	}
+	decode := func(i int) Item {
+		item := Item{Index: i, Sample: &samples[i]}
+		size, err := rowSize(height, width, channels)
+		if err != nil {
+			item.Err = err
+			return item
+		}
+		row := make([]uint8, size)
+		if item.Image, item.Err = samples[i].read(row, height, width, channels); item.Err == nil {
+			item.Pixels = row
+		}
+		return item
+	}
+	return func(yield func(Item) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer cancel()
+		queue := make(chan chan Item, ahead) // in order; what is in it is being decoded
+		workers.Go(func() {
+			defer close(queue)
+			for i := range samples {
+				result := make(chan Item, 1)
+				select {
+				case queue <- result:
+				case <-ctx.Done():
+					return
+				}
+				workers.Go(func() { result <- decode(i) })
+			}
+		})
+		for result := range queue {
+			item := <-result
+			if ctx.Err() != nil || !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+func rowSize(height, width, channels int) (int, error) {
+	if height <= 0 || width <= 0 || channels != 1 && channels != 3 || height > math.MaxInt32/width/channels {
+		return 0, fmt.Errorf("dataset: got a target of %dx%d pixels with %d channels, want 1 or 3 and below 2 GiB",
+			width, height, channels)
+	}
+	return height * width * channels, nil
+}
+
+// read decodes the image and resizes it into row.
+func (s *Sample) read(row []uint8, height, width, channels int) (image.Image, error) {
+	img, err := s.Image()
+	if err != nil {
+		return nil, err
+	}
+	if err := imageio.Resize(row, img, height, width, channels); err != nil {
+		return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	return img, nil
+}
+
+// Fingerprint returns the SHA-256, in hexadecimal, over the samples' names and
+// their files' contents: two sets have the same exactly if they hold the same
+// images under the same names, wherever they lie.
+func Fingerprint(samples []Sample) (string, error) {
+	var paths []string
+	at := map[string]int{} // path to its index in paths and sums
+	for _, s := range samples {
+		if _, ok := at[s.Path]; !ok {
+			at[s.Path] = len(paths)
+			paths = append(paths, s.Path)
+		}
+	}
+	sums := make([][sha256.Size]byte, len(paths))
+	err := parallel(context.Background(), len(paths), 0, func(i int) error {
+		f, err := os.Open(paths[i])
+		if err != nil {
+			return fmt.Errorf("dataset: %w", err)
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return fmt.Errorf("dataset: %w", err)
+		}
+		h.Sum(sums[i][:0])
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, s := range samples {
+		fmt.Fprintf(h, "%q %x\n", s.Name, sums[at[s.Path]])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// parallel calls do for 0 to n-1 in as many goroutines as workers (≤ 0 means
+// GOMAXPROCS). After an error it starts no more and returns the one with the
+// smallest index: those before it were all started.
+func parallel(ctx context.Context, n, workers int, do func(i int) error) error {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var (
+		next   atomic.Int64
+		failed atomic.Bool
+		mu     sync.Mutex
+		first  = n
+		result error
+		group  sync.WaitGroup
+	)
+	for range min(workers, n) {
+		group.Go(func() {
+			for !failed.Load() && ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := do(i); err != nil {
+					failed.Store(true)
+					mu.Lock()
+					if i < first {
+						first, result = i, err
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	group.Wait()
+	if result == nil {
+		result = ctx.Err()
+	}
+	return result
+}

@@ -1,0 +1,202 @@
+package imageio
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// pillowTolerance is 0: the arithmetic is Pillow's, in integers.
+const pillowTolerance = 0
+
+// noise returns the source image of gen_resize.py.
+func noise(mode string, width, height int) image.Image {
+	state := uint32(1)
+	next := func() uint8 {
+		state = state*1664525 + 1013904223
+		switch v := uint8(state >> 24); {
+		case v < 80:
+			return 0
+		case v > 175:
+			return 255
+		default:
+			return v
+		}
+	}
+	if mode == "L" {
+		img := image.NewGray(image.Rect(0, 0, width, height))
+		for i := range img.Pix {
+			img.Pix[i] = next()
+		}
+		return img
+	}
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+		if i%4 < 3 {
+			img.Pix[i] = next()
+		}
+	}
+	return img
+}
+
+// bytesOf returns img's pixels as [H,W,channels].
+func bytesOf(img image.Image, channels int) []uint8 {
+	var out []uint8
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA)
+			out = append(out, []uint8{c.R, c.G, c.B}[:channels]...)
+		}
+	}
+	return out
+}
+
+func TestResizeLikePillow(t *testing.T) {
+	files, err := filepath.Glob("testdata/resize/*.png")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no goldens: ", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".png")
+		t.Run(name, func(t *testing.T) {
+			parts := strings.Split(name, "_")
+			var w, h, width, height int
+			if _, err := fmt.Sscanf(strings.Join(parts[len(parts)-2:], " "), "%dx%d %dx%d", &w, &h, &width, &height); err != nil {
+				t.Fatal(err)
+			}
+			channels := 3
+			if parts[len(parts)-3] == "L" {
+				channels = 1
+			}
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden, err := Decode(bytes.NewReader(data), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := bytesOf(golden, channels)
+			got := make([]uint8, height*width*channels)
+			if err := Resize(got, noise(parts[0], w, h), height, width, channels); err != nil {
+				t.Fatal(err)
+			}
+			if d := maxDiff(got, want); d > pillowTolerance {
+				t.Errorf("got a difference of %d/255, want at most %d", d, pillowTolerance)
+			}
+		})
+	}
+}
+
+func maxDiff(a, b []uint8) int {
+	if len(a) != len(b) {
+		return 256
+	}
+	d := 0
+	for i := range a {
+		d = max(d, int(a[i])-int(b[i]), int(b[i])-int(a[i]))
+	}
+	return d
+}
+
+// TestResizeAnyImage compares images of other types and bounds with the same
+// pixels as Decode would give them.
+func TestResizeAnyImage(t *testing.T) {
+	const height, width = 9, 14
+	rgba := noise("RGB", 41, 30).(*image.RGBA)
+	gray := noise("L", 41, 30).(*image.Gray)
+	want := map[int]map[image.Image][]uint8{}
+	for _, channels := range []int{1, 3} {
+		want[channels] = map[image.Image][]uint8{}
+		for _, img := range []image.Image{rgba, gray} {
+			row := make([]uint8, height*width*channels)
+			if err := Resize(row, img, height, width, channels); err != nil {
+				t.Fatal(err)
+			}
+			want[channels][img] = row
+		}
+	}
+
+	nrgba := image.NewNRGBA(rgba.Rect)
+	draw.Draw(nrgba, rgba.Rect, rgba, image.Point{}, draw.Src)
+	wide := image.NewRGBA(image.Rect(-7, 3, 60, 50)) // rgba is a part of it
+	draw.Draw(wide, rgba.Rect.Add(image.Pt(5, 11)), rgba, image.Point{}, draw.Src)
+	part := wide.SubImage(rgba.Rect.Add(image.Pt(5, 11)))
+	gray16 := image.NewGray16(gray.Rect)
+	draw.Draw(gray16, gray.Rect, gray, image.Point{}, draw.Src)
+	wideGray := image.NewGray(image.Rect(0, 0, 80, 80))
+	draw.Draw(wideGray, gray.Rect.Add(image.Pt(20, 9)), gray, image.Point{}, draw.Src)
+	partGray := wideGray.SubImage(gray.Rect.Add(image.Pt(20, 9)))
+
+	tests := []struct {
+		name string
+		img  image.Image
+		same image.Image
+	}{
+		{"NRGBA", nrgba, rgba},
+		{"part of RGBA", part, rgba},
+		{"Gray16", gray16, gray},
+		{"part of Gray", partGray, gray},
+	}
+	for _, test := range tests {
+		for _, channels := range []int{1, 3} {
+			got := make([]uint8, height*width*channels)
+			if err := Resize(got, test.img, height, width, channels); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want[channels][test.same]) {
+				t.Errorf("%s, %d channels: differs from the plain image", test.name, channels)
+			}
+		}
+	}
+}
+
+func TestResizeErrors(t *testing.T) {
+	img := noise("L", 4, 4)
+	tests := []struct {
+		name                    string
+		img                     image.Image
+		room                    int
+		height, width, channels int
+	}{
+		{"room", img, 11, 2, 2, 3},
+		{"channels", img, 8, 2, 2, 2},
+		{"height", img, 0, 0, 2, 3},
+		{"negative", img, 12, -2, -2, 3},
+		{"empty image", image.NewGray(image.Rectangle{}), 12, 2, 2, 3},
+	}
+	for _, test := range tests {
+		if err := Resize(make([]uint8, test.room), test.img, test.height, test.width, test.channels); err == nil {
+			t.Errorf("%s: got no error", test.name)
+		}
+	}
+}
+
+func BenchmarkResize(b *testing.B) {
+	for _, bench := range []struct {
+		mode               string
+		from, to, channels int
+	}{
+		{"RGB", 900, 128, 3}, {"RGB", 900, 256, 3}, {"RGB", 900, 256, 1},
+		{"L", 1024, 256, 1}, {"L", 1024, 256, 3}, {"L", 28, 32, 1},
+	} {
+		b.Run(fmt.Sprintf("%s/%d/%dx%d", bench.mode, bench.from, bench.to, bench.channels), func(b *testing.B) {
+			img := noise(bench.mode, bench.from, bench.from)
+			dst := make([]uint8, bench.to*bench.to*bench.channels)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := Resize(dst, img, bench.to, bench.to, bench.channels); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
