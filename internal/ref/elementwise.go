@@ -1,0 +1,239 @@
+package ref
+
+import (
+	"math"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
+
+func numberKernels[E number]() map[string]kernel {
+	return map[string]kernel{
+		"Add": binary(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] + b[i*db]
+			}
+		}),
+		"Sub": binary(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] - b[i*db]
+			}
+		}),
+		"Mul": binary(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] * b[i*db]
+			}
+		}),
+		"Div": binary(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] / b[i*db]
+			}
+		}),
+		"Greater": binary(func(dst []bool, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] > b[i*db]
+			}
+		}),
+		"GreaterOrEqual": binary(func(dst []bool, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] >= b[i*db]
+			}
+		}),
+		"Less": binary(func(dst []bool, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] < b[i*db]
+			}
+		}),
+		"LessOrEqual": binary(func(dst []bool, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = a[i*da] <= b[i*db]
+			}
+		}),
+		"Neg": unary(func(dst, x []E) {
+			for i, v := range x {
+				dst[i] = -v
+			}
+		}),
+		"Abs": unary(func(dst, x []E) {
+			for i, v := range x {
+				dst[i] = max(v, -v)
+			}
+		}),
+		"Sign": unary(func(dst, x []E) {
+			for i, v := range x {
+				switch {
+				case v > 0:
+					dst[i] = 1
+				case v != 0:
+					dst[i] = v / max(v, -v)
+				}
+			}
+		}),
+		"Relu": unary(func(dst, x []E) {
+			for i, v := range x {
+				dst[i] = max(v, 0)
+			}
+		}),
+		"Clip":            clip[E],
+		"ScatterElements": scatterElements[E],
+	}
+}
+
+var logicKernels = map[string]kernel{
+	"And": binary(func(dst, a []bool, da int, b []bool, db int) {
+		for i := range dst {
+			dst[i] = a[i*da] && b[i*db]
+		}
+	}),
+	"Or": binary(func(dst, a []bool, da int, b []bool, db int) {
+		for i := range dst {
+			dst[i] = a[i*da] || b[i*db]
+		}
+	}),
+	"Not": unary(func(dst, x []bool) {
+		for i, v := range x {
+			dst[i] = !v
+		}
+	}),
+}
+
+// binary makes the kernel of an operator on two operands that broadcast. row
+// computes a run of results from a run of each operand with steps da and db.
+func binary[R, E graph.Elem](row func(dst []R, a []E, da int, b []E, db int)) kernel {
+	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+		shape, err := broadcast(in[0].Shape(), in[1].Shape())
+		if err != nil {
+			return nil, err
+		}
+		a, b := graph.Data[E](in[0]), graph.Data[E](in[1])
+		y := make([]R, graph.Elements(shape))
+		walk(shape, [][]int{broadcastStrides(in[0].Shape(), shape), broadcastStrides(in[1].Shape(), shape)},
+			func(dst, n int, at, step []int) {
+				row(y[dst:dst+n], a[at[0]:], step[0], b[at[1]:], step[1])
+			})
+		return one(graph.NewTensor(y, shape...), nil)
+	}
+}
+
+// unary makes the kernel of an operator on one operand, of the same type as its result.
+func unary[E graph.Elem](row func(dst, x []E)) kernel {
+	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+		y := make([]E, in[0].Len())
+		row(y, graph.Data[E](in[0]))
+		return one(graph.NewTensor(y, in[0].Shape()...), nil)
+	}
+}
+
+func equal[E graph.Elem]() kernel {
+	return binary(func(dst []bool, a []E, da int, b []E, db int) {
+		for i := range dst {
+			dst[i] = a[i*da] == b[i*db]
+		}
+	})
+}
+
+func sigmoid[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	y := make([]T, in[0].Len())
+	for i, v := range graph.Data[T](in[0]) {
+		y[i] = T(1 / (1 + math.Exp(-float64(v))))
+	}
+	return one(graph.NewTensor(y, in[0].Shape()...), nil)
+}
+
+// clip is min(max(x, lo), hi): hi where lo > hi.
+func clip[E number](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	y := make([]E, in[0].Len())
+	copy(y, graph.Data[E](in[0]))
+	if len(in) > 1 && in[1] != nil {
+		lo := graph.Data[E](in[1])[0]
+		for i, v := range y {
+			y[i] = max(v, lo)
+		}
+	}
+	if len(in) > 2 && in[2] != nil {
+		hi := graph.Data[E](in[2])[0]
+		for i, v := range y {
+			y[i] = min(v, hi)
+		}
+	}
+	return one(graph.NewTensor(y, in[0].Shape()...), nil)
+}
+
+func where[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	shape, err := broadcast(in[0].Shape(), in[1].Shape(), in[2].Shape())
+	if err != nil {
+		return nil, err
+	}
+	cond, a, b := graph.Data[bool](in[0]), graph.Data[E](in[1]), graph.Data[E](in[2])
+	y := make([]E, graph.Elements(shape))
+	operands := make([][]int, len(in))
+	for i, t := range in {
+		operands[i] = broadcastStrides(t.Shape(), shape)
+	}
+	walk(shape, operands, func(dst, n int, at, step []int) {
+		for i := range n {
+			if cond[at[0]+i*step[0]] {
+				y[dst+i] = a[at[1]+i*step[1]]
+			} else {
+				y[dst+i] = b[at[2]+i*step[2]]
+			}
+		}
+	})
+	return one(graph.NewTensor(y, shape...), nil)
+}
+
+// cast converts t to dtype, t itself if it is of that type: floats are
+// truncated towards zero (beyond the range of integers the result is not
+// defined, as in ONNX), bools are 0 and 1, numbers other than 0 are true.
+func cast(t *graph.Tensor, dtype graph.DType) *graph.Tensor {
+	if t.DType() == dtype {
+		return t
+	}
+	switch dtype {
+	case graph.Float32:
+		return numbers[float32](t)
+	case graph.Float64:
+		return numbers[float64](t)
+	case graph.Uint8:
+		return numbers[uint8](t)
+	case graph.Int32:
+		return numbers[int32](t)
+	case graph.Int64:
+		return numbers[int64](t)
+	}
+	f := graph.Data[float64](numbers[float64](t))
+	y := make([]bool, len(f))
+	for i, v := range f {
+		y[i] = v != 0
+	}
+	return graph.NewTensor(y, t.Shape()...)
+}
+
+// numbers converts t's elements to D.
+func numbers[D number](t *graph.Tensor) *graph.Tensor {
+	y := make([]D, t.Len())
+	switch x := t.Raw().(type) {
+	case []float32:
+		convert(y, x)
+	case []float64:
+		convert(y, x)
+	case []uint8:
+		convert(y, x)
+	case []int32:
+		convert(y, x)
+	case []int64:
+		convert(y, x)
+	case []bool:
+		for i, v := range x {
+			if v {
+				y[i] = 1
+			}
+		}
+	}
+	return graph.NewTensor(y, t.Shape()...)
+}
+
+func convert[D, S number](dst []D, src []S) {
+	for i, v := range src {
+		dst[i] = D(v)
+	}
+}

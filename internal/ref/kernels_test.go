@@ -1,0 +1,32 @@
+package ref
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
+
+// TestKernelsHaveGoldens: each kernel is of an operator that package graph knows and has a golden.
+func TestKernelsHaveGoldens(t *testing.T) {
+	b, err := os.ReadFile("testdata/ops.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ Op string }
+	if err := json.Unmarshal(b, &cases); err != nil {
+		t.Fatal(err)
+	}
+	golden := map[string]bool{}
+	for _, c := range cases {
+		golden[c.Op] = true
+	}
+	for dtype, table := range kernels {
+		for op := range table {
+			if !graph.Known(op) || !golden[op] {
+				t.Errorf("%s of %v: known to package graph %t, golden %t", op, dtype, graph.Known(op), golden[op])
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package ref
+
+import (
+	"fmt"
+	"slices"
+
+	"gorgonia.org/tensor"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
+
+// A matrix is dense and row-major; transposed turns it before use.
+type matrix[T float] struct {
+	data       []T
+	rows, cols int // of data
+	transposed bool
+}
+
+// product sets dst to a·b.
+func product[T float](dst []T, a, b matrix[T]) error {
+	if len(dst) == 0 || len(a.data) == 0 {
+		clear(dst)
+		return nil
+	}
+	var operands [2]*tensor.Dense
+	for i, m := range []matrix[T]{a, b} {
+		operands[i] = tensor.New(tensor.WithShape(m.rows, m.cols), tensor.WithBacking(m.data))
+		if m.transposed {
+			if err := operands[i].T(); err != nil {
+				return err
+			}
+		}
+	}
+	m, n := operands[0].Shape()[0], operands[1].Shape()[1]
+	_, err := tensor.MatMul(operands[0], operands[1], tensor.WithReuse(tensor.New(tensor.WithShape(m, n), tensor.WithBacking(dst))))
+	return err
+}
+
+func matMul[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	as, bs := in[0].Shape(), in[1].Shape()
+	ra, rb := len(as)-2, len(bs)-2
+	if ra < 0 || rb < 0 || as[ra+1] != bs[rb] {
+		return nil, fmt.Errorf("got %v times %v", as, bs)
+	}
+	lead, err := broadcast(as[:ra], bs[:rb])
+	if err != nil {
+		return nil, err
+	}
+	m, k, w := as[ra], as[ra+1], bs[rb+1]
+	a, b := graph.Data[T](in[0]), graph.Data[T](in[1])
+	y := make([]T, graph.Elements(lead)*m*w)
+	walk(lead, [][]int{broadcastStrides(as[:ra], lead), broadcastStrides(bs[:rb], lead)}, func(dst, n int, at, step []int) {
+		for i := range n {
+			ai, bi := (at[0]+i*step[0])*m*k, (at[1]+i*step[1])*k*w
+			if e := product(y[(dst+i)*m*w:(dst+i+1)*m*w],
+				matrix[T]{data: a[ai : ai+m*k], rows: m, cols: k},
+				matrix[T]{data: b[bi : bi+k*w], rows: k, cols: w}); e != nil {
+				err = e
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return one(graph.NewTensor(y, slices.Concat(lead, []int{m, w})...), nil)
+}
+
+// gemm is alpha·A'·B' + beta·C.
+func gemm[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	a := matrix[T]{graph.Data[T](in[0]), in[0].Shape()[0], in[0].Shape()[1], n.Int("transA", 0) != 0}
+	b := matrix[T]{graph.Data[T](in[1]), in[1].Shape()[0], in[1].Shape()[1], n.Int("transB", 0) != 0}
+	m, k, k2, w := a.rows, a.cols, b.rows, b.cols
+	if a.transposed {
+		m, k = k, m
+	}
+	if b.transposed {
+		k2, w = w, k2
+	}
+	if k != k2 {
+		return nil, fmt.Errorf("inner dimensions: got %d and %d", k, k2)
+	}
+	y := make([]T, m*w)
+	if err := product(y, a, b); err != nil {
+		return nil, err
+	}
+	if alpha := T(n.Float("alpha", 1)); alpha != 1 {
+		for i := range y {
+			y[i] *= alpha
+		}
+	}
+	out := graph.NewTensor(y, m, w)
+	if len(in) < 3 || in[2] == nil {
+		return one(out, nil)
+	}
+	if s, err := broadcast(in[2].Shape(), out.Shape()); err != nil || !slices.Equal(s, out.Shape()) {
+		return nil, fmt.Errorf("addend: got %v, want it to broadcast to %v", in[2].Shape(), out.Shape())
+	}
+	c, beta := graph.Data[T](in[2]), T(n.Float("beta", 1))
+	walk(out.Shape(), [][]int{broadcastStrides(in[2].Shape(), out.Shape())}, func(dst, n int, at, step []int) {
+		for i := range n {
+			y[dst+i] += beta * c[at[0]+i*step[0]]
+		}
+	})
+	return one(out, nil)
+}
