@@ -1,0 +1,276 @@
+package onnxexport
+
+import (
+	"cmp"
+	"io"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+// A Profile says which inputs and outputs a file has.
+type Profile string
+
+// Profiles.
+const (
+	// Detector has input "input" and outputs
+	//
+	//	anomaly_map     float32 [N,1,H,W]  residual of each pixel
+	//	pred_score      float32 [N]        score of each image, the map's maximum
+	//	pred_label      bool    [N]        pred_score > threshold
+	//	pred_mask       bool    [N,1,H,W]  anomaly_map > pixel threshold
+	//	reconstruction  float32 [N,C,H,W]  in [0,1]
+	Detector Profile = "detector"
+	// Reconstruction has input "input" and output "reconstruction", float32 [N,C,H,W] in [0,1].
+	Reconstruction Profile = "reconstruction"
+)
+
+// String returns the profile's name, as in the metadata; of the zero value the default's.
+func (p Profile) String() string { return string(cmp.Or(p, Detector)) }
+
+// An InputKind says what a file takes as images.
+type InputKind string
+
+// Kinds of inputs.
+const (
+	Uint8NHWC InputKind = "uint8" // uint8 [N,H,W,C], RGB or grey
+	FloatNCHW InputKind = "float" // float32 [N,C,H,W] in [0,1]
+)
+
+// String returns the kind's name; of the zero value the default's.
+func (k InputKind) String() string { return string(cmp.Or(k, Uint8NHWC)) }
+
+// A Network is what [Build] exports. It is implemented by models.Spec.
+type Network interface {
+	// Forward appends the network to x's graph: from images [N,C,H,W] in
+	// [0,1] to reconstructions of the same shape and range.
+	Forward(x *graph.Value) *graph.Value
+	// InputSize returns the size of the images; channels are 1 or 3.
+	InputSize() (channels, height, width int)
+}
+
+// Options of [Build]; nil is all defaults.
+type Options struct {
+	Profile Profile          // default Detector
+	Input   InputKind        // default Uint8NHWC
+	Map     residual.Options // of profile Detector
+
+	// Threshold is the score above which an image is anomalous. 0 (residuals
+	// are never negative, it would flag nearly everything) and NaN are none:
+	// +Inf in the graph, absent from the metadata.
+	Threshold float32
+	// PixelThreshold is the same for a pixel of the map. 0 is Threshold.
+	PixelThreshold float32
+
+	// Metadata is written beside the file's own. Keys are of lower-case
+	// letters, digits, "_" and "."; the file has them with "anomaly." before.
+	Metadata map[string]string
+}
+
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	c.Profile = cmp.Or(c.Profile, Detector)
+	c.Input = cmp.Or(c.Input, Uint8NHWC)
+	c.Map.Kind = cmp.Or(c.Map.Kind, residual.SSIMMap)
+	if c.Threshold == 0 {
+		c.Threshold = float32(math.NaN())
+	}
+	if c.PixelThreshold == 0 {
+		c.PixelThreshold = c.Threshold
+	}
+	return c
+}
+
+// Validate reports what is wrong with the options.
+func (o *Options) Validate() error {
+	c := o.withDefaults()
+	if c.Profile != Detector && c.Profile != Reconstruction {
+		return optionErrorf("profile: got %q, want %q or %q", c.Profile, Detector, Reconstruction)
+	}
+	if c.Input != Uint8NHWC && c.Input != FloatNCHW {
+		return optionErrorf("input: got %q, want %q or %q", c.Input, Uint8NHWC, FloatNCHW)
+	}
+	if err := c.Map.Validate(); err != nil {
+		return optionErrorf("%w", err)
+	}
+	if err := checkThresholds(c.Threshold, c.PixelThreshold); err != nil {
+		return err
+	}
+	own := c.metadata(3)
+	for _, key := range slices.Sorted(maps.Keys(c.Metadata)) {
+		full := prefix + key
+		_, taken := own[full]
+		switch {
+		case !metadataKey.MatchString(key):
+			return optionErrorf("metadata: got key %q, want lower-case letters, digits, _ and single dots between", key)
+		case !utf8.ValidString(c.Metadata[key]):
+			return optionErrorf("metadata %q: want UTF-8", key)
+		case taken || full == thresholdKey || full == pixelThresholdKey:
+			return optionErrorf("metadata %q: the file has its own", key)
+		}
+	}
+	return nil
+}
+
+// Build makes the model of a network and its trained weights: with its
+// preprocessing before and, in profile [Detector], its verdict behind it.
+// Every parameter of the network must have a weight. Neither weights nor o is
+// changed; the model shares the weights' tensors.
+func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	c := o.withDefaults()
+	channels, height, width := net.InputSize()
+	if channels != 1 && channels != 3 || height < 1 || width < 1 {
+		return nil, errorf("network: got images of %d channels, %dx%d, want 1 or 3 channels and at least 1x1", channels, height, width)
+	}
+
+	g := graph.New(c.Profile.String())
+	var x *graph.Value
+	if c.Input == Uint8NHWC {
+		x = Pixels(g.Input("input", graph.Uint8, graph.Dynamic, height, width, channels))
+	} else {
+		x = g.Input("input", graph.Float32, graph.Dynamic, channels, height, width)
+	}
+	y := net.Forward(x)
+	if err := g.Err(); err != nil {
+		return nil, errorf("network: %w", err)
+	}
+	if y.DType != x.DType || !slices.Equal(y.Shape, x.Shape) {
+		return nil, errorf("network: got a reconstruction %v of %v, want the same type", y.Type, x.Type)
+	}
+	m := &Model{Graph: g, Weights: maps.Clone(weights), Metadata: c.metadata(channels)}
+	for key, value := range c.Metadata {
+		m.Metadata[prefix+key] = value
+	}
+	if m.Weights == nil {
+		m.Weights = map[string]*graph.Tensor{}
+	}
+	for _, p := range g.Params() {
+		if m.Weights[p.Name()] == nil {
+			return nil, errorf("parameter %q: got no weight, want %v", p.Name(), p.Type)
+		}
+	}
+	if c.Profile == Detector {
+		residuals := residual.Map(x, y, &c.Map)
+		score := residual.Score(residuals)
+		g.Output("anomaly_map", residuals)
+		g.Output("pred_score", score)
+		g.Output("pred_label", graph.Greater(score, g.Param(threshold, 1)))
+		g.Output("pred_mask", graph.Greater(residuals, g.Param(pixelThreshold, 1)))
+	}
+	g.Output("reconstruction", y)
+
+	if c.Profile == Detector {
+		if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
+			return nil, err
+		}
+	}
+	return m, m.validate()
+}
+
+// Write writes the file of [Build]'s model to w.
+func Write(w io.Writer, net Network, weights map[string]*graph.Tensor, o *Options) error {
+	m, err := Build(net, weights, o)
+	if err != nil {
+		return err
+	}
+	b, err := Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// Pixels turns images as they are decoded, uint8 [N,H,W,C], into what networks
+// take: float32 [N,C,H,W] in [0,1]. Training and exported models share it.
+func Pixels(x *graph.Value) *graph.Value {
+	scaled := graph.Mul(graph.Cast(x, graph.Float32), x.Graph().Scalar(1.0/255))
+	return graph.Transpose(scaled, 0, 3, 1, 2)
+}
+
+const (
+	prefix = "anomaly." // of the metadata keys that are not ONNX's
+	schema = "1"        // version of the metadata's keys and of the profiles
+
+	// Names of the thresholds: as initializers, and as metadata.
+	threshold         = "threshold"
+	pixelThreshold    = "pixel_threshold"
+	thresholdKey      = prefix + threshold
+	pixelThresholdKey = prefix + pixelThreshold
+)
+
+var metadataKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
+
+// metadata returns the file's own metadata except the thresholds. The Image keys
+// are ONNX's (docs/MetadataProps.md of its repository).
+func (o *Options) metadata(channels int) map[string]string {
+	m := map[string]string{
+		"Image.BitmapPixelFormat": "Rgb8",
+		"Image.ColorSpaceGamma":   "SRGB",
+		"Image.NominalPixelRange": "NominalRange_0_255",
+		prefix + "schema":         schema,
+		prefix + "profile":        o.Profile.String(),
+	}
+	if channels == 1 {
+		m["Image.BitmapPixelFormat"] = "Gray8"
+	}
+	if o.Input == FloatNCHW {
+		m["Image.NominalPixelRange"] = "Normalized_0_1"
+	}
+	if o.Profile == Detector {
+		m[prefix+"map"] = string(o.Map.Kind)
+		m[prefix+"map.blur"] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
+		if o.Map.Kind == residual.SSIMMap {
+			m[prefix+"map.window"] = strconv.Itoa(residual.Window)
+			m[prefix+"map.sigma"] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
+		}
+	}
+	return m
+}
+
+func checkThresholds(image, pixel float32) error {
+	names := []string{threshold, pixelThreshold}
+	for i, t := range []float32{image, pixel} {
+		if math.IsInf(float64(t), 0) {
+			return optionErrorf("%s: got %v, want a finite number or NaN for none", names[i], t)
+		}
+	}
+	return nil
+}
+
+// SetThresholds changes the thresholds of a model of profile [Detector], in the
+// graph and in the metadata, and nothing else; NaN is none.
+func (m *Model) SetThresholds(image, pixel float32) error {
+	if err := checkThresholds(image, pixel); err != nil {
+		return err
+	}
+	for _, t := range []struct {
+		name, key string
+		value     float32
+	}{{threshold, thresholdKey, image}, {pixelThreshold, pixelThresholdKey, pixel}} {
+		v := m.Graph.Lookup(t.name)
+		if v == nil || !v.IsParam() || !slices.Equal(v.Shape, []int{1}) {
+			return errorf("got a model without parameter %q, want one of profile %v", t.name, Detector)
+		}
+		if math.IsNaN(float64(t.value)) {
+			t.value = float32(math.Inf(1))
+			delete(m.Metadata, t.key)
+		} else {
+			m.Metadata[t.key] = strconv.FormatFloat(float64(t.value), 'g', -1, 32)
+		}
+		m.Weights[t.name] = graph.NewTensor([]float32{t.value}, 1)
+	}
+	return nil
+}

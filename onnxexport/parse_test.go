@@ -1,0 +1,284 @@
+package onnxexport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+)
+
+// hostile are changes to a good file that make it bad, and what the error must say.
+var hostile = []struct {
+	name   string
+	change func(f *onnxpb.ModelProto)
+	want   string
+}{
+	{"no graph", func(f *onnxpb.ModelProto) { f.Graph = nil }, "not an ONNX model"},
+	{"old opset", func(f *onnxpb.ModelProto) { f.OpsetImport[0].Version = proto.Int64(13) }, "got opset 13, want 18 or later"},
+	{"no opset", func(f *onnxpb.ModelProto) { f.OpsetImport = nil }, "got no opset"},
+	{"metadata twice", func(f *onnxpb.ModelProto) { f.MetadataProps = append(f.MetadataProps, f.MetadataProps[0]) }, "two metadata entries"},
+	{"cycle", func(f *onnxpb.ModelProto) { first, last := ends(f); first.Input[0] = last.Output[0] }, "nothing before it gives"},
+	{"order", func(f *onnxpb.ModelProto) { slices.Reverse(f.Graph.Node) }, "nothing before it gives"},
+	{"unknown operator", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.OpType = proto.String("LSTM") }, "operator LSTM"},
+	{"foreign operator", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Domain = proto.String("com.microsoft") }, `domain "com.microsoft"`},
+	{"name twice", func(f *onnxpb.ModelProto) { first, last := ends(f); last.Output[0] = first.Output[0] }, "two values are named"},
+	{"input twice", func(f *onnxpb.ModelProto) { f.Graph.Input = append(f.Graph.Input, f.Graph.Input[0]) }, "two values are named"},
+	{"no results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = nil }, "got 0 results, want 1 to 2"},
+	{"too many results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = append(first.Output, "a", "b") }, "got 3 results"},
+	{"operand left out", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Input[0] = "" }, "operand 0 is missing"},
+	{"subgraph", func(f *onnxpb.ModelProto) {
+		first, _ := ends(f)
+		first.Attribute = []*onnxpb.AttributeProto{{Name: proto.String("body"), Type: onnxpb.AttributeProto_GRAPH.Enum()}}
+	}, `attribute "body" of type GRAPH`},
+	{"attribute twice", func(f *onnxpb.ModelProto) {
+		first, _ := ends(f)
+		first.Attribute = append(first.Attribute, first.Attribute[0])
+	}, "two attributes"},
+	{"no outputs", func(f *onnxpb.ModelProto) { f.Graph.Output = nil }, "got no outputs"},
+	{"output of nothing", func(f *onnxpb.ModelProto) { f.Graph.Output[0].Name = proto.String("x") }, `output "x": no node gives it`},
+	{"output twice", func(f *onnxpb.ModelProto) { f.Graph.Output = append(f.Graph.Output, f.Graph.Output[0]) }, "declared once"},
+	{"output type", func(f *onnxpb.ModelProto) { tensorType(f.Graph.Output[0]).ElemType = proto.Int32(7) }, "the file declares int64[N,1,4,6], its operators give float32[N,1,4,6]"},
+	{"output shape", func(f *onnxpb.ModelProto) { setDim(f.Graph.Output[0], 2, 5) }, "the file declares float32[N,1,5,6]"},
+	{"input without type", func(f *onnxpb.ModelProto) { f.Graph.Input[0].Type = nil }, "want a tensor"},
+	{"input without shape", func(f *onnxpb.ModelProto) { tensorType(f.Graph.Input[0]).Shape = nil }, "got no shape"},
+	{"input of strings", func(f *onnxpb.ModelProto) { tensorType(f.Graph.Input[0]).ElemType = proto.Int32(8) }, "element type STRING"},
+	{"input of negative size", func(f *onnxpb.ModelProto) { setDim(f.Graph.Input[0], 1, -4) }, "got a dimension of -4"},
+	{"huge input", func(f *onnxpb.ModelProto) { setDim(f.Graph.Input[0], 1, 1<<30); setDim(f.Graph.Input[0], 2, 1<<30) }, "elements for each image"},
+	{"overflowing input", func(f *onnxpb.ModelProto) { setDim(f.Graph.Input[0], 1, 1<<62) }, "got a dimension of"},
+	{"sparse", func(f *onnxpb.ModelProto) { f.Graph.SparseInitializer = []*onnxpb.SparseTensorProto{{}} }, "sparse"},
+	{"data elsewhere", func(f *onnxpb.ModelProto) { w := weight(f); w.DataLocation = onnxpb.TensorProto_EXTERNAL.Enum() }, "another file"},
+	{"segments", func(f *onnxpb.ModelProto) { weight(f).Segment = &onnxpb.TensorProto_Segment{} }, "segments"},
+	{"half floats", func(f *onnxpb.ModelProto) { weight(f).DataType = proto.Int32(10) }, "element type FLOAT16"},
+	{"huge weight", func(f *onnxpb.ModelProto) { weight(f).Dims = []int64{1 << 31, 1 << 31, 1 << 31} }, "got dimensions"},
+	{"missing data", func(f *onnxpb.ModelProto) { weight(f).Dims = []int64{1 << 30} }, "got 9 elements, want 1073741824"},
+	{"no data", func(f *onnxpb.ModelProto) { weight(f).RawData = nil }, "got 0 elements, want 9"},
+	{"half an element", func(f *onnxpb.ModelProto) { w := weight(f); w.RawData = w.RawData[:35] }, "got 35 bytes of float32"},
+	{"negative weight", func(f *onnxpb.ModelProto) { weight(f).Dims = []int64{-3, -3} }, "got dimensions [-3 -3]"},
+	{"rank of weight", func(f *onnxpb.ModelProto) { weight(f).Dims = slices.Repeat([]int64{1}, 1e6) }, "got 1000000 dimensions"},
+	{"other weight", func(f *onnxpb.ModelProto) { weight(f).Dims = []int64{1, 9, 1, 1} }, "got 1 input channels, want 9"},
+	{"weight without name", func(f *onnxpb.ModelProto) { weight(f).Name = nil }, "got no name"},
+	{"weight twice", func(f *onnxpb.ModelProto) { f.Graph.Initializer = append(f.Graph.Initializer, weight(f)) }, "two values are named"},
+	{"growing rank", growingRank, "dimensions, want at most"},
+	{"growing size", growingSize, "elements for each image"},
+}
+
+func ends(f *onnxpb.ModelProto) (first, last *onnxpb.NodeProto) {
+	return f.Graph.Node[0], f.Graph.Node[len(f.Graph.Node)-1]
+}
+
+// weight returns the initializer conv.weight.
+func weight(f *onnxpb.ModelProto) *onnxpb.TensorProto {
+	i := slices.IndexFunc(f.Graph.Initializer, func(t *onnxpb.TensorProto) bool { return t.GetName() == "conv.weight" })
+	return f.Graph.Initializer[i]
+}
+
+func tensorType(v *onnxpb.ValueInfoProto) *onnxpb.TypeProto_Tensor { return v.Type.GetTensorType() }
+
+func setDim(v *onnxpb.ValueInfoProto, i int, size int64) {
+	tensorType(v).Shape.Dim[i].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: size}
+}
+
+// growingRank chains Gathers each of which nearly doubles the rank.
+func growingRank(f *onnxpb.ModelProto) {
+	grow(f, &onnxpb.NodeProto{OpType: proto.String("Gather")}, 50)
+}
+
+// growingSize chains Concats each of which doubles the size.
+func growingSize(f *onnxpb.ModelProto) {
+	axis := &onnxpb.AttributeProto{Name: proto.String("axis"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(0)}
+	grow(f, &onnxpb.NodeProto{OpType: proto.String("Concat"), Attribute: []*onnxpb.AttributeProto{axis}}, 70)
+}
+
+func grow(f *onnxpb.ModelProto, node *onnxpb.NodeProto, times int) {
+	seed := graph.NewTensor([]int64{0}, 1, 1)
+	f.Graph.Initializer = append(f.Graph.Initializer, tensorProto("grown0", seed))
+	for i := range times {
+		n := proto.Clone(node).(*onnxpb.NodeProto)
+		from := fmt.Sprintf("grown%d", i)
+		n.Input, n.Output = []string{from, from}, []string{fmt.Sprintf("grown%d", i+1)}
+		f.Graph.Node = append(f.Graph.Node, n)
+	}
+}
+
+// goodFile returns the file that the hostile ones are made from.
+func goodFile(t testing.TB) []byte {
+	net := conv{1, 4, 6}
+	return marshal(t, build(t, net, net.weights(), &Options{Input: FloatNCHW, Threshold: .5}))
+}
+
+func changed(t testing.TB, b []byte, change func(*onnxpb.ModelProto)) []byte {
+	t.Helper()
+	var f onnxpb.ModelProto
+	if err := proto.Unmarshal(b, &f); err != nil {
+		t.Fatal(err)
+	}
+	change(&f)
+	b, err := proto.Marshal(&f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestParseErrors(t *testing.T) {
+	good := goodFile(t)
+	for _, c := range hostile {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse(changed(t, good, c.change))
+			if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, ErrModel) || !strings.HasPrefix(err.Error(), "onnxexport: ") {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	for name, b := range map[string][]byte{
+		"empty": nil, "text": []byte("<html><body>404: no such model</body></html>"), "zeros": make([]byte, 100),
+		"pointer": []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse(b); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "not an ONNX model") {
+				t.Errorf("got %v, want %q", err, "not an ONNX model")
+			}
+		})
+	}
+}
+
+func TestParseTruncated(t *testing.T) {
+	good := goodFile(t)
+	whole, err := Parse(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range good {
+		// A file cut between two fields of its end is one with less metadata.
+		m, err := Parse(good[:n])
+		if err == nil && (len(m.Metadata) >= len(whole.Metadata) || len(m.Graph.Outputs()) != len(whole.Graph.Outputs())) {
+			t.Errorf("%d of %d bytes: got a model, want an error", n, len(good))
+		}
+		if err != nil && !errors.Is(err, ErrModel) {
+			t.Errorf("%d of %d bytes: got %v, want it to wrap ErrModel", n, len(good), err)
+		}
+	}
+}
+
+// Other exporters write the same in other ways.
+func TestParseOtherSpellings(t *testing.T) {
+	good := goodFile(t)
+	want, err := Parse(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*onnxpb.ModelProto)
+	}{
+		{"the domain's long name", func(f *onnxpb.ModelProto) {
+			f.OpsetImport[0].Domain = proto.String("ai.onnx")
+			for _, n := range f.Graph.Node {
+				n.Domain = proto.String("ai.onnx")
+			}
+		}},
+		{"initializers among the inputs", func(f *onnxpb.ModelProto) {
+			for _, p := range want.Graph.Params() {
+				f.Graph.Input = append(f.Graph.Input, valueInfo(p))
+			}
+		}},
+		{"weights as float_data", func(f *onnxpb.ModelProto) {
+			for _, p := range f.Graph.Initializer {
+				if graph.DType(p.GetDataType()) == graph.Float32 {
+					x, err := tensor(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					p.RawData, p.FloatData = nil, graph.Data[float32](x)
+				}
+			}
+		}},
+		{"outputs without shapes", func(f *onnxpb.ModelProto) {
+			for _, o := range f.Graph.Output {
+				tensorType(o).Shape = nil
+			}
+		}},
+		{"other node names", func(f *onnxpb.ModelProto) {
+			for i, n := range f.Graph.Node {
+				n.Name = proto.String(fmt.Sprint(i))
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := Parse(changed(t, good, c.change))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(marshal(t, m), good) {
+				t.Error("got another model")
+			}
+		})
+	}
+}
+
+func TestParseConstantNodes(t *testing.T) {
+	value := func(name string, typ onnxpb.AttributeProto_AttributeType) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: &name, Type: typ.Enum(), F: proto.Float32(2), I: proto.Int64(2),
+			Floats: []float32{2}, Ints: []int64{2}, T: tensorProto("", graph.NewTensor([]float32{2}))}
+	}
+	for _, c := range []struct {
+		attr *onnxpb.AttributeProto
+		want string
+	}{
+		{value("value", onnxpb.AttributeProto_TENSOR), "float32[]"},
+		{value("value_float", onnxpb.AttributeProto_FLOAT), "float32[]"},
+		{value("value_floats", onnxpb.AttributeProto_FLOATS), "float32[1]"},
+		{value("value_int", onnxpb.AttributeProto_INT), "int64[]"},
+		{value("value_ints", onnxpb.AttributeProto_INTS), "int64[1]"},
+	} {
+		m, err := Parse(changed(t, goodFile(t), func(f *onnxpb.ModelProto) {
+			f.Graph.Node = append([]*onnxpb.NodeProto{{
+				OpType: proto.String("Constant"), Output: []string{"two"}, Attribute: []*onnxpb.AttributeProto{c.attr},
+			}}, f.Graph.Node...)
+		}))
+		if err != nil {
+			t.Errorf("%s: %v", c.attr.GetName(), err)
+			continue
+		}
+		if v := m.Graph.Lookup("two"); v == nil || v.Const() == nil || v.Type.String() != c.want {
+			t.Errorf("%s: got %v, want constant %s", c.attr.GetName(), v, c.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	good := goodFile(f)
+	f.Add(good)
+	f.Add(good[:len(good)/2])
+	for _, c := range runCases(f) {
+		f.Add(marshal(f, c.model))
+	}
+	for _, c := range hostile {
+		if b := changed(f, good, c.change); len(b) < 1<<16 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := Parse(b)
+		if err != nil {
+			if !errors.Is(err, ErrModel) {
+				t.Fatalf("got %v, want it to wrap ErrModel", err)
+			}
+			return
+		}
+		once := marshal(t, m)
+		if m, err = Parse(once); err != nil {
+			t.Fatalf("what Marshal wrote: %v", err)
+		}
+		if !bytes.Equal(marshal(t, m), once) {
+			t.Fatal("Marshal(Parse(b)) differs from b")
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package residual
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
+
+// ErrOption is wrapped by errors about options of this package.
+var ErrOption = errors.New("residual")
+
+// A Kind of residual map.
+type Kind string
+
+// Kinds of maps.
+const (
+	SSIMMap Kind = "ssim" // 1 - SSIM, mean of the channels, in [0,2]
+	L2Map   Kind = "l2"   // (x-y)², mean of the channels, in [0,1]
+	L1Map   Kind = "l1"   // |x-y|, mean of the channels, in [0,1]
+)
+
+// Kinds lists the kinds of maps there are.
+func Kinds() []Kind { return []Kind{SSIMMap, L2Map, L1Map} }
+
+// Options of [Map]; nil is all defaults.
+type Options struct {
+	Kind Kind    // default SSIMMap
+	Blur float64 // standard deviation, in pixels, of a Gaussian that smooths the map; 0 is none
+}
+
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	if c.Kind == "" {
+		c.Kind = SSIMMap
+	}
+	return c
+}
+
+// Validate reports what is wrong with the options.
+func (o *Options) Validate() error {
+	switch c := o.withDefaults(); {
+	case c.Kind != SSIMMap && c.Kind != L2Map && c.Kind != L1Map:
+		return fmt.Errorf("%w: map: got %q, want one of %v", ErrOption, c.Kind, Kinds())
+	case !(c.Blur >= 0 && c.Blur <= 100):
+		return fmt.Errorf("%w: blur: got %v, want 0 to 100 pixels", ErrOption, c.Blur)
+	}
+	return nil
+}
+
+// Map returns the anomaly map [N,1,H,W] of images x and their reconstructions y
+// [N,C,H,W]: the larger, the worse a pixel is reconstructed. It keeps the size of the image.
+func Map(x, y *graph.Value, o *Options) *graph.Value {
+	c := o.withDefaults()
+	var m *graph.Value
+	switch c.Kind {
+	case L2Map:
+		m = graph.ReduceMean(graph.Square(graph.Sub(x, y)), true, 1)
+	case L1Map:
+		m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
+	default:
+		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(SSIM(x, y, false), true, 1))
+	}
+	return Blur(m, c.Blur)
+}
+
+// Score returns the score [N] of each map [N,1,H,W]: its maximum, edges included.
+func Score(m *graph.Value) *graph.Value { return graph.ReduceMax(m, false, 1, 2, 3) }
+
+// A Term is one summand of a loss.
+type Term struct {
+	Name   string // "mse", "l1" or "ssim"
+	Weight float64
+}
+
+// A Loss is a weighted sum.
+type Loss []Term
+
+// ParseLoss reads a loss such as "ssim" or "ssim+mse:0.1": names joined by +,
+// each with an optional weight (default 1, positive).
+func ParseLoss(s string) (Loss, error) {
+	var l Loss
+	for _, part := range strings.Split(s, "+") {
+		name, weight, weighted := strings.Cut(part, ":")
+		t := Term{strings.TrimSpace(name), 1}
+		if weighted {
+			w, err := strconv.ParseFloat(weight, 64)
+			if err != nil || !(w > 0 && w < 1e9) {
+				return nil, fmt.Errorf("%w: loss %q: weight: got %q, want a positive number", ErrOption, s, weight)
+			}
+			t.Weight = w
+		}
+		switch t.Name {
+		case "mse", "l1", "ssim":
+		default:
+			return nil, fmt.Errorf("%w: loss %q: got %q, want mse, l1 or ssim", ErrOption, s, t.Name)
+		}
+		l = append(l, t)
+	}
+	return l, nil
+}
+
+// String formats the loss so that ParseLoss reads it.
+func (l Loss) String() string {
+	var parts []string
+	for _, t := range l {
+		s := t.Name
+		if t.Weight != 1 {
+			s += ":" + strconv.FormatFloat(t.Weight, 'g', -1, 64)
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "+")
+}
+
+// Of appends the loss of reconstructions y of x [N,C,H,W] and returns it with
+// shape [1]: the mean over the batch and all pixels of (x-y)² for mse, |x-y| for
+// l1, 1-SSIM over the valid region for ssim.
+func (l Loss) Of(x, y *graph.Value) *graph.Value {
+	var sum *graph.Value
+	g := x.Graph()
+	for _, t := range l {
+		var v *graph.Value
+		switch t.Name {
+		case "mse":
+			v = graph.MeanAll(graph.Square(graph.Sub(x, y)))
+		case "l1":
+			v = graph.MeanAll(graph.Abs(graph.Sub(x, y)))
+		case "ssim":
+			v = graph.Sub(g.Scalar(1), graph.MeanAll(SSIM(x, y, true)))
+		}
+		if t.Weight != 1 {
+			v = graph.Mul(v, g.Scalar(t.Weight))
+		}
+		if sum == nil {
+			sum = v
+		} else {
+			sum = graph.Add(sum, v)
+		}
+	}
+	return sum
+}

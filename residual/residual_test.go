@@ -1,0 +1,239 @@
+package residual
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/ref"
+)
+
+const (
+	// Filter taps and constants are float32 in a graph; evaluated in float64 they
+	// leave an error of their own rounding, amplified by the variances' differences.
+	goldenTolerance = 2e-6
+	// Central differences of step 1e-5 in float64: truncation and cancellation both stay below this.
+	gradientTolerance = 1e-5
+)
+
+// lcg returns n values in [0,1]: the images of the golden table, row by row.
+func lcg(n int, seed uint32) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		seed = 1664525*seed + 1013904223
+		out[i] = float64(seed>>24) / 255
+	}
+	return out
+}
+
+// eval evaluates one value of a graph in float64.
+func eval(t *testing.T, v *graph.Value, feeds map[string]*graph.Tensor) *graph.Tensor {
+	t.Helper()
+	out, err := ref.Eval[float64](context.Background(), v.Graph(), feeds, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out[0]
+}
+
+func mean(xs []float64) float64 {
+	sum := 0.0
+	for _, x := range xs {
+		sum += x
+	}
+	return sum / float64(len(xs))
+}
+
+func TestSSIMGolden(t *testing.T) {
+	x, z := lcg(32*32, 1), lcg(32*32, 7)
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = math.Floor(0.75*math.Round(255*x[i])+32.5) / 255
+	}
+	ramp, block := make([]float64, len(x)), make([]float64, len(x))
+	for r := range 32 {
+		for c := range 32 {
+			ramp[r*32+c] = float64((4*r+3*c)%256) / 255
+			block[r*32+c] = ramp[r*32+c]
+			if r >= 10 && r < 16 && c >= 12 && c < 20 {
+				block[r*32+c] = 1
+			}
+		}
+	}
+	// From skimage's structural_similarity with Wang's settings; heatmap/testdata has the script.
+	for _, c := range []struct {
+		name        string
+		a, b        []float64
+		valid, same float64
+	}{
+		{"X,Y", x, y, 0.959692030270, 0.959739826004},
+		{"X,Z", x, z, -0.103483305363, -0.026974302501},
+		{"G,B", ramp, block, 0.641480597164, 0.830543563504},
+		{"X,X", x, x, 1, 1},
+	} {
+		g := graph.New("ssim")
+		a, b := g.Input("a", graph.Float32, 1, 1, 32, 32), g.Input("b", graph.Float32, 1, 1, 32, 32)
+		feeds := map[string]*graph.Tensor{"a": graph.NewTensor(c.a, 1, 1, 32, 32), "b": graph.NewTensor(c.b, 1, 1, 32, 32)}
+		if got := mean(graph.Data[float64](eval(t, SSIM(a, b, true), feeds))); math.Abs(got-c.valid) > goldenTolerance {
+			t.Errorf("%s, valid region: got %.9f, want %.9f", c.name, got, c.valid)
+		}
+		if got := mean(graph.Data[float64](eval(t, SSIM(a, b, false), feeds))); math.Abs(got-c.same) > goldenTolerance {
+			t.Errorf("%s, reflected border: got %.9f, want %.9f", c.name, got, c.same)
+		}
+	}
+}
+
+// Both ways of writing a filter, by size, give the map of package heatmap.
+func TestMapEqualsHeatmap(t *testing.T) {
+	for _, size := range [][3]int{{1, 16, 24}, {3, 32, 32}, {3, 11, 40}, {2, 13, widestBand + 8}, {1, 4, widestBand + 1}} {
+		c, h, w := size[0], size[1], size[2]
+		x, y := lcg(c*h*w, 3), lcg(c*h*w, 9)
+		for i := range y {
+			y[i] = .7*x[i] + .3*y[i]
+		}
+		_, want, err := heatmap.SSIM(x, y, c, h, w, nil)
+		if h < Window {
+			want, err = nil, nil // the plain one has no mean for it
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := graph.New("map")
+		a, b := g.Input("a", graph.Float32, graph.Dynamic, c, h, w), g.Input("b", graph.Float32, graph.Dynamic, c, h, w)
+		feeds := map[string]*graph.Tensor{"a": graph.NewTensor(x, 1, c, h, w), "b": graph.NewTensor(y, 1, c, h, w)}
+		got := graph.Data[float64](eval(t, Map(a, b, nil), feeds))
+		if want != nil {
+			for i := range got {
+				if math.Abs(got[i]-float64(want.Data[i])) > 1e-5 {
+					t.Fatalf("%v: pixel %d: got %v, want %v", size, i, got[i], want.Data[i])
+				}
+			}
+			blurred := want.Blur(1.5)
+			got = graph.Data[float64](eval(t, Map(a, b, &Options{Blur: 1.5}), feeds))
+			for i := range got {
+				if math.Abs(got[i]-float64(blurred.Data[i])) > 1e-5 {
+					t.Fatalf("%v: blurred pixel %d: got %v, want %v", size, i, got[i], blurred.Data[i])
+				}
+			}
+		}
+		if err := g.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMirror(t *testing.T) {
+	var got []int
+	for i := -4; i < 7; i++ {
+		got = append(got, mirror(i, 3))
+	}
+	want := []int{2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+}
+
+func TestSimpleMapsAndScore(t *testing.T) {
+	x := graph.NewTensor([]float64{.5, 1, 0, .25, /**/ .5, 0, 1, .25}, 1, 2, 2, 2)
+	y := graph.NewTensor([]float64{.5, .5, 0, .5, /**/ .5, 0, 0, .25}, 1, 2, 2, 2)
+	for kind, want := range map[Kind][]float64{
+		L2Map: {0, .125, .5, .03125},
+		L1Map: {0, .25, .5, .125},
+	} {
+		g := graph.New("map")
+		a, b := g.Input("a", graph.Float32, graph.Dynamic, 2, 2, 2), g.Input("b", graph.Float32, graph.Dynamic, 2, 2, 2)
+		m := Map(a, b, &Options{Kind: kind})
+		feeds := map[string]*graph.Tensor{"a": x, "b": y}
+		for i, got := range graph.Data[float64](eval(t, m, feeds)) {
+			if got != want[i] {
+				t.Errorf("%s: pixel %d: got %v, want %v", kind, i, got, want[i])
+			}
+		}
+		if got := graph.Data[float64](eval(t, Score(m), feeds)); len(got) != 1 || got[0] != .5 {
+			t.Errorf("%s: score: got %v, want [0.5]", kind, got)
+		}
+	}
+}
+
+func TestLossGradients(t *testing.T) {
+	const n, c, h, w = 2, 3, 13, 12
+	x, y := lcg(n*c*h*w, 5), lcg(n*c*h*w, 11)
+	for _, loss := range []string{"mse", "l1", "ssim", "ssim+mse:0.1"} {
+		l, err := ParseLoss(loss)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := graph.New("loss")
+		a, b := g.Input("a", graph.Float32, n, c, h, w), g.Input("b", graph.Float32, n, c, h, w)
+		e := l.Of(a, b)
+		grads, err := graph.Gradients(e, []*graph.Value{b}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(y []float64) float64 {
+			return graph.Data[float64](eval(t, e, map[string]*graph.Tensor{"a": graph.NewTensor(x, n, c, h, w), "b": graph.NewTensor(y, n, c, h, w)}))[0]
+		}
+		got := graph.Data[float64](eval(t, grads[0], map[string]*graph.Tensor{"a": graph.NewTensor(x, n, c, h, w), "b": graph.NewTensor(y, n, c, h, w)}))
+		scale := 0.0
+		for _, d := range got {
+			scale = max(scale, math.Abs(d))
+		}
+		if scale == 0 {
+			t.Fatalf("%s: the gradient is zero", loss)
+		}
+		for i := 0; i < len(y); i += 37 {
+			const step = 1e-5
+			keep := y[i]
+			y[i] = keep + step
+			up := at(y)
+			y[i] = keep - step
+			down := at(y)
+			y[i] = keep
+			if want := (up - down) / (2 * step); math.Abs(got[i]-want) > gradientTolerance*scale {
+				t.Errorf("%s: element %d: got %v, want %v", loss, i, got[i], want)
+			}
+		}
+	}
+}
+
+func TestParseLoss(t *testing.T) {
+	for in, want := range map[string]string{
+		"ssim": "ssim", "mse:1": "mse", "ssim+mse:0.1": "ssim+mse:0.1", " l1 + ssim:2.50": "l1+ssim:2.5",
+		"": "", "psnr": "", "ssim+": "", "mse:0": "", "mse:-1": "", "mse:x": "", "mse:NaN": "", "mse:Inf": "",
+	} {
+		l, err := ParseLoss(in)
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%q: got %v, want an error", in, l)
+		case want != "" && (err != nil || l.String() != want):
+			t.Errorf("%q: got %v, %v, want %s", in, l, err, want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []*Options{{Kind: "psnr"}, {Blur: -1}, {Blur: math.NaN()}, {Blur: 1e9}} {
+		if o.Validate() == nil {
+			t.Errorf("%+v: got no error", *o)
+		}
+	}
+	for _, o := range []*Options{nil, {}, {Kind: L1Map, Blur: 3}} {
+		if err := o.Validate(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// The valid region of an image smaller than the window is empty: an error, not a panic.
+func TestTooSmall(t *testing.T) {
+	g := graph.New("small")
+	a, b := g.Input("a", graph.Float32, 1, 1, 8, 8), g.Input("b", graph.Float32, 1, 1, 8, 8)
+	Loss{{"ssim", 1}}.Of(a, b)
+	if g.Err() == nil {
+		t.Error("got no error")
+	}
+}
