@@ -1,0 +1,49 @@
+package runtime
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// What a Run costs beside the computation.
+func BenchmarkSessionOverhead(b *testing.B) {
+	for _, provider := range testProviders {
+		b.Run(provider, func(b *testing.B) {
+			needProvider(b, provider)
+			s := openTest(b, affine(b), &Options{Provider: provider, Threads: 1})
+			in := map[string]*graph.Tensor{"x": random(1, 1, 2), "a": vector(1, 2)}
+			for b.Loop() { // with a context that can end, as callers have
+				if _, err := s.Run(b.Context(), in, "y"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// The article's network, 128×128×3 and uint8 in, with its SSIM map, from pixels
+// to results.
+func BenchmarkDetector(b *testing.B) {
+	needProvider(b, CPU)
+	model := detectorModel(b, models.Spec{}, nil)
+	for _, threads := range []int{1, 2} {
+		for _, batch := range []int{1, 16} {
+			b.Run(fmt.Sprintf("threads=%d/batch=%d", threads, batch), func(b *testing.B) {
+				d := openDetector(b, model, &Options{Provider: CPU, Threads: threads, Batch: batch})
+				pix := make([]uint8, batch*128*128*3)
+				for i := range pix {
+					pix[i] = uint8(i * i >> 7)
+				}
+				for b.Loop() {
+					if _, err := d.DetectPixels(b.Context(), pix, batch); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N*batch), "ms/image")
+			})
+		}
+	}
+}

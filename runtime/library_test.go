@@ -1,0 +1,176 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"testing"
+)
+
+func TestLibraryPlaces(t *testing.T) {
+	if goruntime.GOOS != "linux" {
+		t.Skip("names of Linux")
+	}
+	dir := t.TempDir()
+	touch := func(elem ...string) string {
+		path := filepath.Join(append([]string{dir}, elem...)...)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv(libraryVariable, "")
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	t.Setenv("LD_LIBRARY_PATH", filepath.Join(dir, "lib"))
+	t.Setenv("VIRTUAL_ENV", filepath.Join(dir, "venv"))
+	list := func(named string) string {
+		var s []string
+		for _, p := range libraryPlaces(named) {
+			if rel, err := filepath.Rel(dir, p.Path); err == nil && !strings.HasPrefix(rel, "..") {
+				s = append(s, strings.TrimSpace(p.Source+" "+rel+" "+p.Problem))
+			}
+		}
+		return strings.Join(s, "\n")
+	}
+	want := func(named, want string) {
+		t.Helper()
+		if got := list(named); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+	want("", `cache cache/anomaly/onnxruntime-*/libonnxruntime.so.* no such file
+system lib/libonnxruntime.so.* no such file
+python venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file
+python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
+
+	touch("cache", "anomaly", "onnxruntime-1.31.1", "libonnxruntime.so.1.31.1")
+	touch("cache", "anomaly", "onnxruntime-1.30.0", "libonnxruntime.so.1.30.0")
+	touch("lib", "libonnxruntime.so.1")
+	touch("lib", "libonnxruntime.so.1.30.0")
+	touch("lib", "libonnxruntime.so.1.31.0")
+	touch("lib", "libonnxruntime.so")
+	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime.so.1.31.1")
+	want("", `cache cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1
+cache cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0
+system lib/libonnxruntime.so.1.31.0
+system lib/libonnxruntime.so.1.30.0
+system lib/libonnxruntime.so.1
+python venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1
+python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
+
+	t.Setenv(libraryVariable, touch("mine.so")) // the only place, as is one in the options
+	want("", "ANOMALY_ORT_LIB mine.so")
+	want(filepath.Join(dir, "absent.so"), "options absent.so no such file")
+	want(dir+"/lib", "options lib is a folder, want the shared library in it")
+}
+
+// TestLibraryChild is what TestLibrary runs in processes of their own, for ONNX
+// Runtime is loaded once.
+func TestLibraryChild(t *testing.T) {
+	if os.Getenv("ANOMALY_TEST_CHILD") == "" {
+		t.Skip("TestLibrary's")
+	}
+	for _, library := range filepath.SplitList(os.Getenv("ANOMALY_TEST_CHILD")) {
+		s, err := OpenSession(affine(t), &Options{Provider: os.Getenv("ANOMALY_TEST_PROVIDER"), Library: strings.TrimPrefix(library, "-"),
+			Logf: func(format string, args ...any) { fmt.Printf("said: "+format+"\n", args...) }})
+		if err != nil {
+			fmt.Printf("error: %v %v\n", errors.Is(err, ErrProvider), err)
+			continue
+		}
+		fmt.Println("provider:", s.Provider())
+		s.Close()
+	}
+}
+
+func TestLibrary(t *testing.T) {
+	needProvider(t, CPU)
+	path, _, _, err := loadLibrary("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text, other := filepath.Join(dir, "text.so"), filepath.Join(dir, "other.so")
+	for _, f := range []string{text, other} {
+		if err := os.WriteFile(f, []byte("no library"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(dir, "link.so")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	absent := filepath.Join(dir, "absent.so")
+	list := func(paths ...string) string { return strings.Join(paths, string(filepath.ListSeparator)) }
+	tests := []struct {
+		name, provider, libraries string
+		want                      []string // in this order
+	}{
+		{"absent", CPU, absent, []string{"error: true", "missing", "scripts/get-onnxruntime", libraryVariable, "options: " + absent + ": no such file"}},
+		{"no library", CPU, text, []string{"error: true", "options: " + text + ": ", "too short"}},
+		{"auto", Auto, absent, []string{"said: not using provider cpu", "missing", "said: using provider go", "provider: go"}},
+		{"another afterwards", CPU, list(path, other, absent, path), []string{"provider: cpu",
+			"error: true", "other.so is wanted, but the process has already loaded", "error: true", "absent.so is wanted", "provider: cpu"}},
+		{"the same by a link", CPU, list(link, path, "-"), []string{"provider: cpu", "provider: cpu", "provider: cpu"}},
+		{"after a failure", CPU, list(text, path), []string{"error: true", "provider: cpu"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := exec.Command(os.Args[0], "-test.run=^TestLibraryChild$")
+			c.Env = append(os.Environ(), libraryVariable+"=", "ANOMALY_TEST_CHILD="+tt.libraries, "ANOMALY_TEST_PROVIDER="+tt.provider)
+			out, err := c.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			rest := string(out)
+			for _, w := range tt.want {
+				_, after, found := strings.Cut(rest, w)
+				if !found {
+					t.Fatalf("got\n%s\nwant %q in this order", out, tt.want)
+				}
+				rest = after
+			}
+		})
+	}
+}
+
+// A provider that cannot be used is an error, and in a list makes way for the next.
+func TestUnusableProvider(t *testing.T) {
+	needProvider(t, CPU)
+	if goruntime.GOOS == "windows" {
+		t.Skip("DirectML may be there")
+	}
+	_, err := OpenSession(affine(t), &Options{Provider: DirectML})
+	if !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), DirectML) {
+		t.Errorf("got %v, want ErrProvider of %s", err, DirectML)
+	}
+	var said []string
+	o := &Options{Provider: "directml,cpu", Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	if s := openTest(t, affine(t), o); s.Provider() != CPU || len(said) != 2 {
+		t.Errorf("got provider %s, said %q", s.Provider(), said)
+	}
+}
+
+func TestDiagnose(t *testing.T) {
+	r := Diagnose()
+	if len(r.Providers) != len(Providers()) {
+		t.Fatalf("got %+v, want %v", r.Providers, Providers())
+	}
+	for i, a := range r.Providers {
+		if a.Provider != Providers()[i] || a.Usable != (a.Problem == "") {
+			t.Errorf("got %+v", a)
+		}
+		if a.Provider == Go && !a.Usable {
+			t.Errorf("provider go: %s", a.Problem)
+		}
+		if a.Provider == CPU && a.Usable != (r.Library != "" && r.Version != "" && len(r.Places) > 0) {
+			t.Errorf("provider cpu: got %+v of library %q, version %q, places %+v", a, r.Library, r.Version, r.Places)
+		}
+	}
+}

@@ -1,0 +1,317 @@
+package runtime
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+)
+
+// Info is the name and the type of an input or output. Dimensions that the model
+// leaves open are [graph.Dynamic]; the shape is nil where it declares none.
+type Info struct {
+	Name string
+	graph.Type
+}
+
+func (i Info) String() string { return fmt.Sprintf("%q %v", i.Name, i.Type) }
+
+// A port is an input or output with the names of its dynamic dimensions, "" for
+// the others: dimensions of one name have one size.
+type port struct {
+	Info
+	symbols []string
+}
+
+// A model is the bytes of an ONNX file and what they declare.
+type model struct {
+	bytes           []byte
+	inputs, outputs []port
+	metadata        map[string]string
+}
+
+func unmarshal(b []byte) (*onnxpb.ModelProto, error) {
+	m := new(onnxpb.ModelProto)
+	if err := proto.Unmarshal(b, m); err != nil || m.GetGraph() == nil || len(m.GetOpsetImport()) == 0 {
+		return nil, fmt.Errorf("%w: got %d bytes that are no ONNX model, or only a part of one", ErrModel, len(b))
+	}
+	return m, nil
+}
+
+// readModel reads a model to be run.
+func readModel(b []byte) (*model, error) {
+	p, err := unmarshal(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range p.GetGraph().GetInitializer() {
+		if external(t) {
+			return nil, fmt.Errorf("%w: weight %q lies in another file: open the model by its path", ErrModel, t.GetName())
+		}
+	}
+	m, err := declared(p)
+	if err != nil {
+		return nil, err
+	}
+	m.bytes = b
+	return m, nil
+}
+
+// declared returns what a model declares, without its bytes.
+func declared(p *onnxpb.ModelProto) (*model, error) {
+	m := &model{metadata: map[string]string{}}
+	for _, e := range p.GetMetadataProps() {
+		m.metadata[e.GetKey()] = e.GetValue()
+	}
+	weights := map[string]bool{}
+	for _, t := range p.GetGraph().GetInitializer() {
+		weights[t.GetName()] = true
+	}
+	// Files of IR version 3 and older list their weights among the inputs too.
+	inputs := slices.DeleteFunc(slices.Clone(p.GetGraph().GetInput()), func(v *onnxpb.ValueInfoProto) bool { return weights[v.GetName()] })
+	var err error
+	if m.inputs, err = readPorts("input", inputs); err != nil {
+		return nil, err
+	}
+	if m.outputs, err = readPorts("output", p.GetGraph().GetOutput()); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func readPorts(what string, values []*onnxpb.ValueInfoProto) ([]port, error) {
+	if len(values) == 0 {
+		return nil, fmt.Errorf("%w: has no %s", ErrModel, what)
+	}
+	var ports []port
+	for _, v := range values {
+		t := v.GetType().GetTensorType()
+		if t == nil {
+			return nil, fmt.Errorf("%w: %s %q is no tensor", ErrModel, what, v.GetName())
+		}
+		p := port{Info: Info{v.GetName(), graph.Type{DType: graph.DType(t.GetElemType())}}}
+		if t.GetShape() != nil {
+			p.Shape = []int{}
+		}
+		for _, d := range t.GetShape().GetDim() {
+			size := graph.Dynamic
+			if _, known := d.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); known && d.GetDimValue() >= 0 {
+				size = int(d.GetDimValue())
+			}
+			p.Shape = append(p.Shape, size)
+			p.symbols = append(p.symbols, d.GetDimParam())
+		}
+		ports = append(ports, p)
+	}
+	return ports, nil
+}
+
+// infos copies what callers may see, and change, of ports.
+func infos(ports []port) []Info {
+	var list []Info
+	for _, p := range ports {
+		list = append(list, Info{p.Name, graph.Type{DType: p.DType, Shape: slices.Clone(p.Shape)}})
+	}
+	return list
+}
+
+// find returns the port of that name, nil where there is none.
+func find(ports []port, name string) *port {
+	i := slices.IndexFunc(ports, func(p port) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &ports[i]
+}
+
+func describe(ports []port) string {
+	var list []string
+	for _, p := range ports {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ", ")
+}
+
+// bind checks a tensor against its declaration and notes in sizes how large the
+// named dimensions are.
+func (p *port) bind(t *graph.Tensor, sizes map[string]int) error {
+	got := graph.Type{DType: t.DType(), Shape: t.Shape()}
+	fits := got.DType == p.DType && (p.Shape == nil || len(got.Shape) == len(p.Shape))
+	for i := 0; fits && i < len(p.Shape); i++ {
+		d := got.Shape[i]
+		want := p.Shape[i]
+		if name := p.symbols[i]; want == graph.Dynamic && name != "" {
+			if size, bound := sizes[name]; bound {
+				want = size
+			}
+			sizes[name] = d
+		}
+		fits = want == graph.Dynamic || d == want
+	}
+	if !fits {
+		return fmt.Errorf("%q: got %v, want %v", p.Name, got, p.Type)
+	}
+	return nil
+}
+
+// resolve returns the shape of a port once the named dimensions are known, nil
+// where some dimension is not.
+func (p *port) resolve(sizes map[string]int) []int {
+	shape := slices.Clone(p.Shape)
+	for i, d := range shape {
+		if d != graph.Dynamic {
+			continue
+		}
+		size, bound := sizes[p.symbols[i]]
+		if !bound {
+			return nil
+		}
+		shape[i] = size
+	}
+	return shape
+}
+
+// prune returns the model's bytes without what the given outputs do not need:
+// ONNX Runtime computes every node that a model has, whatever it is asked for.
+// The inputs stay.
+func (m *model) prune(outputs []string) ([]byte, error) {
+	if slices.EqualFunc(m.outputs, outputs, func(p port, name string) bool { return p.Name == name }) {
+		return m.bytes, nil
+	}
+	p, err := unmarshal(m.bytes)
+	if err != nil {
+		return nil, err
+	}
+	g := p.Graph
+	g.Output = slices.DeleteFunc(g.Output, func(v *onnxpb.ValueInfoProto) bool { return !slices.Contains(outputs, v.GetName()) })
+	needed := map[string]bool{}
+	for _, name := range outputs {
+		needed[name] = true
+	}
+	var nodes []*onnxpb.NodeProto
+	for _, n := range slices.Backward(g.Node) {
+		if slices.ContainsFunc(n.GetOutput(), func(name string) bool { return needed[name] }) {
+			need(n, needed)
+			delete(needed, "") // omitted optional inputs
+			nodes = append(nodes, n)
+		}
+	}
+	slices.Reverse(nodes)
+	g.Node = nodes
+	g.Initializer = slices.DeleteFunc(g.Initializer, func(t *onnxpb.TensorProto) bool { return !needed[t.GetName()] })
+	g.ValueInfo = nil
+	return proto.Marshal(p)
+}
+
+// need notes what a node reads, its subgraphs included.
+func need(n *onnxpb.NodeProto, needed map[string]bool) {
+	for _, name := range n.GetInput() {
+		needed[name] = true
+	}
+	for _, g := range subgraphs(n) {
+		for _, inner := range g.GetNode() {
+			need(inner, needed)
+		}
+		for _, v := range g.GetOutput() {
+			needed[v.GetName()] = true
+		}
+	}
+}
+
+// subgraphs returns the bodies of a Loop, If or Scan.
+func subgraphs(n *onnxpb.NodeProto) []*onnxpb.GraphProto {
+	var list []*onnxpb.GraphProto
+	for _, a := range n.GetAttribute() {
+		if a.GetG() != nil {
+			list = append(list, a.GetG())
+		}
+		list = append(list, a.GetGraphs()...)
+	}
+	return list
+}
+
+// external reports whether a weight's numbers lie in another file.
+func external(t *onnxpb.TensorProto) bool {
+	return t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL
+}
+
+// readFile reads a model's file and the weights that lie beside it.
+func readFile(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if b, err = gather(b, filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
+}
+
+// gather moves weights that lie in other files of the model's folder, as
+// exporters of large models write them, into the model.
+func gather(b []byte, dir string) ([]byte, error) {
+	p, err := unmarshal(b)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(p.GetGraph().GetInitializer(), external) {
+		return b, nil
+	}
+	folder, err := os.OpenRoot(dir) // a model cannot reach beyond its folder
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	defer folder.Close()
+	files := map[string][]byte{}
+	for _, t := range p.GetGraph().GetInitializer() {
+		if !external(t) {
+			continue
+		}
+		if err := embed(t, folder, files); err != nil {
+			return nil, fmt.Errorf("%w: weight %q: %w", ErrModel, t.GetName(), err)
+		}
+	}
+	if b, err = proto.Marshal(p); err != nil {
+		return nil, fmt.Errorf("%w: with its weights inside: %w", ErrModel, err)
+	}
+	return b, nil
+}
+
+// embed moves a weight into the model; files are those read so far.
+func embed(t *onnxpb.TensorProto, folder *os.Root, files map[string][]byte) error {
+	where := map[string]string{}
+	for _, e := range t.GetExternalData() {
+		where[e.GetKey()] = e.GetValue()
+	}
+	name := where["location"]
+	data, read := files[name]
+	if !read {
+		var err error
+		if data, err = folder.ReadFile(name); err != nil {
+			return err
+		}
+		files[name] = data
+	}
+	offset, err := strconv.ParseUint(cmp.Or(where["offset"], "0"), 10, 63)
+	if err != nil || offset > uint64(len(data)) {
+		return fmt.Errorf("offset: got %q, want a number up to %d, the size of %q", where["offset"], len(data), name)
+	}
+	data = data[offset:]
+	if s, ok := where["length"]; ok {
+		length, err := strconv.ParseUint(s, 10, 63)
+		if err != nil || length > uint64(len(data)) {
+			return fmt.Errorf("length: got %q, want a number up to %d, what %q has left", s, len(data), name)
+		}
+		data = data[:length]
+	}
+	t.RawData, t.ExternalData, t.DataLocation = data, nil, nil
+	return nil
+}

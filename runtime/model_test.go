@@ -1,0 +1,288 @@
+package runtime
+
+import (
+	"archive/zip"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/testenv"
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+)
+
+// edit changes a model's file.
+func edit(t *testing.T, b []byte, change func(*onnxpb.GraphProto)) []byte {
+	t.Helper()
+	p, err := unmarshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(p.Graph)
+	if b, err = proto.Marshal(p); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Outputs whose size the file does not tell are as good as others.
+func TestSessionUnknownShapes(t *testing.T) {
+	each(t, func(t *testing.T, provider string) {
+		model := edit(t, affine(t), func(g *onnxpb.GraphProto) {
+			g.Output[0].GetType().GetTensorType().GetShape().Dim[0].Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: "other"}
+			g.Output[1].GetType().GetTensorType().Shape = nil
+		})
+		s := openTest(t, model, &Options{Provider: provider})
+		for _, n := range []int{2, 1} {
+			x := random(1, n, 2)
+			out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": x, "a": vector(1, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			z := slices.Clone(graph.Data[float32](x))
+			for i := range z {
+				z[i] = -z[i]
+			}
+			wantData(t, out["z"], []int{n, 2}, z...)
+			if got := out["y"].Shape(); !slices.Equal(got, []int{n, 2}) {
+				t.Errorf("got shape %v, want [%d 2]", got, n)
+			}
+		}
+	})
+}
+
+// A file may list its weights among the inputs.
+func TestSessionWeightsAmongInputs(t *testing.T) {
+	each(t, func(t *testing.T, provider string) {
+		model := edit(t, affine(t), func(g *onnxpb.GraphProto) {
+			b := proto.Clone(g.Input[1]).(*onnxpb.ValueInfoProto)
+			b.Name = proto.String("b")
+			g.Input = append(g.Input, b)
+		})
+		s := openTest(t, model, &Options{Provider: provider})
+		if got := len(s.Inputs()); got != 2 {
+			t.Errorf("got %v, want two inputs", s.Inputs())
+		}
+		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 1, 2), "a": vector(1, 1)}, "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantData(t, out["y"], []int{1, 2}, []float32{10, 20}...)
+	})
+}
+
+func TestPrune(t *testing.T) {
+	m, err := readModel(detectorModel(t, models.Spec{Height: 16, Filters: 4}, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := m.prune([]string{"anomaly_map", "pred_score", "pred_label", "pred_mask", "reconstruction"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &all[0] != &m.bytes[0] {
+		t.Error("all outputs: got other bytes")
+	}
+	b, err := m.prune([]string{"reconstruction"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Inspect(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Outputs) != 1 || len(d.Inputs) != 1 || d.Ops["Conv"] != 7 || d.Ops["MatMul"]+d.Ops["Greater"]+d.Ops["ReduceMax"] != 0 {
+		t.Errorf("got %+v, want the network alone", d)
+	}
+}
+
+// What a branch of an If reads from outside stays.
+func TestPruneKeepsWhatBranchesRead(t *testing.T) {
+	needProvider(t, CPU)
+	model := edit(t, affine(t), func(g *onnxpb.GraphProto) {
+		sum := g.Node[len(g.Node)-2] // y = a·x + b
+		if sum.GetOpType() != "Add" {
+			t.Fatalf("got %s, want Add", sum.GetOpType())
+		}
+		sum.Output = []string{"inner"}
+		branch := func(name string) *onnxpb.GraphProto {
+			return &onnxpb.GraphProto{
+				Name:   proto.String(name),
+				Node:   []*onnxpb.NodeProto{{OpType: proto.String("Neg"), Input: []string{"inner"}, Output: []string{name}}},
+				Output: []*onnxpb.ValueInfoProto{{Name: proto.String(name), Type: g.Output[0].GetType()}},
+			}
+		}
+		g.Initializer = append(g.Initializer, &onnxpb.TensorProto{
+			Name: proto.String("cond"), DataType: proto.Int32(int32(graph.Bool)), RawData: []byte{1},
+		})
+		g.Node = append(g.Node, &onnxpb.NodeProto{
+			OpType: proto.String("If"), Input: []string{"cond"}, Output: []string{"y"},
+			Attribute: []*onnxpb.AttributeProto{
+				{Name: proto.String("then_branch"), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: branch("yes")},
+				{Name: proto.String("else_branch"), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: branch("no")},
+			},
+		})
+	})
+	s := openTest(t, model, &Options{Provider: CPU, Outputs: []string{"y"}})
+	out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 1, 2), "a": vector(1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantData(t, out["y"], []int{1, 2}, []float32{-10, -20}...)
+}
+
+// Weights beside the model are read from its folder, and from nowhere else.
+func TestExternalWeights(t *testing.T) {
+	dir := t.TempDir()
+	spec := models.Spec{Height: 16, Filters: 4}
+	whole := detectorModel(t, spec, &onnxexport.Options{Profile: onnxexport.Reconstruction})
+	var beside []byte
+	entry := func(k, v string) *onnxpb.StringStringEntryProto {
+		return &onnxpb.StringStringEntryProto{Key: proto.String(k), Value: proto.String(v)}
+	}
+	var first *onnxpb.TensorProto
+	split := func(change func()) []byte {
+		beside = nil
+		return edit(t, whole, func(g *onnxpb.GraphProto) {
+			for _, w := range g.Initializer {
+				if graph.DType(w.GetDataType()) != graph.Float32 || len(w.GetDims()) == 0 {
+					continue
+				}
+				w.ExternalData = []*onnxpb.StringStringEntryProto{
+					entry("location", "weights.bin"), entry("offset", itoa(len(beside))), entry("length", itoa(len(w.RawData))),
+				}
+				beside = append(beside, w.RawData...)
+				w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+				if first == nil || w.GetName() == first.GetName() {
+					first = w
+				}
+			}
+			change()
+		})
+	}
+	path := filepath.Join(dir, "sub", "model.onnx")
+	write := func(b []byte) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range []error{
+			os.WriteFile(path, b, 0o600),
+			os.WriteFile(filepath.Join(dir, "sub", "weights.bin"), beside, 0o600),
+			os.WriteFile(filepath.Join(dir, "outside.bin"), beside, 0o600),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(split(func() {}))
+	each(t, func(t *testing.T, provider string) {
+		d, err := Open(path, &Options{Provider: provider})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		img := pictures(1)[0]
+		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{Provider: provider}), img)[0], 0)
+	})
+	for name, change := range map[string]func(){
+		"outside": func() { first.ExternalData[0].Value = proto.String("../outside.bin") },
+		"absent":  func() { first.ExternalData[0].Value = proto.String("absent.bin") },
+		"offset":  func() { first.ExternalData[1].Value = proto.String("99999999") },
+		"length":  func() { first.ExternalData[2].Value = proto.String("-1") },
+	} {
+		b := split(change)
+		write(b)
+		if _, err := Open(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), first.GetName()) {
+			t.Errorf("%s: got %v, want ErrModel of weight %q", name, err, first.GetName())
+		}
+		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
+			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
+		}
+	}
+}
+
+// interopTol is what the goldens' manifest suggests: 20 times the difference
+// between the exporting framework and ONNX Runtime, at least 1e-4.
+const interopTol = 1e-4
+
+// Models that other tools exported, with the results of those tools.
+func TestInterop(t *testing.T) {
+	needProvider(t, CPU)
+	for _, name := range []string{"torch_dynamo_dcae_128", "keras_dcae_128_nhwc", "anomalib_padim_128"} {
+		t.Run(name, func(t *testing.T) {
+			dir := testenv.Shared(t, "interop", name)
+			model, err := readFile(filepath.Join(dir, "model.onnx"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := openTest(t, model, &Options{Provider: CPU})
+			golden := readGolden(t, filepath.Join(dir, "golden.npz"))
+			out, err := s.Run(t.Context(), map[string]*graph.Tensor{s.Inputs()[0].Name: golden["input"]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compared := 0
+			for i, info := range s.Outputs() {
+				want := golden["output_"+itoa(i)]
+				if want == nil { // a label or a mask
+					continue
+				}
+				compared++
+				got := out[info.Name]
+				if d := maxDiff(graph.Data[float32](got), graph.Data[float32](want)); !(d <= interopTol) || !slices.Equal(got.Shape(), want.Shape()) {
+					t.Errorf("%s: differs by %g, want at most %g", info.Name, d, interopTol)
+				}
+			}
+			if compared == 0 {
+				t.Error("compared nothing")
+			}
+			d, err := OpenBytes(model, &Options{Provider: CPU})
+			if strings.HasPrefix(name, "anomalib") {
+				if !errors.Is(err, ErrModel) {
+					t.Errorf("detector: got %v, want ErrModel", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if r := detect(t, d, pictures(2)...); !(r[0].Score > 0) || r[0].Map.Height != 128 {
+				t.Errorf("detector: got %+v", r[0])
+			}
+		})
+	}
+}
+
+// readGolden reads the float32 arrays of an npz file.
+func readGolden(t *testing.T, path string) map[string]*graph.Tensor {
+	t.Helper()
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	arrays := map[string]*graph.Tensor{}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, &z.Reader); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range z.File {
+		shape, data, err := npy.Load[float32](filepath.Join(dir, f.Name))
+		if err != nil {
+			continue // of another type
+		}
+		arrays[strings.TrimSuffix(f.Name, ".npy")] = graph.NewTensor(data, shape...)
+	}
+	return arrays
+}

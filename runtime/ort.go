@@ -1,0 +1,382 @@
+//go:build cgo
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
+
+// environment is ONNX Runtime's process-wide state. It is set up when the first
+// session opens and stays until the process ends: the library cannot be loaded
+// twice, and its providers do not survive being unloaded.
+var environment struct {
+	sync.Mutex
+	path string // links resolved; "" until a library is loaded
+}
+
+// loadLibrary loads ONNX Runtime from the first place where it is to be had;
+// named is Options.Library. Once loaded it is the one library of the process.
+func loadLibrary(named string) (path, version string, places []Place, err error) {
+	environment.Lock()
+	defer environment.Unlock()
+	places = libraryPlaces(named)
+	if loaded := environment.path; loaded != "" {
+		used := slices.IndexFunc(places, func(p Place) bool { return resolve(p.Path) == loaded })
+		if used >= 0 {
+			places = places[:used+1]
+		} else if len(places) > 0 && places[0].named() {
+			return "", "", places, fmt.Errorf("%s is wanted, but the process has already loaded %s", places[0].Path, loaded)
+		}
+		return loaded, ort.GetVersion(), places, nil
+	}
+	for i := range places {
+		p := &places[i]
+		if p.Problem != "" {
+			continue
+		}
+		ort.SetSharedLibraryPath(p.Path)
+		// Its errors are returned: a library does not print them besides.
+		if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+			p.Problem = whyNotLoaded(err)
+			continue
+		}
+		if err := ort.DisableTelemetry(); err != nil {
+			return "", "", places, fmt.Errorf("%s: %w", p.Path, err)
+		}
+		environment.path = resolve(p.Path)
+		return environment.path, ort.GetVersion(), places[:i+1], nil
+	}
+	return "", "", places, errNoLibrary(places)
+}
+
+func whyNotLoaded(err error) string {
+	if s := err.Error(); !strings.Contains(s, "ORT API base: 2") {
+		return s
+	}
+	return "is older than " + ortOldest
+}
+
+func resolve(path string) string {
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		path = r
+	}
+	if r, err := filepath.Abs(path); err == nil {
+		path = r
+	}
+	return path
+}
+
+// plans is how many lists of outputs an engine keeps ready.
+const plans = 4
+
+// An ortEngine runs a model on ONNX Runtime. A session of the binding has fixed
+// outputs, and ONNX Runtime computes all that a model has: so there is one for
+// each list of outputs, of the model pruned to them.
+type ortEngine struct {
+	model    *model
+	provider string
+	options  Options
+	plans    []plan // the one used last at the end
+}
+
+type plan struct {
+	outputs string // joined
+	session *ort.DynamicAdvancedSession
+}
+
+func openORT(m *model, provider string, o Options) (engine, error) {
+	if _, _, _, err := loadLibrary(o.Library); err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
+	}
+	return &ortEngine{model: m, provider: provider, options: o}, nil
+}
+
+func (e *ortEngine) prepare(outputs []string) error {
+	_, err := e.plan(outputs)
+	return err
+}
+
+func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) {
+	key := strings.Join(outputs, "\x00")
+	for i, p := range e.plans {
+		if p.outputs == key {
+			copy(e.plans[i:], e.plans[i+1:])
+			e.plans[len(e.plans)-1] = p
+			return p.session, nil
+		}
+	}
+	pruned, err := e.model.prune(outputs)
+	if err != nil {
+		return nil, err
+	}
+	options, err := sessionOptions(e.provider, e.options)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w (with ONNX Runtime %s; needs %s)", ErrProvider, e.provider, err, ort.GetVersion(), needs[e.provider])
+	}
+	defer options.Destroy()
+	var inputs []string
+	for _, p := range e.model.inputs {
+		inputs = append(inputs, p.Name)
+	}
+	var s *ort.DynamicAdvancedSession
+	holdSignals(func() { s, err = ort.NewDynamicAdvancedSessionWithONNXData(pruned, inputs, outputs, options) })
+	switch {
+	case err != nil && accelerator(e.provider):
+		return nil, fmt.Errorf("%w %s: cannot run this model: %w", ErrProvider, e.provider, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if len(e.plans) == plans {
+		e.plans[0].session.Destroy()
+		e.plans = e.plans[1:]
+	}
+	e.plans = append(e.plans, plan{key, s})
+	return s, nil
+}
+
+// sessionOptions sets threads and the provider. Every provider computes in
+// float32, and none may leave nodes to another.
+func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
+	s, err := ort.NewSessionOptions()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		s.SetExecutionMode(ort.ExecutionModeSequential),
+		s.SetIntraOpNumThreads(o.Threads),
+		s.SetInterOpNumThreads(1),
+		// Threads that wait for work spinning take the cores from decoding and from
+		// other sessions: 1.7 times slower on a busy machine.
+		s.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+	)
+	if accelerator(provider) {
+		err = errors.Join(err, s.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"))
+	}
+	if err == nil {
+		err = appendProvider(s, provider, o)
+	}
+	if err != nil {
+		s.Destroy()
+		return nil, err
+	}
+	return s, nil
+}
+
+// needs says what a provider must have beside ONNX Runtime as it commonly comes.
+var needs = map[string]string{
+	CUDA:     "the library of the Python package onnxruntime-gpu, named by " + libraryVariable + ", and CUDA's and cuDNN's on the system's library path",
+	TensorRT: "the library of the Python package onnxruntime-gpu, named by " + libraryVariable + ", and TensorRT's, CUDA's and cuDNN's on the system's library path",
+	OpenVINO: "the library of the Python package onnxruntime-openvino, named by " + libraryVariable,
+	CoreML:   "macOS",
+	DirectML: "Windows and the library of the Python package onnxruntime-directml, named by " + libraryVariable,
+}
+
+func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
+	switch provider {
+	case CUDA:
+		c, err := ort.NewCUDAProviderOptions()
+		if err != nil {
+			return err
+		}
+		defer c.Destroy()
+		if err := c.Update(map[string]string{"use_tf32": "0"}); err != nil {
+			return err
+		}
+		return s.AppendExecutionProviderCUDA(c)
+	case TensorRT:
+		t, err := ort.NewTensorRTProviderOptions()
+		if err != nil {
+			return err
+		}
+		defer t.Destroy()
+		return s.AppendExecutionProviderTensorRT(t)
+	case OpenVINO:
+		return s.AppendExecutionProviderOpenVINO(map[string]string{
+			"device_type":    "CPU",
+			"precision":      "FP32",
+			"num_of_threads": strconv.Itoa(o.Threads),
+		})
+	case CoreML:
+		return s.AppendExecutionProviderCoreMLV2(nil)
+	case DirectML:
+		// DirectML allocates by itself.
+		if err := s.SetMemPattern(false); err != nil {
+			return err
+		}
+		return s.AppendExecutionProviderDirectML(0)
+	}
+	return nil
+}
+
+// run wraps the tensors' own memory as ONNX Runtime's values, so nothing is
+// copied but what lies on another device or is of unknown shape beforehand.
+func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+	session, err := e.plan(outputs)
+	if err != nil {
+		return err
+	}
+	var pin goruntime.Pinner // C holds the addresses until the values are destroyed
+	defer pin.Unpin()
+	ins, outs := make([]ort.Value, len(in)), make([]ort.Value, len(out))
+	defer func() {
+		for _, v := range slices.Concat(ins, outs) {
+			if v != nil {
+				v.Destroy()
+			}
+		}
+	}()
+	for i, t := range in {
+		if ins[i], err = wrap(&pin, t); err != nil {
+			return fmt.Errorf("%w %q: %w", ErrInput, e.model.inputs[i].Name, err)
+		}
+	}
+	for i, t := range out {
+		if t == nil {
+			continue
+		}
+		if outs[i], err = wrap(&pin, t); err != nil {
+			return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)
+		}
+	}
+
+	if err := runUntil(ctx, session, ins, outs); err != nil {
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	for i, t := range out {
+		switch {
+		case t == nil:
+			if out[i], err = unwrap(outs[i]); err != nil {
+				return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)
+			}
+		case len(t.Shape()) == 0:
+			copyScalar(t, outs[i])
+		}
+	}
+	return nil
+}
+
+// runUntil runs the session, and stops it when ctx ends. It returns when C has
+// let go of the values, not before.
+func runUntil(ctx context.Context, s *ort.DynamicAdvancedSession, in, out []ort.Value) error {
+	if ctx.Done() == nil {
+		return s.Run(in, out)
+	}
+	options, err := ort.NewRunOptions()
+	if err != nil {
+		return err
+	}
+	defer options.Destroy()
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		options.Terminate()
+	})
+	err = s.RunWithOptions(in, out, options)
+	if !stop() {
+		<-told
+	}
+	return err
+}
+
+// wrap makes a value of a tensor's memory. Scalars, which the binding has a type
+// of its own for, are copied.
+func wrap(pin *goruntime.Pinner, t *graph.Tensor) (ort.Value, error) {
+	switch data := t.Raw().(type) {
+	case []float32:
+		return wrapData(pin, t.Shape(), data)
+	case []float64:
+		return wrapData(pin, t.Shape(), data)
+	case []uint8:
+		return wrapData(pin, t.Shape(), data)
+	case []int32:
+		return wrapData(pin, t.Shape(), data)
+	case []int64:
+		return wrapData(pin, t.Shape(), data)
+	case []bool:
+		return wrapData(pin, t.Shape(), data)
+	}
+	return nil, fmt.Errorf("tensors of %v are not supported", t.DType())
+}
+
+func wrapData[T graph.Elem](pin *goruntime.Pinner, shape []int, data []T) (ort.Value, error) {
+	if len(shape) == 0 {
+		return value(ort.NewScalar(data[0]))
+	}
+	dims := make(ort.Shape, len(shape))
+	for i, d := range shape {
+		dims[i] = int64(d)
+	}
+	if len(data) > 0 {
+		pin.Pin(&data[0])
+	}
+	return value(ort.NewTensor(dims, data))
+}
+
+// value makes an interface of what the binding returns, nil where it failed.
+func value[V ort.Value](v V, err error) (ort.Value, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// unwrap takes over the memory, which is Go's, of a value that ONNX Runtime allocated.
+func unwrap(v ort.Value) (*graph.Tensor, error) {
+	var shape []int
+	for _, d := range v.GetShape() {
+		shape = append(shape, int(d))
+	}
+	switch v := v.(type) {
+	case *ort.Tensor[float32]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	case *ort.Tensor[float64]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	case *ort.Tensor[uint8]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	case *ort.Tensor[int32]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	case *ort.Tensor[int64]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	case *ort.Tensor[bool]:
+		return graph.NewTensor(v.GetData(), shape...), nil
+	}
+	return nil, fmt.Errorf("values of type %T are not supported", v)
+}
+
+func copyScalar(t *graph.Tensor, v ort.Value) {
+	switch v := v.(type) {
+	case *ort.Scalar[float32]:
+		graph.Data[float32](t)[0] = v.GetData()
+	case *ort.Scalar[float64]:
+		graph.Data[float64](t)[0] = v.GetData()
+	case *ort.Scalar[uint8]:
+		graph.Data[uint8](t)[0] = v.GetData()
+	case *ort.Scalar[int32]:
+		graph.Data[int32](t)[0] = v.GetData()
+	case *ort.Scalar[int64]:
+		graph.Data[int64](t)[0] = v.GetData()
+	case *ort.Scalar[bool]:
+		graph.Data[bool](t)[0] = v.GetData()
+	}
+}
+
+func (e *ortEngine) close() error {
+	var errs []error
+	for _, p := range e.plans {
+		errs = append(errs, p.session.Destroy())
+	}
+	e.plans = nil
+	return errors.Join(errs...)
+}

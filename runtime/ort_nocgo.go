@@ -1,0 +1,19 @@
+//go:build !cgo
+
+package runtime
+
+import (
+	"errors"
+	"fmt"
+)
+
+var errNoCgo = errors.New("built without cgo, which ONNX Runtime needs: build with CGO_ENABLED=1 and a C compiler, or use provider " + Go)
+
+// loadLibrary answers for ONNX Runtime, which is called through cgo.
+func loadLibrary(string) (path, version string, places []Place, err error) {
+	return "", "", nil, errNoCgo
+}
+
+func openORT(_ *model, provider string, _ Options) (engine, error) {
+	return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, errNoCgo)
+}

@@ -1,0 +1,315 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	goruntime "runtime"
+	"slices"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+// Options are options of [OpenSession], [Open] and [OpenBytes]; nil is all defaults.
+type Options struct {
+	// Provider is the name of a provider, a list such as "cuda,cpu" of which the
+	// first that works is taken, or "auto" (default).
+	Provider string
+	// Threads is how many threads one operator is computed with on a CPU: 0
+	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
+	// run several sessions side by side.
+	Threads int
+	// Library is the path of ONNX Runtime's shared library; "" (default) looks
+	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
+	// and installed Python packages.
+	Library string
+	// Logf, where not nil, is told which provider a list or auto came to, and why.
+	Logf func(format string, args ...any)
+
+	// Outputs lists what [Session.Run] computes when it is called without names;
+	// nil is all outputs. Sessions only.
+	Outputs []string
+
+	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
+	// fixed batch size has its own. Detectors only.
+	Batch int
+	// Reconstruction asks a [Detector] for reconstructions too. Detectors only.
+	Reconstruction bool
+	// Threshold, where not nil, replaces the model's threshold. Detectors only.
+	Threshold *float32
+	// Map says how the map of a model that gives but a reconstruction is made;
+	// zero is SSIM. Detectors only.
+	Map residual.Options
+}
+
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	if c.Threads == 0 {
+		c.Threads = goruntime.GOMAXPROCS(0)
+	}
+	if c.Batch == 0 {
+		c.Batch = 16
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	return c
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Threads < 0:
+		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
+	case o.Batch < 0:
+		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	}
+	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
+		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)
+	}
+	if err := o.Map.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return nil
+}
+
+// An engine computes a model on one provider. It is called by one goroutine at a time.
+type engine interface {
+	// prepare gets ready to compute these outputs, in this order.
+	prepare(outputs []string) error
+	// run computes outputs from all inputs, in the model's order. It writes to
+	// out[i], which has the right type, or sets it where it is nil. It uses no
+	// tensor once it has returned.
+	run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error
+	close() error
+}
+
+// openEngine opens a model on exactly this provider.
+func openEngine(m *model, provider string, o Options) (engine, error) {
+	if provider == Go {
+		return openGo(m)
+	}
+	return openORT(m, provider, o)
+}
+
+// A Session is a model ready to run on a provider.
+//
+// It is safe for concurrent use: one Run at a time computes, the others wait (a
+// session of ONNX Runtime is not safe for concurrent runs on every provider, and
+// batches use the cores better). Tensors belong to the caller before and after a
+// Run, which shares none of their memory.
+type Session struct {
+	model    *model
+	engine   engine
+	provider string
+	outputs  []string      // that Run computes by default
+	turn     chan struct{} // holds a value while the engine is in use
+	closed   bool          // guarded by turn
+}
+
+// OpenSession opens an ONNX model given as the bytes of its file, which the
+// session keeps: do not change them. Close it when it is no longer needed.
+func OpenSession(model []byte, o *Options) (*Session, error) {
+	opts := o.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m, err := readModel(model)
+	if err != nil {
+		return nil, err
+	}
+	var s *Session
+	err = withProvider(opts, func(provider string) error {
+		s, err = openSession(m, provider, opts)
+		return err
+	})
+	return s, err
+}
+
+func openSession(m *model, provider string, o Options) (*Session, error) {
+	s := &Session{model: m, provider: provider, turn: make(chan struct{}, 1)}
+	wanted := o.Outputs
+	if len(wanted) == 0 {
+		for _, p := range m.outputs {
+			wanted = append(wanted, p.Name)
+		}
+	}
+	var err error
+	if s.outputs, err = s.order(wanted); err != nil {
+		return nil, err
+	}
+	if s.engine, err = openEngine(m, provider, o); err != nil {
+		return nil, err
+	}
+	if err := s.engine.prepare(s.outputs); err != nil {
+		s.engine.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Inputs describes the model's inputs, all of which Run needs.
+func (s *Session) Inputs() []Info { return infos(s.model.inputs) }
+
+// Outputs describes what the model can compute.
+func (s *Session) Outputs() []Info { return infos(s.model.outputs) }
+
+// Metadata returns the model's metadata, which is the caller's to change.
+func (s *Session) Metadata() map[string]string {
+	return maps.Clone(s.model.metadata)
+}
+
+// Provider returns the name of the provider in use: never "auto" nor a list.
+func (s *Session) Provider() string { return s.provider }
+
+// Run computes the named outputs, those of Options.Outputs where none are named,
+// from all inputs and returns them as new tensors. Only what these outputs need
+// is computed; each set of outputs is prepared when it is first asked for, and
+// the four used last are kept.
+//
+// When ctx ends, Run stops after the operator in hand and returns ctx.Err().
+func (s *Session) Run(ctx context.Context, in map[string]*graph.Tensor, outputs ...string) (map[string]*graph.Tensor, error) {
+	if len(outputs) == 0 {
+		outputs = s.outputs
+	}
+	outputs, err := s.order(outputs)
+	if err != nil {
+		return nil, err
+	}
+	tensors := make([]*graph.Tensor, len(outputs))
+	if err := s.run(ctx, in, outputs, tensors); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*graph.Tensor, len(outputs))
+	for i, name := range outputs {
+		out[name] = tensors[i]
+	}
+	return out, nil
+}
+
+// RunInto computes the outputs that out names, as [Session.Run] does, into the
+// tensors it holds, which spares allocating them anew for each run. They must be
+// of the right type and no input; after an error their contents are undefined.
+func (s *Session) RunInto(ctx context.Context, in, out map[string]*graph.Tensor) error {
+	if len(out) == 0 {
+		return fmt.Errorf("%w: no output is asked for", ErrInput)
+	}
+	outputs, err := s.order(slices.Collect(maps.Keys(out)))
+	if err != nil {
+		return err
+	}
+	tensors := make([]*graph.Tensor, len(outputs))
+	for i, name := range outputs {
+		if tensors[i] = out[name]; tensors[i] == nil {
+			return fmt.Errorf("%w: output %q: got no tensor", ErrInput, name)
+		}
+	}
+	return s.run(ctx, in, outputs, tensors)
+}
+
+// order returns names of outputs in the model's order, so that equal sets are equal lists.
+func (s *Session) order(names []string) ([]string, error) {
+	list := make([]string, 0, len(names))
+	for _, p := range s.model.outputs {
+		if slices.Contains(names, p.Name) {
+			list = append(list, p.Name)
+		}
+	}
+	if len(list) == len(names) {
+		return list, nil
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("%w: output %q is asked for twice", ErrInput, name)
+		}
+		if !slices.Contains(list, name) {
+			return nil, fmt.Errorf("%w: output %q is asked for, the model has %s", ErrInput, name, describe(s.model.outputs))
+		}
+	}
+	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, describe(s.model.outputs))
+}
+
+// run checks the tensors, allocates what is missing of out and can be, and runs.
+// The outputs are in the model's order.
+func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+	m := s.model
+	sizes := map[string]int{}
+	feeds := make([]*graph.Tensor, len(m.inputs))
+	for i := range m.inputs {
+		p := &m.inputs[i]
+		if feeds[i] = in[p.Name]; feeds[i] == nil {
+			return fmt.Errorf("%w %q: missing, want %v", ErrInput, p.Name, p.Type)
+		}
+		if err := p.bind(feeds[i], sizes); err != nil {
+			return fmt.Errorf("%w %w", ErrInput, err)
+		}
+	}
+	if len(in) > len(m.inputs) {
+		for name := range in {
+			if find(m.inputs, name) == nil {
+				return fmt.Errorf("%w %q: the model has %s", ErrInput, name, describe(m.inputs))
+			}
+		}
+	}
+	for i, name := range outputs {
+		p := find(m.outputs, name)
+		if out[i] != nil {
+			if err := p.bind(out[i], sizes); err != nil {
+				return fmt.Errorf("%w: output %w", ErrInput, err)
+			}
+		} else if shape := p.resolve(sizes); shape != nil && known(p.DType) {
+			out[i] = graph.Zeros(p.DType, shape...)
+		}
+	}
+
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	if err := s.engine.run(ctx, feeds, outputs, out); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	return nil
+}
+
+// known reports whether tensors can be of the type.
+func known(d graph.DType) bool { return !strings.HasPrefix(d.String(), "dtype(") }
+
+// acquire waits for the engine.
+func (s *Session) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s.closed {
+		s.release()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Session) release() { <-s.turn }
+
+// Close waits for the Run in flight and frees the model. Runs that wait for
+// their turn, and later ones, return ErrClosed. Closing again does nothing.
+func (s *Session) Close() error {
+	s.turn <- struct{}{}
+	defer s.release()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.engine.close()
+}
