@@ -1,0 +1,82 @@
+//go:build unix
+
+package train
+
+import (
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// BenchmarkGradients is one optimiser step without the optimiser: the gradients
+// of a batch. On provider cpu it compares the step lowered for the processor
+// with the plain one. Beside the time it reports the processors' time, which
+// depends less on what else the machine does.
+func BenchmarkGradients(b *testing.B) {
+	article, small := models.Spec{}, models.Spec{Channels: 1, Height: 32}
+	for _, c := range []struct {
+		name     string
+		spec     models.Spec
+		batch    int
+		loss     string
+		provider string
+		plain    bool
+	}{
+		{"cpu/128x128x3/batch16/mse/native", article, 16, "mse", "cpu", false},
+		{"cpu/128x128x3/batch16/mse/plain", article, 16, "mse", "cpu", true},
+		{"cpu/128x128x3/batch16/ssim/native", article, 16, "ssim", "cpu", false},
+		{"cpu/128x128x3/batch16/ssim/plain", article, 16, "ssim", "cpu", true},
+		{"cpu/32x32x1/batch128/mse/native", small, 128, "mse", "cpu", false},
+		{"cpu/32x32x1/batch128/mse/plain", small, 128, "mse", "cpu", true},
+		{"cpu/32x32x1/batch128/ssim/native", small, 128, "ssim", "cpu", false},
+		{"cpu/32x32x1/batch128/ssim/plain", small, 128, "ssim", "cpu", true},
+		{"cpu/256x256x3/batch4/mse/native", models.Spec{Height: 256}, 4, "mse", "cpu", false},
+		{"cpu/256x256x3/batch4/mse/plain", models.Spec{Height: 256}, 4, "mse", "cpu", true},
+		{"go/32x32x1/batch16/mse", models.Spec{Channels: 1, Height: 32, Filters: 16}, 16, "mse", "go", true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			spec := c.spec.WithDefaults()
+			settings := Settings{Loss: c.loss, Batch: c.batch, Provider: c.provider}
+			s := settings.withDefaults(spec)
+			data := stripes(c.batch, spec.Channels, spec.Height, spec.Width)
+			t := &trainer{spec: spec, settings: s, data: data, n: c.batch, size: spec.Height * spec.Width * spec.Channels}
+			if err := t.open(); err != nil {
+				b.Skip(err)
+			}
+			defer t.close()
+			if c.plain {
+				t.block = 0
+			} else if t.block == 0 {
+				b.Skip("ONNX Runtime has no NCHWc convolutions for this processor")
+			}
+			weights := spec.Init(1)
+			images := make([]int, c.batch)
+			for i := range images {
+				images[i] = i
+			}
+			step := func() {
+				if _, _, err := t.gradients(context.Background(), weights, images); err != nil {
+					b.Fatal(err)
+				}
+			}
+			step()
+			start := processorTime(b)
+			for b.Loop() {
+				step()
+			}
+			b.ReportMetric(float64((processorTime(b)-start).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+// processorTime returns the time that all processors together have spent on this process.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

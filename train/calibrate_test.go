@@ -1,0 +1,80 @@
+package train
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestCalibrate(t *testing.T) {
+	var scores []float64
+	for i := range 100 {
+		scores = append(scores, .2+float64((i*37)%100)/1000)
+	}
+	c := calibrate(scores, .01, RuleMax)
+	if c.Threshold != float32(.299) && float64(c.Threshold) != .299 && !(float64(c.Threshold) >= .299 && float64(c.Threshold) < .2990001) {
+		t.Errorf("max: got %v, want .299", c.Threshold)
+	}
+	if want := 1 - math.Pow(.05, 1./100); math.Abs(c.Bound-want) > 1e-9 {
+		t.Errorf("bound: got %v, want %v", c.Bound, want)
+	}
+	// Fewer images, wider margin; a smaller rate, a higher threshold.
+	all, few := calibrate(scores, .01, RuleRate), calibrate(scores[:8], .01, RuleRate)
+	if margin := func(c Calibration) float64 { return float64(c.Threshold) / c.Scores[len(c.Scores)-1] }; !(margin(few) > margin(all)) || !(margin(all) > .99) {
+		t.Errorf("got margins %v for 8 and %v for 100 images", margin(few), margin(all))
+	}
+	if loose := calibrate(scores, .2, RuleRate); !(loose.Threshold < all.Threshold) {
+		t.Errorf("got %v for a fifth and %v for a hundredth", loose.Threshold, all.Threshold)
+	}
+	if s := all.String(); !strings.Contains(s, "100 good images") || !strings.Contains(s, "95 % confidence") {
+		t.Errorf("got %q", s)
+	}
+}
+
+// The prediction bound of logarithms with mean 0 and deviation 1 from n=5:
+// t(0.95, 4) = 2.131847, times sqrt(1+1/5).
+func TestRateRuleGolden(t *testing.T) {
+	logs := []float64{-1.2649110640673518, -.6324555320336759, 0, .6324555320336759, 1.2649110640673518}
+	var scores []float64
+	for _, l := range logs {
+		scores = append(scores, math.Exp(l))
+	}
+	want := math.Exp(2.131846786 * math.Sqrt(1.2))
+	if got := calibrate(scores, .05, RuleRate).Threshold; math.Abs(float64(got)-want) > 1e-5*want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Scores of zero have no logarithm: the quantile alone decides.
+func TestCalibrateZeroScores(t *testing.T) {
+	if c := calibrate([]float64{0, 0, 0}, .01, RuleRate); c.Threshold != 0 {
+		t.Errorf("got %v, want 0", c.Threshold)
+	}
+}
+
+func TestClopperPearson(t *testing.T) {
+	// R: binom.test(2, 50, alternative="less")$conf.int[2]
+	if got := clopperPearson(2, 50, .95); math.Abs(got-0.1206219) > 1e-5 {
+		t.Errorf("got %v, want 0.12062", got)
+	}
+	if got := clopperPearson(5, 5, .95); got != 1 {
+		t.Errorf("got %v, want 1", got)
+	}
+}
+
+func TestBrightnessAndSharpness(t *testing.T) {
+	flat := make([]uint8, 5*5*3)
+	for i := range flat {
+		flat[i] = 51
+	}
+	if b, s := brightnessAndSharpness(flat, 5, 5, 3); math.Abs(b-.2) > 1e-12 || s != 0 {
+		t.Errorf("flat: got %v, %v, want 0.2, 0", b, s)
+	}
+	board := make([]uint8, 4*4)
+	for i := range board {
+		board[i] = uint8(255 * ((i/4 + i) % 2))
+	}
+	if b, s := brightnessAndSharpness(board, 4, 4, 1); math.Abs(b-.5) > 1e-12 || s != 1 {
+		t.Errorf("chess board: got %v, %v, want 0.5, 1", b, s)
+	}
+}

@@ -1,0 +1,244 @@
+package train
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// A state is everything that the rest of a run depends on.
+type state struct {
+	Stage   int
+	Epoch   int // epochs done
+	Step    int // steps done of the epoch after them
+	LossSum float64
+	History []Epoch
+	Scores  []float64 // of held-back images, by the stages done
+
+	weights, m, v map[string]*graph.Tensor
+}
+
+// A checkpoint file is the line checkpointMagic, the length of a JSON header as
+// a little-endian uint32, the header, the tensors it lists as little-endian
+// float32, and the SHA-256 of all that.
+const checkpointMagic = "anomaly checkpoint 1\n"
+
+type checkpointHeader struct {
+	Spec     models.Spec
+	Settings Settings
+	Data     string // hash
+	Images   int
+	Provider string
+	Block    int // of the trainer: says how sums are grouped
+	Stage    int
+	Epoch    int
+	Step     int
+	LossSum  uint64 // bits of the float64
+	History  []epochBits
+	Scores   []uint64
+	Tensors  []tensorHeader
+}
+
+// epochBits is an Epoch that survives JSON bit by bit, NaN included.
+type epochBits struct{ Loss, Val uint64 }
+
+type tensorHeader struct {
+	Name  string
+	Shape []int
+}
+
+// groups returns the tensors of st by the names they have in a file.
+func (st *state) groups() map[string]map[string]*graph.Tensor {
+	return map[string]map[string]*graph.Tensor{"w": st.weights, "m": st.m, "v": st.v}
+}
+
+// save writes st to the checkpoint, if there is to be one.
+func (t *trainer) save(st *state) error {
+	if t.settings.Checkpoint == "" {
+		return nil
+	}
+	h := t.header(st)
+	var payload [][]float32
+	groups := st.groups()
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		for _, name := range slices.Sorted(maps.Keys(groups[group])) {
+			w := groups[group][name]
+			h.Tensors = append(h.Tensors, tensorHeader{group + " " + name, w.Shape()})
+			payload = append(payload, graph.Data[float32](w))
+		}
+	}
+	header, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	err = atomicfile.Write(t.settings.Checkpoint, func(w io.Writer) error {
+		sum := sha256.New()
+		all := io.MultiWriter(w, sum)
+		if _, err := io.WriteString(all, checkpointMagic); err != nil {
+			return err
+		}
+		if err := binary.Write(all, binary.LittleEndian, uint32(len(header))); err != nil {
+			return err
+		}
+		if _, err := all.Write(header); err != nil {
+			return err
+		}
+		for _, data := range payload {
+			if err := binary.Write(all, binary.LittleEndian, data); err != nil {
+				return err
+			}
+		}
+		_, err := w.Write(sum.Sum(nil))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return nil
+}
+
+// header describes the run and st, without the tensors.
+func (t *trainer) header(st *state) *checkpointHeader {
+	h := &checkpointHeader{
+		Spec: t.spec, Settings: t.settings, Data: t.hash, Images: t.n, Provider: t.settings.Provider, Block: t.block,
+		Stage: st.Stage, Epoch: st.Epoch, Step: st.Step, LossSum: math.Float64bits(st.LossSum),
+	}
+	for _, e := range st.History {
+		h.History = append(h.History, epochBits{math.Float64bits(e.Loss), math.Float64bits(e.Val)})
+	}
+	for _, s := range st.Scores {
+		h.Scores = append(h.Scores, math.Float64bits(s))
+	}
+	return h
+}
+
+// load reads the checkpoint and checks that it is of this run.
+func (t *trainer) load() (*state, error) {
+	b, err := os.ReadFile(t.settings.Checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	damaged := func(what string) error {
+		return fmt.Errorf("%w: %s: %s", ErrCheckpoint, t.settings.Checkpoint, what)
+	}
+	body, isCheckpoint := bytes.CutPrefix(b, []byte(checkpointMagic))
+	if !isCheckpoint {
+		return nil, damaged("not a checkpoint")
+	}
+	if len(body) < 4+sha256.Size {
+		return nil, damaged("truncated")
+	}
+	end := len(b) - sha256.Size
+	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
+		return nil, damaged("damaged: the checksum does not fit")
+	}
+	body = body[:len(body)-sha256.Size]
+	size := int64(binary.LittleEndian.Uint32(body))
+	if size > int64(len(body)-4) {
+		return nil, damaged("truncated header")
+	}
+	var h checkpointHeader
+	if err := json.Unmarshal(body[4:4+size], &h); err != nil {
+		return nil, damaged("header: " + err.Error())
+	}
+	if err := t.sameRun(&h); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCheckpoint, t.settings.Checkpoint, err)
+	}
+	if h.Stage < 0 || h.Stage >= len(t.stages) || h.Epoch < 0 || h.Epoch > t.settings.Epochs || h.Step < 0 || h.Step > t.stepsIn(h.Stage) {
+		return nil, damaged(fmt.Sprintf("stage %d, epoch %d, step %d", h.Stage, h.Epoch, h.Step))
+	}
+	if h.Block != t.block {
+		t.settings.Logf("%s was written on another kind of processor: the last digits will not be those it would have given", t.settings.Checkpoint)
+	}
+	st := t.fresh(h.Stage, nil)
+	st.Epoch, st.Step, st.LossSum = h.Epoch, h.Step, math.Float64frombits(h.LossSum)
+	for _, e := range h.History {
+		st.History = append(st.History, Epoch{math.Float64frombits(e.Loss), math.Float64frombits(e.Val)})
+	}
+	for _, s := range h.Scores {
+		st.Scores = append(st.Scores, math.Float64frombits(s))
+	}
+	return st, readTensors(body[4+size:], h.Tensors, st, damaged)
+}
+
+func readTensors(data []byte, headers []tensorHeader, st *state, damaged func(string) error) error {
+	want := 0
+	dst := map[string]*graph.Tensor{}
+	for group, tensors := range st.groups() {
+		for name, w := range tensors {
+			dst[group+" "+name] = w
+			want += w.Len()
+		}
+	}
+	if len(data) != 4*want || len(headers) != len(dst) {
+		return damaged(fmt.Sprintf("got %d tensors of %d bytes, want %d of %d", len(headers), len(data), len(dst), 4*want))
+	}
+	for _, h := range headers {
+		w := dst[h.Name]
+		if w == nil || !slices.Equal(w.Shape(), h.Shape) {
+			return damaged(fmt.Sprintf("tensor %q of shape %v", h.Name, h.Shape))
+		}
+		delete(dst, h.Name)
+		for i := range graph.Data[float32](w) {
+			graph.Data[float32](w)[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		data = data[4*w.Len():]
+	}
+	return nil
+}
+
+// sameRun reports in what the run of a checkpoint differs from this one.
+func (t *trainer) sameRun(h *checkpointHeader) error {
+	differs := func(what string, got, want any) error {
+		return fmt.Errorf("is of another run: %s: got %v, want %v", what, got, want)
+	}
+	switch {
+	case h.Spec != t.spec:
+		return differs("network", h.Spec, t.spec)
+	case h.Data != t.hash:
+		return differs("images", fmt.Sprintf("%d with hash %.12s", h.Images, h.Data), fmt.Sprintf("%d with hash %.12s", t.n, t.hash))
+	case h.Provider != t.settings.Provider:
+		return differs("provider", h.Provider, t.settings.Provider)
+	}
+	got, err := settingsFields(h.Settings)
+	if err != nil {
+		return err
+	}
+	want, err := settingsFields(t.settings)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if g, w := string(got[name]), string(want[name]); g != w {
+			return differs(name, g, w)
+		}
+	}
+	return nil
+}
+
+// settingsFields returns the settings that the result depends on, as JSON by name.
+func settingsFields(s Settings) (map[string]json.RawMessage, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	return fields, json.Unmarshal(b, &fields)
+}
+
+func pixelHash(pixels []uint8) string {
+	sum := sha256.Sum256(pixels)
+	return hex.EncodeToString(sum[:])
+}

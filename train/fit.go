@@ -1,0 +1,285 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// Data are images of good parts, preprocessed.
+type Data struct {
+	Pixels []uint8  // [N,H,W,C] of the spec's size
+	Names  []string // [N] for messages; nil numbers the images
+	Hash   string   // identifies the images in checkpoints and metadata; "" is a hash of Pixels
+}
+
+// A Result is a trained network.
+type Result struct {
+	Spec        models.Spec
+	Settings    Settings                 // with the defaults that were used
+	Weights     map[string]*graph.Tensor // by parameter name, float32
+	History     []Epoch                  // of the network returned
+	Calibration Calibration
+	DataHash    string
+	Images      int    // in the data
+	Provider    string // that trained
+}
+
+// An Epoch is one pass over the training images.
+type Epoch struct {
+	Loss float64 `json:"loss"` // mean over the epoch's steps, by image
+	Val  float64 `json:"val"`  // of the held-back images at its end; NaN where none are
+}
+
+// A stage trains one network: on the images train, after which it scores those
+// of heldBack, which it has not seen.
+type stage struct{ train, heldBack []int }
+
+// crossFit is the number of images below which a held-back share would be too
+// small to set a threshold from: then every image is scored by a network trained
+// on others, in folds, and a last network is trained on all.
+//
+// fewest is how many images are held back at the least: with two, the bound of
+// [RuleRate] would lie 39 standard deviations above their mean, with five it is four.
+const (
+	crossFit = 20
+	folds    = 5
+	fewest   = 5
+)
+
+// stages splits n images. The split depends on n, val and seed alone.
+func stages(n int, val float64, seed uint64) []stage {
+	order := permutation(n, seed, splitStream, 0)
+	if n >= crossFit {
+		k := max(fewest, int(math.Round(val*float64(n))))
+		return []stage{{train: order[k:], heldBack: order[:k]}}
+	}
+	var out []stage
+	k := min(n, folds)
+	for f := range k {
+		var s stage
+		for i, at := range order {
+			if i%k == f {
+				s.heldBack = append(s.heldBack, at)
+			} else {
+				s.train = append(s.train, at)
+			}
+		}
+		out = append(out, s)
+	}
+	return append(out, stage{train: order})
+}
+
+// Streams of random numbers: each purpose has its own, counter-based on the seed.
+const (
+	splitStream = iota + 1
+	orderStream
+)
+
+// permutation returns a random order of n images that depends on its arguments alone.
+func permutation(n int, seed uint64, stream, counter int) []int {
+	return rand.New(rand.NewPCG(seed, uint64(stream)<<32|uint64(counter))).Perm(n)
+}
+
+// Fit trains the network of spec on data. When ctx is cancelled it finishes the
+// step in flight, writes the checkpoint and returns ctx's error.
+func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) (*Result, error) {
+	spec = spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
+	s := settings.withDefaults(spec)
+	size := spec.Height * spec.Width * spec.Channels
+	n := len(data.Pixels) / size
+	if n*size != len(data.Pixels) || n < 2 {
+		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), spec.Height, spec.Width, spec.Channels)
+	}
+	t := &trainer{spec: spec, settings: s, data: data, n: n, size: size, hash: data.Hash, start: time.Now()}
+	if t.hash == "" {
+		t.hash = pixelHash(data.Pixels)
+	}
+	t.stages = stages(n, s.Val, s.Seed)
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	defer t.close()
+
+	st, err := t.initial()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err := t.runStage(ctx, st); err != nil {
+			return nil, err
+		}
+		scores, err := t.score(ctx, st.weights, t.stages[st.Stage].heldBack)
+		if err != nil {
+			return nil, err
+		}
+		st.Scores = append(st.Scores, scores...)
+		if st.Stage+1 == len(t.stages) {
+			break
+		}
+		*st = *t.fresh(st.Stage+1, st.Scores)
+	}
+	calibration := calibrate(st.Scores, s.FalseReject, s.ThresholdRule)
+	calibration.describe(data.Pixels, size, spec)
+	s.Logf("%s", calibration)
+	return &Result{
+		Spec: spec, Settings: s, Weights: st.weights, History: st.History, Calibration: calibration,
+		DataHash: t.hash, Images: n, Provider: t.settings.Provider,
+	}, nil
+}
+
+// A trainer is one run of Fit.
+type trainer struct {
+	spec     models.Spec
+	settings Settings
+	data     *Data
+	n, size  int
+	hash     string
+	stages   []stage
+	programs map[programKey]*program
+	block    int // of channels, for which training steps are lowered; 0 is none
+	start    time.Time
+	resumed  int // steps that had been done when this run began
+}
+
+// initial returns the state to begin with: the checkpoint's when resuming.
+func (t *trainer) initial() (*state, error) {
+	if !t.settings.Resume {
+		return t.fresh(0, nil), nil
+	}
+	st, err := t.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		t.settings.Logf("no checkpoint at %s: starting from the beginning", t.settings.Checkpoint)
+		return t.fresh(0, nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.resumed = t.stepsBefore(st)
+	t.settings.Logf("resuming from %s at epoch %d, step %d", t.settings.Checkpoint, st.Epoch+1, st.Step)
+	return st, nil
+}
+
+// fresh returns the state at the beginning of a stage.
+func (t *trainer) fresh(stage int, scores []float64) *state {
+	st := &state{Stage: stage, Scores: scores, weights: t.spec.Init(t.settings.Seed + uint64(stage)<<32)}
+	st.m, st.v = zerosLike(st.weights), zerosLike(st.weights)
+	return st
+}
+
+// stepsIn returns how many steps an epoch of a stage has.
+func (t *trainer) stepsIn(stage int) int {
+	return (len(t.stages[stage].train) + t.settings.Batch - 1) / t.settings.Batch
+}
+
+// stepsBefore counts the steps of the whole run up to st.
+func (t *trainer) stepsBefore(st *state) int {
+	steps := st.Epoch*t.stepsIn(st.Stage) + st.Step
+	for i := range st.Stage {
+		steps += t.settings.Epochs * t.stepsIn(i)
+	}
+	return steps
+}
+
+func (t *trainer) stepsAll() int {
+	return t.stepsBefore(&state{Stage: len(t.stages) - 1, Epoch: t.settings.Epochs})
+}
+
+// runStage trains from st to the end of its stage.
+func (t *trainer) runStage(ctx context.Context, st *state) error {
+	s := &t.settings
+	stg := t.stages[st.Stage]
+	steps := t.stepsIn(st.Stage)
+	for ; st.Epoch < s.Epochs; st.Epoch++ {
+		order := permutation(len(stg.train), s.Seed, orderStream+st.Stage, st.Epoch)
+		for st.Step < steps {
+			if ctx.Err() != nil {
+				return t.interrupted(ctx, st)
+			}
+			batch := make([]int, 0, s.Batch)
+			for _, i := range order[st.Step*s.Batch : min((st.Step+1)*s.Batch, len(order))] {
+				batch = append(batch, stg.train[i])
+			}
+			// The step in flight is finished even when ctx ends: only whole steps are state.
+			loss, grads, err := t.gradients(context.WithoutCancel(ctx), st.weights, batch)
+			if err == nil {
+				err = t.checkFinite(ctx, st, batch, loss, grads)
+			}
+			if err != nil {
+				return err
+			}
+			done := st.Epoch*steps + st.Step
+			adam(st.weights, grads, st.m, st.v, learningRate(s.LearningRate, done, s.Epochs*steps), done+1)
+			st.LossSum += loss * float64(len(batch))
+			st.Step++
+			if st.Step < steps {
+				s.Progress(t.progress(st, math.NaN()))
+			}
+		}
+		val, err := t.loss(ctx, st.weights, stg.heldBack)
+		if err != nil {
+			if ctx.Err() != nil {
+				return t.interrupted(ctx, st)
+			}
+			return err
+		}
+		st.History = append(st.History, Epoch{Loss: st.LossSum / float64(len(stg.train)), Val: val})
+		s.Progress(t.progress(st, val))
+		// What is saved is the state at the next epoch's beginning.
+		next := *st
+		next.Epoch, next.Step, next.LossSum = st.Epoch+1, 0, 0
+		if err := t.save(&next); err != nil {
+			return err
+		}
+		st.Step, st.LossSum = 0, 0
+	}
+	return nil
+}
+
+// interrupted saves st and returns the reason that ctx ended for.
+func (t *trainer) interrupted(ctx context.Context, st *state) error {
+	if err := t.save(st); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	if t.settings.Checkpoint != "" {
+		t.settings.Logf("stopped at epoch %d of %d, step %d; saved in %s", st.Epoch+1, t.settings.Epochs, st.Step, t.settings.Checkpoint)
+	}
+	return context.Cause(ctx)
+}
+
+func (t *trainer) progress(st *state, val float64) Progress {
+	stg := t.stages[st.Stage]
+	p := Progress{
+		Stage: st.Stage + 1, Stages: len(t.stages),
+		Epoch: st.Epoch + 1, Epochs: t.settings.Epochs,
+		Step: st.Step, Steps: t.stepsIn(st.Stage),
+		Loss: st.LossSum / float64(min(st.Step*t.settings.Batch, len(stg.train))), Val: val,
+		Elapsed: time.Since(t.start),
+	}
+	done, all := t.stepsBefore(st), t.stepsAll()
+	if new := done - t.resumed; new > 0 {
+		p.Left = time.Duration(float64(p.Elapsed) / float64(new) * float64(all-done))
+	}
+	return p
+}
+
+// imageName names image i for messages.
+func (t *trainer) imageName(i int) string {
+	if i < len(t.data.Names) {
+		return t.data.Names[i]
+	}
+	return fmt.Sprintf("image %d", i)
+}

@@ -1,0 +1,300 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// tiny is a network that trains in milliseconds.
+var tiny = models.Spec{Channels: 1, Height: 16, Filters: 4, Depth: 1}
+
+// stripes returns n images of stripes whose phase differs: something to learn.
+func stripes(n, c, h, w int) *Data {
+	d := &Data{}
+	for i := range n {
+		for y := range h {
+			for x := range w {
+				for k := range c {
+					d.Pixels = append(d.Pixels, uint8(127+100*math.Sin(float64(x+y/2+i+k)/1.7)))
+				}
+			}
+		}
+	}
+	return d
+}
+
+func fit(t *testing.T, spec models.Spec, data *Data, s Settings) *Result {
+	t.Helper()
+	s.Provider = "go"
+	r, err := Fit(context.Background(), spec, data, &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func sameWeights(a, b map[string]*graph.Tensor) bool {
+	for name, w := range a {
+		if b[name] == nil || !slices.Equal(graph.Data[float32](w), graph.Data[float32](b[name])) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func TestFitLearns(t *testing.T) {
+	for _, loss := range []string{"mse", "l1", "ssim", "ssim+mse:0.1"} {
+		r := fit(t, tiny, stripes(24, 1, 16, 16), Settings{Loss: loss, Epochs: 12, Batch: 4, LearningRate: 1e-2})
+		first, last := r.History[0], r.History[len(r.History)-1]
+		if len(r.History) != 12 || !(last.Loss < .6*first.Loss) || !(last.Val < first.Val) {
+			t.Errorf("%s: got loss %v after the first and %v after the last of %d epochs", loss, first, last, len(r.History))
+		}
+		if n := len(r.Calibration.Scores); n != 5 {
+			t.Errorf("%s: got %d scores of held-back images, want 5", loss, n)
+		}
+		if c := r.Calibration; !(float64(c.Threshold) >= c.Scores[len(c.Scores)-1]) {
+			t.Errorf("%s: got threshold %v below the largest score of %v", loss, c.Threshold, c.Scores)
+		}
+	}
+}
+
+// Neither the number of workers nor a second run changes a bit; another seed does.
+func TestFitIsDeterministic(t *testing.T) {
+	data := stripes(23, 3, 16, 16)
+	spec := models.Spec{Channels: 3, Height: 16, Filters: 4, Depth: 1}
+	s := Settings{Epochs: 2, Batch: 5, Workers: 1}
+	a := fit(t, spec, data, s)
+	s.Workers = 3
+	if b := fit(t, spec, data, s); !sameWeights(a.Weights, b.Weights) || a.Calibration.Threshold != b.Calibration.Threshold {
+		t.Error("3 workers give other weights than 1")
+	}
+	s.Seed = 2
+	if b := fit(t, spec, data, s); sameWeights(a.Weights, b.Weights) {
+		t.Error("another seed gives the same weights")
+	}
+}
+
+// Stopped after any step and resumed, a run ends as if it had never stopped.
+func TestResumeIsBitExact(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		n     int // images: below crossFit several networks are trained
+		steps []int
+	}{
+		{"one network", 21, []int{1, 4, 5, 7, 11}},
+		{"cross-fitting", 6, []int{2, 3, 7, 17}},
+	} {
+		data := stripes(c.n, 1, 16, 16)
+		s := Settings{Epochs: 3, Batch: 4, Loss: "ssim+mse:0.5"}
+		want := fit(t, tiny, data, s)
+		for _, stop := range c.steps {
+			s := s
+			s.Checkpoint = filepath.Join(t.TempDir(), "c")
+			s.Provider = "go"
+			ctx, cancel := context.WithCancel(context.Background())
+			steps := 0
+			s.Progress = func(Progress) {
+				if steps++; steps == stop {
+					cancel()
+				}
+			}
+			if _, err := Fit(ctx, tiny, data, &s); !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s, stopped after step %d: got %v, want context.Canceled", c.name, stop, err)
+			}
+			s.Progress, s.Resume = nil, true
+			got := fit(t, tiny, data, s)
+			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) {
+				t.Errorf("%s, stopped after step %d: resuming gives another result", c.name, stop)
+			}
+			if len(got.History) != len(want.History) || got.History[2].Loss != want.History[2].Loss {
+				t.Errorf("%s, stopped after step %d: got history %v, want %v", c.name, stop, got.History, want.History)
+			}
+		}
+	}
+}
+
+func TestCheckpointErrors(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c")
+	data := stripes(20, 1, 16, 16)
+	base := Settings{Epochs: 1, Batch: 8, Checkpoint: path, Provider: "go"}
+	fit(t, tiny, data, base)
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := slices.Clone(good)
+	damaged[len(damaged)/2] ^= 1
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		spec  models.Spec
+		data  *Data
+		edit  func(*Settings)
+		want  string
+	}{
+		{"other images", good, tiny, stripes(21, 1, 16, 16), nil, "another run: images: got 20"},
+		{"other network", good, models.Spec{Channels: 1, Height: 16, Filters: 5, Depth: 1}, data, nil, "another run: network"},
+		{"other seed", good, tiny, data, func(s *Settings) { s.Seed = 9 }, "another run: seed: got 1, want 9"},
+		{"other loss", good, tiny, data, func(s *Settings) { s.Loss = "l1" }, `another run: loss: got "ssim", want "l1"`},
+		{"text", []byte("hello"), tiny, data, nil, "not a checkpoint"},
+		{"empty", nil, tiny, data, nil, "not a checkpoint"},
+		{"truncated", good[:len(good)-100], tiny, data, nil, "checksum"},
+		{"cut in the header", good[:len(checkpointMagic)+10], tiny, data, nil, "truncated"},
+		{"a bit flipped", damaged, tiny, data, nil, "checksum"},
+	} {
+		if err := os.WriteFile(path, c.bytes, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := base
+		s.Resume = true
+		if c.edit != nil {
+			c.edit(&s)
+		}
+		_, err := Fit(context.Background(), c.spec, c.data, &s)
+		if !errors.Is(err, ErrCheckpoint) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an ErrCheckpoint with %q", c.name, err, c.want)
+		}
+	}
+	// Without a file training starts from the beginning.
+	s := base
+	s.Checkpoint, s.Resume = filepath.Join(dir, "absent"), true
+	fit(t, tiny, data, s)
+	// A folder that cannot be written to is an error, not a run without checkpoints.
+	s.Checkpoint, s.Resume = filepath.Join(dir, "no", "such", "folder"), false
+	if _, err := Fit(context.Background(), tiny, data, &s); !errors.Is(err, ErrCheckpoint) {
+		t.Errorf("checkpoint in an absent folder: got %v, want an ErrCheckpoint", err)
+	}
+}
+
+func TestFitErrors(t *testing.T) {
+	data := stripes(4, 1, 16, 16)
+	for name, s := range map[string]Settings{
+		"loss":           {Loss: "psnr"},
+		"epochs":         {Epochs: -1},
+		"batch":          {Batch: -1},
+		"learning rate":  {LearningRate: math.NaN()},
+		"held-back":      {Val: 1},
+		"false-reject":   {FalseReject: 2},
+		"threshold rule": {ThresholdRule: "mean"},
+		"workers":        {Workers: -1},
+		"checkpoint":     {Resume: true},
+	} {
+		if _, err := Fit(context.Background(), tiny, data, &s); !errors.Is(err, ErrSettings) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v, want an ErrSettings that names it", name, err)
+		}
+	}
+	if _, err := Fit(context.Background(), tiny, stripes(1, 1, 16, 16), nil); !errors.Is(err, ErrSettings) {
+		t.Errorf("one image: got %v, want an ErrSettings", err)
+	}
+	if _, err := Fit(context.Background(), tiny, &Data{Pixels: make([]uint8, 1000)}, nil); !errors.Is(err, ErrSettings) {
+		t.Errorf("a size that does not divide: got %v, want an ErrSettings", err)
+	}
+	if _, err := Fit(context.Background(), models.Spec{Channels: 7}, data, nil); !errors.Is(err, models.ErrSpec) {
+		t.Errorf("7 channels: got %v, want an ErrSpec", err)
+	}
+	if _, err := Fit(context.Background(), tiny, data, &Settings{Provider: "nonsense"}); err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("provider nonsense: got %v, want an error that names it", err)
+	}
+}
+
+// Weights that overflow: the error names the step, an image and an operator.
+func TestNonFiniteSaysWhere(t *testing.T) {
+	data := stripes(20, 1, 16, 16)
+	data.Names = make([]string, 20)
+	for i := range data.Names {
+		data.Names[i] = string(rune('a'+i)) + ".png"
+	}
+	tr := newTrainer(t, tiny, data, Settings{Loss: "mse"})
+	st := tr.fresh(0, nil)
+	for i := range graph.Data[float32](st.weights["decoder1.weight"]) {
+		graph.Data[float32](st.weights["decoder1.weight"])[i] = 3e38
+	}
+	loss, grads, err := tr.gradients(context.Background(), st.weights, []int{3, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = tr.checkFinite(context.Background(), st, []int{3, 4}, loss, grads)
+	if !errors.Is(err, ErrDiverged) {
+		t.Fatalf("got %v, want an ErrDiverged", err)
+	}
+	for _, want := range []string{"epoch 1, step 1", "d.png", "Conv", "decoder1.weight"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want it to say %q", err, want)
+		}
+	}
+}
+
+func newTrainer(t *testing.T, spec models.Spec, data *Data, s Settings) *trainer {
+	t.Helper()
+	s.Provider = "go"
+	spec = spec.WithDefaults()
+	tr := &trainer{spec: spec, settings: s.withDefaults(spec), data: data, size: spec.Height * spec.Width * spec.Channels}
+	tr.n = len(data.Pixels) / tr.size
+	tr.stages = stages(tr.n, tr.settings.Val, tr.settings.Seed)
+	if err := tr.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.close)
+	return tr
+}
+
+func TestStages(t *testing.T) {
+	for _, n := range []int{2, 3, 19, 20, 209} {
+		ss := stages(n, .1, 1)
+		var held []int
+		for i, s := range ss {
+			all := slices.Sorted(slices.Values(slices.Concat(s.train, s.heldBack)))
+			for j, at := range all {
+				if at != j {
+					t.Fatalf("%d images, stage %d: got %v, want each image once", n, i, all)
+				}
+			}
+			held = append(held, s.heldBack...)
+		}
+		want := n // with cross-fitting every image is held back once
+		if n >= crossFit {
+			want = max(fewest, int(math.Round(.1*float64(n))))
+		}
+		slices.Sort(held)
+		if len(slices.Compact(held)) != want || len(held) != want {
+			t.Errorf("%d images: got %v held back, want %d different ones", n, held, want)
+		}
+	}
+}
+
+func TestMicroBatch(t *testing.T) {
+	for _, c := range []struct {
+		size, batch int
+		provider    string
+		want        int
+	}{{128, 16, "cpu", 1}, {256, 16, "cpu", 1}, {32, 128, "cpu", 16}, {32, 16, "cpu", 4}, {32, 1, "go", 1}, {128, 16, "cuda", 16}} {
+		if got := microBatch(models.Spec{Height: c.size, Width: c.size}, c.batch, c.provider); got != c.want {
+			t.Errorf("%+v: got %d", c, got)
+		}
+	}
+}
+
+func TestLearningRate(t *testing.T) {
+	const steps = 1000
+	for _, c := range []struct {
+		step int
+		want float64
+	}{{0, 1}, {799, 1}, {900, .5}, {980, .1}, {999, .02}} {
+		if got := learningRate(1, c.step, steps); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("step %d of %d: got %v, want %v", c.step, steps, got, c.want)
+		}
+	}
+	if got := learningRate(.5, 0, 1); got != .5 {
+		t.Errorf("a single step: got %v, want the peak", got)
+	}
+}

@@ -1,0 +1,38 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Metadata returns what an exported model should say of its training, without
+// the prefix "anomaly.": the network, the settings, the data and the calibration.
+func (r *Result) Metadata(tool string) (map[string]string, error) {
+	last := r.History[len(r.History)-1]
+	scores := r.Calibration.Scores
+	md := map[string]string{
+		"tool":             "anomaly " + tool,
+		"loss":             r.Settings.Loss,
+		"epochs":           strconv.Itoa(r.Settings.Epochs),
+		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
+		"provider":         r.Provider,
+		"data.hash":        r.DataHash,
+		"data.images":      strconv.Itoa(r.Images),
+		"final_loss":       strconv.FormatFloat(last.Loss, 'g', 6, 64),
+		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),
+		"normal.score.max": strconv.FormatFloat(scores[len(scores)-1], 'g', -1, 32),
+	}
+	quantiles := map[string][]float64{"levels": Levels, "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	for _, p := range Levels {
+		quantiles["score"] = append(quantiles["score"], Quantile(scores, p))
+	}
+	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": quantiles} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, fmt.Errorf("train: metadata %s: %w", key, err)
+		}
+		md[key] = string(b)
+	}
+	return md, nil
+}

@@ -1,0 +1,301 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/lower"
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// A program computes the loss of a fixed number of images, and its gradients if
+// the key says so, on several sessions side by side.
+type program struct {
+	step     *lower.Step
+	sessions []*anrt.Session
+	idle     chan *anrt.Session // those that nobody uses now
+}
+
+type programKey struct {
+	images    int
+	gradients bool
+}
+
+// microBatch returns how many images one run takes. On CPUs few, so that what
+// one layer leaves lies in the cache for the next: as many as make up one image
+// of 128x128, but no more than leave work for four cores. It depends on the
+// sizes alone, since sums of floats depend on it.
+func microBatch(spec models.Spec, batch int, provider string) int {
+	if !onCPU(provider) {
+		return batch
+	}
+	return min((batch+3)/4, max(1, 128*128/(spec.Height*spec.Width)))
+}
+
+// onCPU reports whether sessions of a provider share the processor's cores.
+func onCPU(provider string) bool { return provider == "cpu" || provider == "go" }
+
+// lossGraph builds the graph of the loss of n images: uint8 images `input`
+// [n,H,W,C] and the parameters in, `loss` [1] out.
+func lossGraph(spec models.Spec, loss string, n int) (*graph.Graph, error) {
+	l, err := residual.ParseLoss(loss)
+	if err != nil {
+		return nil, err
+	}
+	g := graph.New("train")
+	x := onnxexport.Pixels(g.Input("input", graph.Uint8, n, spec.Height, spec.Width, spec.Channels))
+	g.Output("loss", l.Of(x, spec.Forward(x)))
+	if err := g.Err(); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return g, nil
+}
+
+// step builds what a program runs, in the form that is fastest on the provider.
+func (t *trainer) step(key programKey) (*lower.Step, error) {
+	g, err := lossGraph(t.spec, t.settings.Loss, key.images)
+	switch {
+	case err != nil:
+		return nil, err
+	case !key.gradients:
+		return &lower.Step{Graph: g}, nil
+	case t.block > 0:
+		return lower.CPU(g, t.block)
+	case onCPU(t.settings.Provider):
+		return lower.Plain(g, graph.ByShift)
+	default:
+		return lower.Plain(g, graph.ByShiftConcat)
+	}
+}
+
+// open settles the provider, what "auto" or a list stands for, and with it the
+// form of the training step.
+func (t *trainer) open() error {
+	t.programs = map[programKey]*program{}
+	probe, err := t.step(programKey{1, false})
+	if err != nil {
+		return err
+	}
+	ses, err := t.session(probe.Graph, 1, t.settings.Logf)
+	if err != nil {
+		return err
+	}
+	t.settings.Provider = ses.Provider()
+	if err := ses.Close(); err != nil {
+		return err
+	}
+	if t.settings.Provider == anrt.CPU {
+		if t.block, err = t.nativeBlock(); err != nil {
+			t.settings.Logf("training in ONNX's own operators, which is slower: %v", err)
+		}
+	}
+	return nil
+}
+
+// nativeBlock returns the block of channels for which package lower writes
+// training steps on ONNX Runtime's CPU provider. That is found out by trying,
+// since it depends on the processor, and the operators are not part of what
+// ONNX Runtime promises to keep: the first gradients must be those of the plain
+// step.
+func (t *trainer) nativeBlock() (int, error) {
+	ses, err := t.session(lower.Probe(), 1, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer ses.Close()
+	out, err := ses.Run(context.Background(), map[string]*graph.Tensor{"input": graph.Zeros(graph.Float32, 1, 4, 1, 1)})
+	if err != nil {
+		return 0, err
+	}
+	block := out["output"].Shape()[1]
+	got, err := t.trial(block)
+	if err != nil {
+		return 0, err
+	}
+	want, err := t.trial(0)
+	if err != nil {
+		return 0, err
+	}
+	// Rounding alone differs. Where it decides which of two pixels is a maximum,
+	// one pixel's gradient goes elsewhere: well below this share of the norm.
+	const tolerance = .05
+	for name, w := range want {
+		var diff, norm float64
+		for i, x := range w {
+			d := float64(got[name][i] - x)
+			diff += d * d
+			norm += float64(x) * float64(x)
+		}
+		if !(diff <= tolerance*tolerance*norm) {
+			return 0, fmt.Errorf("the native gradient of %s differs by %g of norm %g", name, math.Sqrt(diff), math.Sqrt(norm))
+		}
+	}
+	return block, nil
+}
+
+// trial returns the gradients of the first images at the initial weights, from a
+// step lowered for that block; 0 is the plain step.
+func (t *trainer) trial(block int) (map[string][]float32, error) {
+	one := *t
+	one.block, one.settings.Workers, one.programs = block, 1, map[programKey]*program{}
+	defer one.close()
+	images := make([]int, min(t.n, microBatch(t.spec, t.settings.Batch, t.settings.Provider)))
+	for i := range images {
+		images[i] = i
+	}
+	_, grads, err := one.gradients(context.Background(), t.spec.Init(t.settings.Seed), images)
+	return grads, err
+}
+
+func (t *trainer) session(g *graph.Graph, threads int, logf func(string, ...any)) (*anrt.Session, error) {
+	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, Threads: threads, Logf: logf})
+}
+
+// program returns the program for a key, made at its first use.
+func (t *trainer) program(key programKey) (*program, error) {
+	if p := t.programs[key]; p != nil {
+		return p, nil
+	}
+	workers, threads := t.settings.Workers, 1
+	if !onCPU(t.settings.Provider) {
+		workers, threads = 1, 0
+	}
+	step, err := t.step(key)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{step: step, idle: make(chan *anrt.Session, workers)}
+	t.programs[key] = p
+	for range workers {
+		ses, err := t.session(step.Graph, threads, nil)
+		if err != nil {
+			return nil, err
+		}
+		p.sessions = append(p.sessions, ses)
+		p.idle <- ses
+	}
+	return p, nil
+}
+
+func (t *trainer) close() {
+	for _, p := range t.programs {
+		for _, s := range p.sessions {
+			s.Close()
+		}
+	}
+}
+
+// A part is what one run computed of a batch.
+type part struct {
+	images int
+	out    map[string]*graph.Tensor
+	err    error
+}
+
+// share is the part's share of the images.
+func (p part) share(images []int) float64 { return float64(p.images) / float64(len(images)) }
+
+// run computes the outputs of the program for the images, a micro-batch a run,
+// on all workers; parts come in the order of the images.
+func (t *trainer) run(ctx context.Context, weights map[string]*graph.Tensor, images []int, gradients bool) ([]part, *lower.Step, error) {
+	micro := microBatch(t.spec, t.settings.Batch, t.settings.Provider)
+	chunks := slices.Collect(slices.Chunk(images, micro))
+	parts := make([]part, len(chunks))
+	var step *lower.Step // of the first chunk: those of others pack alike
+	var packed map[string]*graph.Tensor
+	var wg sync.WaitGroup
+	for i, chunk := range chunks {
+		p, err := t.program(programKey{len(chunk), gradients})
+		if err != nil {
+			wg.Wait()
+			return nil, nil, err
+		}
+		if step == nil {
+			step, packed = p.step, p.step.Pack(weights)
+		}
+		ses := <-p.idle
+		wg.Go(func() {
+			defer func() { p.idle <- ses }()
+			in := maps.Clone(packed)
+			in["input"] = t.pixels(chunk)
+			out, err := ses.Run(ctx, in)
+			parts[i] = part{len(chunk), out, err}
+		})
+	}
+	wg.Wait()
+	for _, p := range parts {
+		if p.err != nil {
+			return nil, nil, p.err
+		}
+	}
+	return parts, step, nil
+}
+
+// pixels gathers images into one tensor [n,H,W,C].
+func (t *trainer) pixels(images []int) *graph.Tensor {
+	pix := make([]uint8, 0, len(images)*t.size)
+	for _, i := range images {
+		pix = append(pix, t.data.Pixels[i*t.size:(i+1)*t.size]...)
+	}
+	return graph.NewTensor(pix, len(images), t.spec.Height, t.spec.Width, t.spec.Channels)
+}
+
+// gradients returns the mean loss of the images and its gradient by parameter,
+// summed in the order of the images.
+func (t *trainer) gradients(ctx context.Context, weights map[string]*graph.Tensor, images []int) (float64, map[string][]float32, error) {
+	parts, step, err := t.run(ctx, weights, images, true)
+	if err != nil {
+		return 0, nil, err
+	}
+	loss := 0.0
+	for _, p := range parts {
+		loss += p.share(images) * float64(graph.Data[float32](p.out["loss"])[0])
+	}
+	sums := map[string][]float32{}
+	var wg sync.WaitGroup
+	for name, out := range parts[0].out {
+		if name == "loss" {
+			continue
+		}
+		sum := make([]float32, out.Len())
+		sums[name] = sum
+		wg.Go(func() {
+			for _, p := range parts {
+				share := float32(p.share(images))
+				for i, d := range graph.Data[float32](p.out[name]) {
+					sum[i] += float32(share * d)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return loss, step.Unpack(sums), nil
+}
+
+// loss returns the mean loss of the images; NaN for none.
+func (t *trainer) loss(ctx context.Context, weights map[string]*graph.Tensor, images []int) (float64, error) {
+	if len(images) == 0 {
+		return math.NaN(), nil
+	}
+	parts, _, err := t.run(ctx, weights, images, false)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, p := range parts {
+		sum += p.share(images) * float64(graph.Data[float32](p.out["loss"])[0])
+	}
+	return sum, nil
+}

@@ -1,0 +1,150 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"time"
+
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+// Errors that [Fit] wraps.
+var (
+	ErrSettings   = errors.New("train")             // settings or data that cannot be used
+	ErrDiverged   = errors.New("train: diverged")   // a loss or a gradient is not finite
+	ErrCheckpoint = errors.New("train: checkpoint") // a checkpoint that is damaged or of another run
+)
+
+// Settings say how to train. A nil *Settings and zero fields have the defaults given.
+type Settings struct {
+	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default "ssim"
+	Epochs       int     `json:"epochs"`        // default 50
+	Batch        int     `json:"batch"`         // images a step; default 16
+	LearningRate float64 `json:"learning_rate"` // Adam's, at its peak; default 1e-3
+	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
+	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
+
+	// Map says which map the exported model computes and the threshold is of.
+	// Default: DefaultMap.
+	Map *residual.Options `json:"map"`
+	// FalseReject is the share of good images that the threshold may reject; default 0.01.
+	FalseReject float64 `json:"false_reject"`
+	// ThresholdRule is RuleRate (default) or RuleMax.
+	ThresholdRule ThresholdRule `json:"threshold_rule"`
+
+	// Provider as package runtime names them; default "auto".
+	Provider string `json:"-"`
+	// Workers is how many sessions run side by side; default the number of CPUs.
+	// It has no influence on the result.
+	Workers int `json:"-"`
+	// Checkpoint is the file that keeps the state; "" keeps none.
+	Checkpoint string `json:"-"`
+	// Resume continues from Checkpoint, which must be of the same data and
+	// settings. Without the file training starts from the beginning.
+	Resume bool `json:"-"`
+	// Progress, if not nil, is called after every step and epoch, from one goroutine.
+	Progress func(Progress) `json:"-"`
+	// Logf, if not nil, is told what a person should know: the provider taken, how sure the threshold is.
+	Logf func(format string, args ...any) `json:"-"`
+}
+
+// Progress is where training is.
+type Progress struct {
+	Stage, Stages int           // networks trained one after the other: 1 of 1, or more with cross-fitting
+	Epoch, Epochs int           // Epoch counts from 1
+	Step, Steps   int           // of this epoch; Step counts from 1
+	Loss          float64       // mean of this epoch so far
+	Val           float64       // loss of the held-back images, at an epoch's end; else NaN
+	Elapsed, Left time.Duration // Left is estimated from the speed so far
+}
+
+// EpochEnd reports whether p ends an epoch.
+func (p Progress) EpochEnd() bool { return p.Step == p.Steps }
+
+func (s *Settings) withDefaults(spec models.Spec) Settings {
+	c := Settings{}
+	if s != nil {
+		c = *s
+	}
+	if c.Loss == "" {
+		c.Loss = "ssim"
+	}
+	if c.Epochs == 0 {
+		c.Epochs = 50
+	}
+	if c.Batch == 0 {
+		c.Batch = 16
+	}
+	if c.LearningRate == 0 {
+		c.LearningRate = 1e-3
+	}
+	if c.Seed == 0 {
+		c.Seed = 1
+	}
+	if c.Val == 0 {
+		c.Val = 0.1
+	}
+	if c.Map == nil {
+		c.Map = DefaultMap(spec)
+	}
+	if c.FalseReject == 0 {
+		c.FalseReject = 0.01
+	}
+	if c.ThresholdRule == "" {
+		c.ThresholdRule = RuleRate
+	}
+	if c.Provider == "" {
+		c.Provider = "auto"
+	}
+	if c.Workers == 0 {
+		c.Workers = goruntime.GOMAXPROCS(0)
+	}
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	return c
+}
+
+// DefaultMap returns the map that is best for most parts: SSIM, smoothed by a
+// Gaussian of 3/128 of the image's height.
+func DefaultMap(spec models.Spec) *residual.Options {
+	return &residual.Options{Kind: residual.SSIMMap, Blur: 3 * float64(spec.WithDefaults().Height) / 128}
+}
+
+// Validate reports what is wrong with the settings. Fit calls it.
+func (s *Settings) Validate() error {
+	c := s.withDefaults(models.Spec{}.WithDefaults())
+	bad := func(what string, got any, want string) error {
+		return fmt.Errorf("%w: %s: got %v, want %s", ErrSettings, what, got, want)
+	}
+	if _, err := residual.ParseLoss(c.Loss); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	if err := c.Map.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	switch {
+	case c.Epochs < 1:
+		return bad("epochs", c.Epochs, "1 or more")
+	case c.Batch < 1:
+		return bad("batch", c.Batch, "1 or more")
+	case !(c.LearningRate > 0 && c.LearningRate < 10):
+		return bad("learning rate", c.LearningRate, "a positive number below 10")
+	case !(c.Val > 0 && c.Val < 1):
+		return bad("held-back share", c.Val, "a number between 0 and 1")
+	case !(c.FalseReject > 0 && c.FalseReject < 1):
+		return bad("false-reject rate", c.FalseReject, "a number between 0 and 1")
+	case c.ThresholdRule != RuleRate && c.ThresholdRule != RuleMax:
+		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", RuleRate, RuleMax))
+	case c.Workers < 1:
+		return bad("workers", c.Workers, "1 or more")
+	case c.Resume && c.Checkpoint == "":
+		return bad("checkpoint", "none", "a file to resume from")
+	}
+	return nil
+}
