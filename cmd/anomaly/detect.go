@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	goruntime "runtime"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// An outcome is what came of one image: a result, or the reason why there is none.
+type outcome struct {
+	sample *dataset.Sample
+	size   image.Point // of the original image
+	image  image.Image // nil unless it is to be kept
+	pixels []uint8     // at the model's size, until there is a result
+	result anrt.Result
+	err    error
+}
+
+// detect runs all samples through the detector, a batch at a time, and hands on
+// the outcomes in their order. Meanwhile the images of the next batch are read.
+// An image that cannot be read or computed is an outcome with an error.
+//
+// When ctx ends, the batch in flight is finished and handed on before ctx's error
+// is returned. An error of handle ends it too.
+func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, handle func(*outcome) error) error {
+	info := det.Info()
+	batch := make([]*outcome, 0, info.Batch)
+	flush := func() error {
+		compute(context.WithoutCancel(ctx), det, batch)
+		for _, o := range batch {
+			if err := handle(o); err != nil {
+				return err
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	ahead := info.Batch + goruntime.GOMAXPROCS(0)
+	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
+		o := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
+		if o.err == nil {
+			o.size = item.Image.Bounds().Size()
+			if keepImages {
+				o.image = item.Image
+			}
+		}
+		batch = append(batch, o)
+		if len(batch) == info.Batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return flush()
+}
+
+var errScore = errors.New("the score is not a finite number")
+
+// compute fills in the results of those outcomes that have pixels.
+func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
+	var readable []*outcome
+	var pixels []uint8
+	for _, o := range batch {
+		if o.err == nil {
+			readable = append(readable, o)
+			pixels = append(pixels, o.pixels...)
+		}
+	}
+	if len(readable) == 0 {
+		return
+	}
+	results, err := det.DetectPixels(ctx, pixels, len(readable))
+	switch {
+	case err != nil && len(readable) > 1: // one image of the batch may be the reason
+		for _, o := range readable {
+			compute(ctx, det, []*outcome{o})
+		}
+	case err != nil:
+		readable[0].err = err
+	default:
+		for i, o := range readable {
+			o.pixels, o.result = nil, results[i]
+			if s := float64(o.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
+				o.err = fmt.Errorf("%w: %v", errScore, s)
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+// flagsFirst moves a command's flags before its positional arguments, where the
+// cli package looks for them: it would take `run model.onnx images/ --provider
+// cuda` for four positional arguments. "--" ends the flags.
+func flagsFirst(app *cli.App, args []string) ([]string, error) {
+	if len(args) < 2 {
+		return args, nil
+	}
+	at := slices.IndexFunc(args[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if at < 0 {
+		return args, nil
+	}
+	at += 2
+	command := app.Command(args[at-1])
+	if command == nil {
+		return args, nil
+	}
+	flags := slices.Clone(args[:at])
+	var rest []string
+	for i := at; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			rest = append(rest, args[i+1:]...)
+			i = len(args)
+		case a == "-" || !strings.HasPrefix(a, "-"):
+			rest = append(rest, a)
+		default:
+			flags = append(flags, a)
+			if name, _, joined := strings.Cut(strings.TrimLeft(a, "-"), "="); joined || !takesValue(command, name) {
+				continue
+			}
+			if i++; i == len(args) {
+				return nil, usagef("flag %s needs a value", a)
+			}
+			flags = append(flags, args[i])
+		}
+	}
+	return slices.Concat(flags, []string{"--"}, rest), nil
+}
+
+// takesValue reports whether a command's flag is followed by a value.
+func takesValue(command *cli.Command, name string) bool {
+	for _, f := range command.Flags {
+		if slices.Contains(f.Names(), name) {
+			_, isBool := f.(*cli.BoolFlag)
+			return !isBool
+		}
+	}
+	return false // unknown, or help: the cli package says so
+}
+
+// parse returns the one of values that a flag names.
+func parse[T fmt.Stringer](c *cli.Context, flag string, values ...T) (T, error) {
+	got := c.String(flag)
+	i := slices.IndexFunc(values, func(v T) bool { return v.String() == got })
+	if i < 0 {
+		var none T
+		return none, usagef("--%s: got %q, want one of %v", flag, got, values)
+	}
+	return values[i], nil
+}
+
+// parseProvider returns the value of --provider: auto, a provider or a list of them.
+func parseProvider(c *cli.Context) (string, error) {
+	got := c.String("provider")
+	if got == anrt.Auto {
+		return got, nil
+	}
+	for name := range strings.SplitSeq(got, ",") {
+		if !slices.Contains(anrt.Providers(), strings.TrimSpace(name)) {
+			return "", usagef("--provider: got %q, want %s, or some of %s", got, anrt.Auto, strings.Join(anrt.Providers(), ","))
+		}
+	}
+	return got, nil
+}
+
+// Flags that several commands share.
+var (
+	providerFlag = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
+	threadsFlag  = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
+	jsonFlag     = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
+)

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/npy"
+)
+
+// saves say what is written of each image.
+type saves struct{ Picture, Map, Mask, Reconstruction bool }
+
+// Links reports whether there is more than pictures.
+func (s saves) Links() bool { return s.Map || s.Mask || s.Reconstruction }
+
+// parseSaves reads the LIST of --save.
+func parseSaves(list string) (saves, error) {
+	var s saves
+	known := map[string]*bool{"picture": &s.Picture, "map": &s.Map, "mask": &s.Mask, "reconstruction": &s.Reconstruction}
+	for name := range strings.SplitSeq(list, ",") {
+		save := known[strings.TrimSpace(name)]
+		if save == nil {
+			return saves{}, usagef("--save: got %q, want some of picture, map, mask, reconstruction", name)
+		}
+		*save = true
+	}
+	return s, nil
+}
+
+// What the files of an image end in, behind the image's own name.
+const (
+	pictureSuffix        = ".picture.jpg"
+	mapSuffix            = ".map.npy"
+	maskSuffix           = ".mask.png"
+	reconstructionSuffix = ".reconstruction.png"
+)
+
+// A saver writes the files of outcomes below a folder, beside its caller.
+type saver struct {
+	dir       string // "" writes nothing
+	saves     saves
+	threshold *float32 // of pixels; nil for none
+	*workers
+}
+
+// newSaver makes the folder.
+func newSaver(dir string, s saves, threshold *float32) (*saver, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return &saver{dir, s, threshold, newWorkers()}, nil
+}
+
+// save begins to write the files of an outcome. The error may be that of an earlier one.
+func (s *saver) save(o *outcome) error {
+	if s.dir == "" {
+		return nil
+	}
+	name := filepath.FromSlash(o.sample.OutputName())
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("image %q: its files would lie outside %s", o.sample.Name, s.dir)
+	}
+	return s.do(func() error {
+		path := filepath.Join(s.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		return s.write(path, o)
+	})
+}
+
+// write writes the files of one outcome; their names begin with path.
+func (s *saver) write(path string, o *outcome) error {
+	r := &o.result
+	for _, file := range []struct {
+		wanted bool
+		suffix string
+		write  func(w io.Writer) error
+	}{
+		{s.saves.Picture, pictureSuffix, func(w io.Writer) error {
+			return jpeg.Encode(w, s.picture(o), &jpeg.Options{Quality: 88})
+		}},
+		{s.saves.Map, mapSuffix, func(w io.Writer) error {
+			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
+		}},
+		{s.saves.Mask, maskSuffix, func(w io.Writer) error {
+			return encodePNG(w, r.Map.Mask(*s.threshold, o.size.Y, o.size.X).Image())
+		}},
+		{s.saves.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
+			return encodePNG(w, r.Reconstruction)
+		}},
+	} {
+		if file.wanted {
+			if err := atomicfile.Write(path+file.suffix, file.write); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pictureTile is the longest side of a picture's tiles in pixels: four fit a screen.
+const pictureTile = 384
+
+// picture draws input, reconstruction, heat map and overlay side by side.
+func (s *saver) picture(o *outcome) image.Image {
+	r := &o.result
+	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
+		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: heatmap.Verdict(r.Score, r.Threshold),
+	})
+}
+
+// encodePNG writes an image quickly rather than small.
+func encodePNG(w io.Writer, img image.Image) error {
+	e := png.Encoder{CompressionLevel: png.BestSpeed}
+	return e.Encode(w, img)
+}
