@@ -138,8 +138,8 @@ func TestMirror(t *testing.T) {
 }
 
 func TestSimpleMapsAndScore(t *testing.T) {
-	x := graph.NewTensor([]float64{.5, 1, 0, .25, /**/ .5, 0, 1, .25}, 1, 2, 2, 2)
-	y := graph.NewTensor([]float64{.5, .5, 0, .5, /**/ .5, 0, 0, .25}, 1, 2, 2, 2)
+	x := graph.NewTensor([]float64{.5, 1, 0, .25 /**/, .5, 0, 1, .25}, 1, 2, 2, 2)
+	y := graph.NewTensor([]float64{.5, .5, 0, .5 /**/, .5, 0, 0, .25}, 1, 2, 2, 2)
 	for kind, want := range map[Kind][]float64{
 		L2Map: {0, .125, .5, .03125},
 		L1Map: {0, .25, .5, .125},

@@ -69,7 +69,7 @@ type demoOptions struct {
 var fullDemo = demoOptions{
 	train: 160, good: 24, defective: 8,
 	spec:   models.Spec{Model: "dcae", Channels: 1, Height: 64, Width: 64, Filters: 16, Depth: 4},
-	epochs: 40,
+	epochs: 26,
 }
 
 // demo is `anomaly demo`.
