@@ -2,12 +2,19 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
 func init() {
-	register("Conv", inferConv, vjpConv)
-	register("ConvTranspose", inferConvTranspose, nil)
+	group := Attr{"group", int64(1)}
+	register("Conv", inferConv, vjpConv, append([]Attr{group}, windowAttrs...)...)
+	register("ConvTranspose", inferConvTranspose, vjpConvTranspose, append([]Attr{group, {"output_padding", []int64{}}}, windowAttrs...)...)
+}
+
+// windowAttrs are the attributes of every operator that slides a window over an image.
+var windowAttrs = []Attr{
+	{"auto_pad", only{"NOTSET"}}, {"dilations", []int64{}}, {"kernel_shape", []int64{}}, {"pads", []int64{}}, {"strides", []int64{}},
 }
 
 // ConvOptions are the attributes of a 2-D convolution; nil is stride 1, no
@@ -60,8 +67,10 @@ func Conv(x, w, b *Value, o *ConvOptions) *Value {
 }
 
 // ConvTranspose returns the transposed convolution of x [N,C,H,W] with
-// w [C,O/groups,kh,kw]: the gradient of Conv with respect to its input, with
-// outH, outW more rows and columns at the end.
+// w [C,O/groups,kh,kw], plus b [O], which may be nil: the gradient of Conv with
+// respect to its input, with outH, outW more rows and columns at the end, fewer
+// than the stride or the dilation. [N,O,H',W'] with
+// H' = stride·(H-1) + outH + dilation·(kh-1) + 1 - top - bottom.
 func ConvTranspose(x, w, b *Value, o *ConvOptions, outH, outW int) *Value {
 	attrs := append(o.withDefaults().attrs(w.Dim(2), w.Dim(3)), Attr{"output_padding", []int64{int64(outH), int64(outW)}})
 	if b == nil {
@@ -72,9 +81,6 @@ func ConvTranspose(x, w, b *Value, o *ConvOptions, outH, outW int) *Value {
 
 // convOptions reads a node's attributes back.
 func convOptions(n *Node) (ConvOptions, error) {
-	if p := n.Text("auto_pad", "NOTSET"); p != "NOTSET" {
-		return ConvOptions{}, fmt.Errorf("auto_pad %q", p)
-	}
 	var o ConvOptions
 	for _, f := range []struct {
 		name string
@@ -85,14 +91,27 @@ func convOptions(n *Node) (ConvOptions, error) {
 			return o, fmt.Errorf("%s: got %v, want %d numbers", f.name, v, len(f.dst))
 		}
 		for i, x := range v {
-			if x < 0 || x == 0 && f.name != "pads" {
+			if x < 0 || x == 0 && f.name != "pads" || x > math.MaxInt32 {
 				return o, fmt.Errorf("%s: got %v", f.name, v)
 			}
 			f.dst[i] = int(x)
 		}
 	}
-	o.Groups = int(n.Int("group", 1))
+	if o.Groups = int(n.Int("group", 1)); o.Groups < 1 || o.Groups > math.MaxInt32 {
+		return o, fmt.Errorf("got %d groups", o.Groups)
+	}
 	return o.withDefaults(), nil
+}
+
+// checkKernel holds a convolution's kernel_shape, which its weights repeat, to those.
+func checkKernel(n *Node, w *Value) error {
+	if min(w.Shape[2], w.Shape[3]) < 1 {
+		return fmt.Errorf("weights: got %v, want a kernel of known size", w.Type)
+	}
+	if k := n.Ints("kernel_shape"); k != nil && !slices.Equal(k, int64s(w.Shape[2:])) {
+		return fmt.Errorf("kernel_shape: got %v for weights %v", k, w.Type)
+	}
+	return nil
 }
 
 // window returns how many places a window of size k has along an axis.
@@ -119,7 +138,7 @@ func inferConv(n *Node) ([]Type, error) {
 	if x.Rank() != 4 || w.Rank() != 4 || x.DType != w.DType {
 		return nil, fmt.Errorf("got %v and %v, want [N,C,H,W] and [O,C,kh,kw]", x.Type, w.Type)
 	}
-	if got, want := x.Shape[1], w.Shape[1]*o.Groups; got != want {
+	if got, want := x.Shape[1], w.Shape[1]*o.Groups; got != want && got != Dynamic && w.Shape[1] != Dynamic {
 		return nil, fmt.Errorf("got %d input channels, want %d", got, want)
 	}
 	if w.Shape[0]%o.Groups != 0 {
@@ -127,6 +146,9 @@ func inferConv(n *Node) ([]Type, error) {
 	}
 	if b := n.In(2); b != nil && !slices.Equal(b.Shape, w.Shape[:1]) {
 		return nil, fmt.Errorf("bias: got %v, want [%d]", b.Type, w.Shape[0])
+	}
+	if err := checkKernel(n, w); err != nil {
+		return nil, err
 	}
 	shape := []int{x.Shape[0], w.Shape[0], 0, 0}
 	for i := range 2 {
@@ -146,9 +168,6 @@ func inferConvTranspose(n *Node) ([]Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Ints("output_shape") != nil {
-		return nil, fmt.Errorf("output_shape is not supported")
-	}
 	x, w := n.Inputs[0], n.Inputs[1]
 	if x.Rank() != 4 || w.Rank() != 4 || x.DType != w.DType {
 		return nil, fmt.Errorf("got %v and %v, want [N,C,H,W] and [C,O,kh,kw]", x.Type, w.Type)
@@ -163,9 +182,12 @@ func inferConvTranspose(n *Node) ([]Type, error) {
 	if b := n.In(2); b != nil && !slices.Equal(b.Shape, []int{out}) {
 		return nil, fmt.Errorf("bias: got %v, want [%d]", b.Type, out)
 	}
+	if err := checkKernel(n, w); err != nil {
+		return nil, err
+	}
 	more := n.Ints("output_padding", 0, 0)
-	if len(more) != 2 {
-		return nil, fmt.Errorf("output_padding: got %v, want 2 numbers", more)
+	if len(more) != 2 || min(more[0], more[1]) < 0 || more[0] >= int64(max(o.Strides[0], o.Dilations[0])) || more[1] >= int64(max(o.Strides[1], o.Dilations[1])) {
+		return nil, fmt.Errorf("output_padding: got %v, want 2 numbers below strides %v or dilations %v", more, o.Strides, o.Dilations)
 	}
 	shape := []int{x.Shape[0], out, Dynamic, Dynamic}
 	for i := range 2 {
@@ -191,6 +213,33 @@ func vjpConv(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 	}
 	if need[1] {
 		dx[1] = convWeightGrad(x, w, dy, c, o.ConvWeight)
+	}
+	if n.In(2) != nil && need[2] {
+		dx[2] = ReduceSum(dy, false, 0, 2, 3)
+	}
+	return dx
+}
+
+// vjpConvTranspose: ConvTranspose is the input gradient of a convolution, so its
+// own is that convolution, and the one of its weights is the convolution's with
+// the roles of input and gradient exchanged.
+func vjpConvTranspose(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
+	x, w := n.Inputs[0], n.Inputs[1]
+	c, err := convOptions(n)
+	if err != nil {
+		return []*Value{dy.g.fail("%v", err)}
+	}
+	dx := make([]*Value, 3)
+	if need[0] {
+		dx[0] = Conv(dy, w, nil, &c)
+		for i := range 2 { // an output_padding beyond the stride adds places
+			if d := x.Shape[2+i]; d != Dynamic && dx[0].Dim(2+i) > d {
+				dx[0] = SliceAxis(dx[0], 2+i, 0, d, 1)
+			}
+		}
+	}
+	if need[1] {
+		dx[1] = convWeightGrad(dy, w, x, c, o.ConvWeight)
 	}
 	if n.In(2) != nil && need[2] {
 		dx[2] = ReduceSum(dy, false, 0, 2, 3)
@@ -242,12 +291,17 @@ func convWeightGrad(x, w, dy *Value, o ConvOptions, form ConvWeightGrad) *Value 
 		return convWeightGradShift(x, w, dy, o)
 	case simple && form == ByShiftConcat:
 		return convWeightGradConcat(x, w, dy, o)
-	case o.Groups != 1:
-		return x.g.fail("gradient of the weights of a convolution in %d groups", o.Groups)
 	}
-	// The batch takes the place of the channels; strides and dilations change places.
-	dw := Conv(Transpose(x, 1, 0, 2, 3), Transpose(dy, 1, 0, 2, 3), nil,
-		&ConvOptions{Pads: o.Pads, Strides: o.Dilations, Dilations: o.Strides})
+	// The batch takes the place of the channels; strides and dilations change
+	// places. Each group has its own channels, so its own batch too.
+	if g := o.Groups; g == 1 {
+		x = Transpose(x, 1, 0, 2, 3)
+	} else {
+		x = Transpose(Reshape(x, 0, g, w.Shape[1], x.Shape[2], x.Shape[3]), 2, 1, 0, 3, 4)
+		x = Reshape(x, x.Dim(0), -1, x.Dim(3), x.Dim(4))
+	}
+	dw := Conv(x, Transpose(dy, 1, 0, 2, 3), nil,
+		&ConvOptions{Pads: o.Pads, Strides: o.Dilations, Dilations: o.Strides, Groups: o.Groups})
 	for i := range 2 { // rows that no stride reached
 		dw = SliceAxis(dw, 2+i, 0, w.Shape[2+i], 1)
 	}

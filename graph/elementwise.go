@@ -33,7 +33,7 @@ func init() {
 	register("Where", inferWhere, vjpWhere)
 	register("Cast", inferCast, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return []*Value{Cast(dy, n.Inputs[0].DType)}
-	})
+	}, Attr{"to", int64(0)})
 }
 
 // Add returns a + b with ONNX (NumPy) broadcasting, as do [Sub], [Mul] and [Div].

@@ -10,6 +10,20 @@ import (
 // false or no gradient flows.
 type vjpFunc func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value
 
+// A resultsVJP is a vjpFunc of an operator with several results that gradients
+// flow through: dys[i] is dE/dy for result i, nil where E does not depend on it.
+type resultsVJP func(n *Node, dys []*Value, need []bool, o *GradOptions) []*Value
+
+// ofFirst makes a resultsVJP of one that knows the first result alone.
+func (f vjpFunc) ofFirst(n *Node, dys []*Value, need []bool, o *GradOptions) []*Value {
+	for i, dy := range dys {
+		if i > 0 && dy != nil {
+			return []*Value{dy.g.fail("result %d has no gradient", i)}
+		}
+	}
+	return f(n, dys[0], need, o)
+}
+
 // ConvWeightGrad says how the gradient of a convolution with respect to its
 // weights is written in ONNX operators. All forms give the same values; their
 // speed differs by a factor of several between providers.
@@ -53,7 +67,8 @@ type CustomVJP struct {
 //
 // The derivative at points where an operator is not differentiable is the one
 // PyTorch takes: Relu and Abs have 0 at 0, MaxPool sends all to the first
-// maximum of a window in row-major order. Clip has 1 at both bounds, where
+// maximum of a window in row-major order, Max, Min and ReduceMax share it
+// evenly among all that are the maximum. Clip has 1 at both bounds, where
 // PyTorch 2.15's clamp has 0.
 func Gradients(loss *Value, wrt []*Value, o *GradOptions) ([]*Value, error) {
 	g := loss.g
@@ -79,8 +94,13 @@ func Gradients(loss *Value, wrt []*Value, o *GradOptions) ([]*Value, error) {
 	nodes := g.Nodes(loss)
 	for _, n := range nodes {
 		for _, in := range n.Inputs {
-			if in != nil && needs[in] && n.Outputs[0].DType.IsFloat() {
-				needs[n.Outputs[0]] = true
+			if in == nil || !needs[in] {
+				continue
+			}
+			for _, y := range n.Outputs {
+				if y.DType.IsFloat() {
+					needs[y] = true
+				}
 			}
 		}
 	}
@@ -88,12 +108,19 @@ func Gradients(loss *Value, wrt []*Value, o *GradOptions) ([]*Value, error) {
 	grads := map[*Value]*Value{loss: g.Const("", ones(loss.Shape))}
 	for _, n := range slices.Backward(nodes) {
 		y := n.Outputs[0]
-		dy := grads[y]
-		if dy == nil || !needs[y] {
+		dys := make([]*Value, len(n.Outputs))
+		reached := false
+		for i, out := range n.Outputs {
+			if needs[out] {
+				dys[i] = grads[out]
+				reached = reached || dys[i] != nil
+			}
+		}
+		if !reached {
 			continue
 		}
-		if c, ok := o.Custom[y]; ok {
-			dx := c.VJP(dy, needs[c.X])
+		if c, ok := o.Custom[y]; ok && dys[0] != nil {
+			dx := c.VJP(dys[0], needs[c.X])
 			if g.err != nil {
 				return nil, fmt.Errorf("gradient of %q: %w", y.name, g.err)
 			}
@@ -117,7 +144,7 @@ func Gradients(loss *Value, wrt []*Value, o *GradOptions) ([]*Value, error) {
 		if n.Domain != "" || def.vjp == nil {
 			return nil, fmt.Errorf("%w: %s (%q) has no gradient", ErrGraph, n.Op, y.name)
 		}
-		dxs := def.vjp(n, dy, need, o)
+		dxs := def.vjp(n, dys, need, o)
 		if g.err != nil {
 			return nil, fmt.Errorf("gradient of %s (%q): %w", n.Op, y.name, g.err)
 		}

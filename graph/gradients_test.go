@@ -96,6 +96,16 @@ func fixedConv(o *graph.ConvOptions) formula {
 	}
 }
 
+// convTranspose is the transposed convolution of two leaves, and a third as bias.
+func convTranspose(o *graph.ConvOptions, outH, outW int) formula {
+	return func(in []*graph.Value, _ *graph.Tensor) *graph.Value {
+		if len(in) == 2 {
+			return graph.ConvTranspose(in[0], in[1], nil, o, outH, outW)
+		}
+		return graph.ConvTranspose(in[0], in[1], in[2], o, outH, outW)
+	}
+}
+
 func gemm(o *graph.GemmOptions) formula {
 	return of3(func(a, b, c *graph.Value) *graph.Value { return graph.Gemm(a, b, c, o) })
 }
@@ -120,9 +130,29 @@ func upsample(sy, sx int) formula {
 	return of1(func(a *graph.Value) *graph.Value { return graph.UpsampleNearest(a, sy, sx) })
 }
 
+func resizeLinear(h, w int, o *graph.ResizeOptions) formula {
+	return of1(func(a *graph.Value) *graph.Value { return graph.ResizeLinear(a, h, w, o) })
+}
+
+// gather squares what it takes, so that an element that is taken twice tells.
+func gather(axis int, indices ...int) formula {
+	return of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.Gather(a, axis, indices...)) })
+}
+
+// gatherBy is gather along axis 1 by indices of any shape.
+func gatherBy(a *graph.Value, indices *graph.Tensor) *graph.Value {
+	g := a.Graph()
+	return graph.Square(g.Op("Gather", attr("axis", int64(1)), a, g.Const("", indices)))
+}
+
 func reduce(f func(x *graph.Value, keepDims bool, axes ...int) *graph.Value, keepDims bool, axes ...int) formula {
 	return of1(func(a *graph.Value) *graph.Value { return f(a, keepDims, axes...) })
 }
+
+// eps keeps the normalisations from dividing by zero; exact in binary.
+const eps = 1. / 1024
+
+func times(c float64, x *graph.Value) *graph.Value { return graph.Mul(x, x.Graph().Scalar(c)) }
 
 func plus2(x *graph.Value) *graph.Value { return graph.Add(x, x.Graph().Scalar(2)) }
 
@@ -253,6 +283,109 @@ var formulas = map[string]formula{
 	"Kink MaxPool constant image overlapping": maxPool(3, 3, &graph.PoolOptions{Pads: [4]int{1, 1, 1, 1}, Strides: [2]int{2, 2}}),
 	"Kink MaxPool ties":                       maxPool(2, 2, &graph.PoolOptions{Strides: [2]int{1, 1}}),
 
+	"LeakyRelu": of1(func(a *graph.Value) *graph.Value { return graph.LeakyRelu(a, 0.125) }),
+	"Elu":       of1(func(a *graph.Value) *graph.Value { return graph.Elu(a, 0.5) }),
+	"Tanh":      of1(func(a *graph.Value) *graph.Value { return graph.Tanh(times(2, a)) }),
+	"Softplus":  of1(func(a *graph.Value) *graph.Value { return graph.Softplus(times(4, a)) }),
+	"Gelu":      of1(func(a *graph.Value) *graph.Value { return graph.Gelu(times(2, a)) }),
+	"GeluTanh":  of1(func(a *graph.Value) *graph.Value { return graph.GeluTanh(times(2, a)) }),
+	"Softmax":   of1(func(a *graph.Value) *graph.Value { return graph.Softmax(times(4, a), -1) }),
+	"Softmax middle axis": of1(func(a *graph.Value) *graph.Value {
+		return graph.Softmax(times(4, a), 1)
+	}),
+	"Exp":                of1(graph.Exp),
+	"Log":                of1(func(a *graph.Value) *graph.Value { return graph.Log(plus2(a)) }),
+	"Sqrt":               of1(func(a *graph.Value) *graph.Value { return graph.Sqrt(plus2(a)) }),
+	"Erf":                of1(graph.Erf),
+	"Pow":                of2(func(a, b *graph.Value) *graph.Value { return graph.Pow(plus2(a), b) }),
+	"Pow column and row": of2(func(a, b *graph.Value) *graph.Value { return graph.Pow(plus2(a), b) }),
+	"Pow cube":           of1(func(a *graph.Value) *graph.Value { return graph.Pow(a, a.Graph().Scalar(3)) }),
+
+	"Max":                 of2(func(a, b *graph.Value) *graph.Value { return graph.Max(a, b) }),
+	"Max column and row":  of2(func(a, b *graph.Value) *graph.Value { return graph.Max(a, b) }),
+	"Max of three":        of3(func(a, b, c *graph.Value) *graph.Value { return graph.Max(a, b, c) }),
+	"Max itself":          of1(func(a *graph.Value) *graph.Value { return graph.Mul(graph.Max(a, a), a) }),
+	"Min column and row":  of2(func(a, b *graph.Value) *graph.Value { return graph.Min(a, b) }),
+	"ReduceMax all":       reduce(graph.ReduceMax, false),
+	"ReduceMax keeps":     reduce(graph.ReduceMax, true, 2, 3),
+	"ReduceMax drops":     reduce(graph.ReduceMax, false, 1),
+	"Kink LeakyRelu":      of1(func(a *graph.Value) *graph.Value { return graph.LeakyRelu(a, 0.125) }),
+	"Kink Elu":            of1(func(a *graph.Value) *graph.Value { return graph.Elu(a, 0.5) }),
+	"Kink Max ties":       of2(func(a, b *graph.Value) *graph.Value { return graph.Max(a, b) }),
+	"Kink Min ties":       of2(func(a, b *graph.Value) *graph.Value { return graph.Min(a, b) }),
+	"Kink ReduceMax ties": reduce(graph.ReduceMax, false, 1),
+	"Kink Pow at zero":    of2(graph.Pow),
+
+	"Conv groups":                                conv(&graph.ConvOptions{Pads: [4]int{1, 1, 1, 1}, Groups: 2}),
+	"Conv depthwise":                             conv(&graph.ConvOptions{Pads: [4]int{1, 1, 1, 1}, Groups: 3}),
+	"Conv depthwise multiplied":                  conv(&graph.ConvOptions{Groups: 2}),
+	"Conv groups, stride, dilation, uneven pads": conv(&graph.ConvOptions{Pads: [4]int{2, 1, 0, 3}, Strides: [2]int{2, 3}, Dilations: [2]int{3, 2}, Groups: 2}),
+
+	"ConvTranspose":                                    convTranspose(graph.Same(3), 0, 0),
+	"ConvTranspose batch 1":                            convTranspose(nil, 0, 0),
+	"ConvTranspose stride 2":                           convTranspose(&graph.ConvOptions{Pads: [4]int{1, 1, 1, 1}, Strides: [2]int{2, 2}}, 1, 1),
+	"ConvTranspose stride beyond the kernel":           convTranspose(&graph.ConvOptions{Strides: [2]int{3, 3}}, 2, 0),
+	"ConvTranspose groups, stride, dilation":           convTranspose(&graph.ConvOptions{Strides: [2]int{1, 2}, Dilations: [2]int{2, 1}, Groups: 2}, 0, 0),
+	"ConvTranspose output_padding within the dilation": convTranspose(&graph.ConvOptions{Dilations: [2]int{3, 3}}, 2, 1),
+	"ConvTranspose uneven pads":                        convTranspose(&graph.ConvOptions{Pads: [4]int{1, 0, 0, 2}, Strides: [2]int{2, 2}}, 0, 0),
+	"GlobalAveragePool":                                of1(graph.GlobalAveragePool),
+
+	"BatchNorm": of3(func(a, scale, bias *graph.Value) *graph.Value {
+		y, _, _ := graph.BatchNorm(a, scale, bias, eps)
+		return y
+	}),
+	"BatchNorm of vectors": of1(func(a *graph.Value) *graph.Value {
+		y, _, _ := graph.BatchNorm(a, nil, nil, eps)
+		return y
+	}),
+	"BatchNorm statistics": of1(func(a *graph.Value) *graph.Value {
+		_, mean, variance := graph.BatchNorm(a, nil, nil, eps)
+		return graph.Concat(0, mean, variance)
+	}),
+	"BatchNormInference": func(in []*graph.Value, _ *graph.Tensor) *graph.Value {
+		return graph.BatchNormInference(in[0], in[1], in[2], in[3], plus2(in[4]), eps)
+	},
+	"InstanceNorm":       of3(func(a, scale, bias *graph.Value) *graph.Value { return graph.InstanceNorm(a, scale, bias, eps) }),
+	"InstanceNorm plain": of1(func(a *graph.Value) *graph.Value { return graph.InstanceNorm(a, nil, nil, eps) }),
+	"GroupNorm":          of3(func(a, scale, bias *graph.Value) *graph.Value { return graph.GroupNorm(a, 2, scale, bias, eps) }),
+	"GroupNorm of one group": of2(func(a, scale *graph.Value) *graph.Value {
+		return graph.GroupNorm(a, 1, scale, nil, eps)
+	}),
+	"LayerNorm":             of3(func(a, scale, bias *graph.Value) *graph.Value { return graph.LayerNorm(a, -1, scale, bias, eps) }),
+	"LayerNorm of two axes": of2(func(a, scale *graph.Value) *graph.Value { return graph.LayerNorm(a, 1, scale, nil, eps) }),
+
+	"ResizeLinear up":                    resizeLinear(7, 6, nil),
+	"ResizeLinear down":                  resizeLinear(3, 4, nil),
+	"ResizeLinear up and down":           resizeLinear(7, 3, nil),
+	"ResizeLinear corners":               resizeLinear(7, 3, &graph.ResizeOptions{AlignCorners: true}),
+	"ResizeLinear antialias":             resizeLinear(3, 4, &graph.ResizeOptions{Antialias: true}),
+	"ResizeLinear antialias up and down": resizeLinear(7, 3, &graph.ResizeOptions{Antialias: true}),
+	"Resize nearest to any size": of1(func(a *graph.Value) *graph.Value {
+		sizes := a.Graph().Const("", graph.NewTensor([]int64{2, 1, 7, 3}, 4))
+		return a.Graph().Op("Resize", nearest, a, nil, nil, sizes)
+	}),
+	"DepthToSpace DCR": of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.DepthToSpace(a, 2, graph.DCR)) }),
+	"DepthToSpace CRD": of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.DepthToSpace(a, 2, graph.CRD)) }),
+	"SpaceToDepth DCR": of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.SpaceToDepth(a, 2, graph.DCR)) }),
+	"SpaceToDepth CRD": of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.SpaceToDepth(a, 2, graph.CRD)) }),
+	"Split": of1(func(a *graph.Value) *graph.Value {
+		p := graph.Split(a, 1, 1, 3, 2)
+		return graph.Concat(1, p[0], graph.Square(p[1]), graph.Mul(graph.Square(p[2]), p[2]))
+	}),
+	"Split, one piece used": of1(func(a *graph.Value) *graph.Value { return graph.Square(graph.Split(a, 1, 1, 3, 2)[1]) }),
+	"Split, two pieces used": of1(func(a *graph.Value) *graph.Value {
+		p := graph.Split(a, -1, 2, 1, 2)
+		return graph.Mul(p[0], p[2])
+	}),
+	"Gather":                    gather(1, 2, 0, -2, 3, 2),
+	"Gather last axis":          gather(-1, 2, 0, 2),
+	"Gather of a vector":        gather(0, 2, 0, 2),
+	"Gather first of four axes": gather(0, 1, -2),
+	"Gather matrix of indices": of1(func(a *graph.Value) *graph.Value {
+		return gatherBy(a, graph.NewTensor([]int64{2, 0, 3, -1}, 2, 2))
+	}),
+	"Gather scalar": of1(func(a *graph.Value) *graph.Value { return gatherBy(a, graph.NewTensor([]int64{2})) }),
+
 	"Network MSE batch 1":  networkLoss(mse),
 	"Network MSE batch 3":  networkLoss(mse),
 	"Network L1 batch 1":   networkLoss(l1),
@@ -382,11 +515,14 @@ func near(t *testing.T, what string, got, want []float64, tolerance float64) {
 var forms = map[string]graph.ConvWeightGrad{"ByConv": graph.ByConv, "ByShift": graph.ByShift, "ByShiftConcat": graph.ByShiftConcat}
 
 func TestGradientsTorch(t *testing.T) {
-	seen := map[string]bool{}
+	seen, covered := map[string]bool{}, map[string]bool{}
 	for _, c := range goldens(t) {
 		seen[c.Name] = true
 		t.Run(c.Name, func(t *testing.T) {
 			k := newCheck(t, c, nil)
+			for _, n := range k.g.Nodes(k.value) {
+				covered[n.Op] = true
+			}
 			near(t, "value", k.eval(t, k.value)[0], c.Value, torchTolerance)
 			got := k.eval(t, k.grads...)
 			for i := range c.Leaves {
@@ -404,6 +540,35 @@ func TestGradientsTorch(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("formula %q has no golden", name)
 		}
+	}
+	for _, op := range graph.Operators() {
+		if !covered[op] && !slices.Contains(flat, op) {
+			t.Errorf("operator %s is in no formula", op)
+		}
+	}
+}
+
+// flat are the operators without a gradient.
+var flat = []string{"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "ScatterElements", "Sign"}
+
+// TestGatherGradient: indices that are no constant, but an input.
+func TestGatherGradient(t *testing.T) {
+	g := graph.New("")
+	x, at := g.Input("x", graph.Float32, 2, 3), g.Input("at", graph.Int32, 4)
+	y := g.Op("Gather", attr("axis", int64(1)), x, at)
+	grads, err := graph.Gradients(graph.ReduceSum(graph.Square(y), false), []*graph.Value{x}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := ref.Eval[float64](context.Background(), g, map[string]*graph.Tensor{
+		"x":  graph.NewTensor([]float64{1, 2, 3, 4, 5, 6}, 2, 3),
+		"at": graph.NewTensor([]int32{2, -1, 0, 2}, 4),
+	}, grads...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := graph.Data[float64](out[0]), []float64{2, 0, 18, 8, 0, 36}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -554,14 +719,14 @@ func TestGradientsErrors(t *testing.T) {
 			`gradient of "greater_4": got bool[], want one float element`},
 		{"other graph", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return graph.New("").Scalar(1) },
 			`gradient with respect to "x": got float32[2,4,6,6], want a float value of the same graph`},
-		{"no VJP", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return graph.ReduceMax(x, false) },
-			`ReduceMax ("reducemax_2") has no gradient`},
+		{"no VJP", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return sum(g.Op("Sign", nil, x)) },
+			`Sign ("sign_2") has no gradient`},
 		{"foreign", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
 			return g.ForeignOp("com.example", "Relu", nil, []graph.Type{{DType: graph.Float32, Shape: []int{1}}}, x)[0]
 		}, `Relu ("relu_2") has no gradient`},
-		{"weights in groups", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
-			return sum(graph.Conv(x, w, nil, &graph.ConvOptions{Groups: 2}))
-		}, "gradient of the weights of a convolution in 2 groups"},
+		{"dynamic Gather", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
+			return sum(graph.Gather(graph.Mul(g.Input("d", graph.Float32, graph.Dynamic, 1, 1, 1), graph.SliceAxis(x, 0, 0, 1, 1)), 0, 0))
+		}, "gradient of Gather from float32[N,4,6,6] by int64[1]: give the axis and the indices a size"},
 		{"bounds of Clip", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
 			return sum(g.Op("Clip", nil, x, g.Param("lo")))
 		}, "gradient of Clip with respect to its bounds"},
@@ -569,12 +734,6 @@ func TestGradientsErrors(t *testing.T) {
 			pads := g.Const("", graph.NewTensor([]int64{0, 0, 0, 0, 0, 0, 0, 1}, 8))
 			return sum(g.Op("Pad", nil, x, pads, g.Param("lo")))
 		}, "gradient of Pad with respect to its value"},
-		{"Resize by a fraction", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
-			return sum(resize(x, []float32{1, 1, 1.5, 1}))
-		}, "gradient of Resize from float32[2,4,6,6] to float32[2,4,9,6]: only nearest upsampling by whole factors has one"},
-		{"Resize by a fraction to a multiple", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
-			return sum(resize(graph.SliceAxis(x, 2, 0, 2, 1), []float32{1, 1, 2.3, 1}))
-		}, "gradient of Resize from float32[2,4,2,6] to float32[2,4,4,6]: only nearest upsampling by whole factors has one"},
 		{"Gemm with alpha", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
 			m := graph.Reshape(x, 12, 24)
 			return sum(g.Op("Gemm", []graph.Attr{{Name: "alpha", Value: float32(2)}, {Name: "transB", Value: int64(1)}}, m, m))
@@ -617,7 +776,10 @@ func TestGradientsErrors(t *testing.T) {
 
 // resize is the nearest resize of x by any scales.
 func resize(x *graph.Value, scales []float32) *graph.Value {
-	return x.Graph().Op("Resize", []graph.Attr{
-		{Name: "mode", Value: "nearest"}, {Name: "nearest_mode", Value: "floor"}, {Name: "coordinate_transformation_mode", Value: "asymmetric"},
-	}, x, nil, x.Graph().Const("", graph.NewTensor(scales, len(scales))))
+	return x.Graph().Op("Resize", nearest, x, nil, x.Graph().Const("", graph.NewTensor(scales, len(scales))))
+}
+
+// nearest are the attributes of the nearest resize that there is.
+var nearest = []graph.Attr{
+	{Name: "mode", Value: "nearest"}, {Name: "nearest_mode", Value: "floor"}, {Name: "coordinate_transformation_mode", Value: "asymmetric"},
 }

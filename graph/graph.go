@@ -3,6 +3,8 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -298,7 +300,11 @@ func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []
 			return bad(g.fail("%s: operand %d (%q) belongs to another graph", op, i, v.name))
 		}
 	}
-	types, err := def.infer(n)
+	var types []Type
+	err := def.checkAttrs(n.Attrs)
+	if err == nil {
+		types, err = def.infer(n)
+	}
 	if err == nil && len(types) < results {
 		err = fmt.Errorf("has %d results, want %d", len(types), results)
 	}
@@ -311,7 +317,7 @@ func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []
 // optional gives, for operators that operands may be left out of, the first that may.
 var optional = map[string]int{
 	"Clip": 1, "Resize": 1, "ReduceSum": 1, "ReduceMean": 1, "ReduceMax": 1,
-	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "Pad": 2, "Slice": 3,
+	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "Pad": 2, "Slice": 3, "Split": 1,
 }
 
 // ForeignOp appends an operator of a domain that the package knows nothing of,
@@ -380,15 +386,50 @@ func (g *Graph) Nodes(values ...*Value) []*Node {
 // An opDef is what the package knows of an operator.
 type opDef struct {
 	infer func(n *Node) ([]Type, error)
-	vjp   vjpFunc // nil: no gradient flows through
+	vjp   resultsVJP // nil: no gradient flows through
+	attrs []Attr     // those it may have, each with any value of its type, or only one
 }
+
+// only is, in an [opDef], the value of an attribute that can have no other
+// here: what the operator does with those is not implemented.
+type only struct{ value any }
 
 // ops is filled by the init functions of the operator families, and constant from then on.
 var ops = map[string]opDef{}
 
-func register(op string, infer func(n *Node) ([]Type, error), vjp vjpFunc) {
-	ops[op] = opDef{infer, vjp}
+// register adds an operator; attrs are those of its [opDef].
+func register(op string, infer func(n *Node) ([]Type, error), vjp vjpFunc, attrs ...Attr) {
+	def := opDef{infer: infer, attrs: attrs}
+	if vjp != nil {
+		def.vjp = vjp.ofFirst
+	}
+	ops[op] = def
+}
+
+// checkAttrs refuses attributes that the operator does not have, or not with
+// that value: all those that would be ignored.
+func (d opDef) checkAttrs(attrs []Attr) error {
+	for _, a := range attrs {
+		i := slices.IndexFunc(d.attrs, func(known Attr) bool { return known.Name == a.Name })
+		if i < 0 {
+			return fmt.Errorf("attribute %q is not known", a.Name)
+		}
+		switch want := d.attrs[i].Value.(type) {
+		case only:
+			if !reflect.DeepEqual(a.Value, want.value) {
+				return fmt.Errorf("attribute %q: got %#v, want %#v", a.Name, a.Value, want.value)
+			}
+		default:
+			if reflect.TypeOf(a.Value) != reflect.TypeOf(want) {
+				return fmt.Errorf("attribute %q: got %T, want %T", a.Name, a.Value, want)
+			}
+		}
+	}
+	return nil
 }
 
 // Known reports whether op, of ONNX's own domain, can be part of a graph.
 func Known(op string) bool { _, ok := ops[op]; return ok }
+
+// Operators returns, sorted, the names of all operators that are [Known].
+func Operators() []string { return slices.Sorted(maps.Keys(ops)) }

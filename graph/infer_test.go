@@ -77,7 +77,32 @@ func TestInfer(t *testing.T) {
 			return graph.AveragePool(o.image, 3, 3, &graph.PoolOptions{Pads: [4]int{1, 1, 1, 1}, Strides: [2]int{2, 1}})
 		}, "float32[2,4,3,7]"},
 		{"Upsample", func(o operands) *graph.Value { return graph.UpsampleNearest(o.batch, 2, 3) }, "float32[N,4,10,21]"},
-		{"Resize to sizes", func(o operands) *graph.Value { return o.g.Op("Resize", nil, o.image, nil, nil, o.ints(2, 4, 9, 9)) }, "float32[2,4,9,9]"},
+		{"Resize to sizes", func(o operands) *graph.Value {
+			return o.g.Op("Resize", nearest, o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, "float32[2,4,9,9]"},
+		{"ResizeLinear", func(o operands) *graph.Value { return graph.ResizeLinear(o.batch, 9, 3, nil) }, "float32[N,4,9,3]"},
+		{"GlobalAveragePool", func(o operands) *graph.Value { return graph.GlobalAveragePool(o.batch) }, "float32[N,4,1,1]"},
+		{"DepthToSpace", func(o operands) *graph.Value { return graph.DepthToSpace(o.batch, 2, graph.CRD) }, "float32[N,1,10,14]"},
+		{"SpaceToDepth", func(o operands) *graph.Value {
+			return graph.SpaceToDepth(graph.SliceAxis(graph.SliceAxis(o.batch, 2, 1, 5, 1), 3, 1, 7, 1), 2, graph.CRD)
+		}, "float32[N,16,2,3]"},
+		{"Softmax", func(o operands) *graph.Value { return graph.Softmax(o.batch, 1) }, "float32[N,4,5,7]"},
+		{"Max of three", func(o operands) *graph.Value { return graph.Max(o.row, o.matrix, o.g.Scalar(1)) }, "float32[4,5]"},
+		{"Min uint8", func(o operands) *graph.Value { return graph.Min(o.bytes, o.bytes) }, "uint8[4,5]"},
+		{"Pow", func(o operands) *graph.Value { return graph.Pow(o.row, o.matrix) }, "float32[4,5]"},
+		{"Split", func(o operands) *graph.Value { return graph.Split(o.batch, -1, 2, 5)[1] }, "float32[N,4,5,5]"},
+		{"Split by number", func(o operands) *graph.Value {
+			return o.g.OpN("Split", []graph.Attr{{Name: "axis", Value: int64(3)}, {Name: "num_outputs", Value: int64(3)}}, 3, o.batch)[2]
+		}, "float32[N,4,5,1]"},
+		{"GroupNorm", func(o operands) *graph.Value {
+			return graph.GroupNorm(o.batch, 2, o.g.Param("scale", 4), nil, 1e-5)
+		}, "float32[N,4,5,7]"},
+		{"InstanceNorm", func(o operands) *graph.Value {
+			return graph.InstanceNorm(o.batch, nil, o.g.Param("bias", 4), 1e-5)
+		}, "float32[N,4,5,7]"},
+		{"LayerNorm", func(o operands) *graph.Value { return graph.LayerNorm(o.batch, 2, nil, nil, 1e-5) }, "float32[N,4,5,7]"},
+		{"BatchNorm", func(o operands) *graph.Value { y, _, _ := graph.BatchNorm(o.batch, nil, nil, 1e-5); return y }, "float32[N,4,5,7]"},
+		{"BatchNorm variance", func(o operands) *graph.Value { _, _, v := graph.BatchNorm(o.batch, nil, nil, 1e-5); return v }, "float32[4]"},
 
 		{"MatMul", func(o operands) *graph.Value { return graph.MatMul(o.batch, o.g.Param("w", 7, 3)) }, "float32[N,4,5,3]"},
 		{"MatMul broadcast", func(o operands) *graph.Value { return graph.MatMul(o.g.Param("w", 1, 6, 5), o.batch) }, "float32[N,4,6,7]"},
@@ -135,7 +160,11 @@ func TestInferErrors(t *testing.T) {
 		build func(o operands) *graph.Value
 		want  string
 	}{
-		{"unknown operator", func(o operands) *graph.Value { return op("Softmax", nil, o.row) }, `graph: operator "Softmax" is not known`},
+		{"unknown operator", func(o operands) *graph.Value { return op("Twice", nil, o.row) }, `graph: operator "Twice" is not known`},
+		{"unknown attribute", func(o operands) *graph.Value { return op("Add", attr("axis", int64(0)), o.row, o.row) },
+			`graph: Add(row float32[5], row float32[5]): attribute "axis" is not known`},
+		{"type of an attribute", func(o operands) *graph.Value { return op("Concat", attr("axis", "0"), o.row, o.row) },
+			`graph: Concat(row float32[5], row float32[5]): attribute "axis": got string, want int64`},
 		{"other graph", func(o operands) *graph.Value { return graph.Add(o.row, newOperands().row) }, `graph: Add: operand 1 ("row") belongs to another graph`},
 		{"missing operand", func(o operands) *graph.Value { return op("Add", nil, o.row, nil) }, "graph: Add: operand 1 is missing"},
 		{"missing kernel", func(o operands) *graph.Value { return op("Conv", nil, o.image, nil, o.row) }, "graph: Conv: operand 1 is missing"},
@@ -165,7 +194,16 @@ func TestInferErrors(t *testing.T) {
 		{"Conv too small", func(o operands) *graph.Value { return graph.Conv(o.image, o.g.Param("w", 1, 4, 6, 1), nil, nil) },
 			"graph: Conv(image float32[2,4,5,7], w float32[1,4,6,1]): the kernel is larger than the padded image"},
 		{"Conv auto_pad", func(o operands) *graph.Value { return op("Conv", attr("auto_pad", "SAME_UPPER"), o.image, o.kernel) },
-			`graph: Conv(image float32[2,4,5,7], kernel float32[6,4,3,3]): auto_pad "SAME_UPPER"`},
+			`graph: Conv(image float32[2,4,5,7], kernel float32[6,4,3,3]): attribute "auto_pad": got "SAME_UPPER", want "NOTSET"`},
+		{"Conv group", func(o operands) *graph.Value { return op("Conv", attr("group", int64(-1)), o.image, o.kernel) },
+			"graph: Conv(image float32[2,4,5,7], kernel float32[6,4,3,3]): got -1 groups"},
+		{"Conv by a dynamic kernel", func(o operands) *graph.Value {
+			return op("Conv", nil, o.image, o.g.Input("w", graph.Float32, 6, 4, 3, graph.Dynamic))
+		}, "graph: Conv(image float32[2,4,5,7], w float32[6,4,3,N]): weights: got float32[6,4,3,N], want a kernel of known size"},
+		{"Conv kernel_shape", func(o operands) *graph.Value {
+			return op("Conv", attr("kernel_shape", []int64{2, 2}), o.image, o.kernel)
+		},
+			"graph: Conv(image float32[2,4,5,7], kernel float32[6,4,3,3]): kernel_shape: got [2 2] for weights float32[6,4,3,3]"},
 		{"Conv pads", func(o operands) *graph.Value { return op("Conv", attr("pads", []int64{1, 1}), o.image, o.kernel) },
 			"graph: Conv(image float32[2,4,5,7], kernel float32[6,4,3,3]): pads: got [1 1], want 4 numbers"},
 		{"Conv strides", func(o operands) *graph.Value { return op("Conv", attr("strides", []int64{0, 1}), o.image, o.kernel) },
@@ -178,6 +216,9 @@ func TestInferErrors(t *testing.T) {
 		{"ConvTranspose groups", func(o operands) *graph.Value {
 			return graph.ConvTranspose(o.image, o.g.Param("w", 4, 3, 3, 3), nil, &graph.ConvOptions{Groups: 3}, 0, 0)
 		}, "graph: ConvTranspose(image float32[2,4,5,7], w float32[4,3,3,3]): got 4 input channels in 3 groups"},
+		{"ConvTranspose output_padding", func(o operands) *graph.Value {
+			return graph.ConvTranspose(o.image, o.g.Param("w", 4, 3, 3, 3), nil, &graph.ConvOptions{Strides: [2]int{2, 2}}, 0, 2)
+		}, "graph: ConvTranspose(image float32[2,4,5,7], w float32[4,3,3,3]): output_padding: got [0 2], want 2 numbers below strides [2 2] or dilations [1 1]"},
 		{"ConvTranspose pads", func(o operands) *graph.Value {
 			return graph.ConvTranspose(o.image, o.g.Param("w", 4, 3, 3, 3), nil, &graph.ConvOptions{Pads: [4]int{4, 0, 4, 0}}, 0, 0)
 		}, "graph: ConvTranspose(image float32[2,4,5,7], w float32[4,3,3,3]): pads [4 0 4 0] leave nothing of the image"},
@@ -191,13 +232,62 @@ func TestInferErrors(t *testing.T) {
 		}, "graph: AveragePool(image float32[2,4,5,7]): got a window of [0 2] and pads [0 0 0 0], want every window to see the image"},
 		{"MaxPool ceil_mode", func(o operands) *graph.Value {
 			return op("MaxPool", []graph.Attr{{Name: "kernel_shape", Value: []int64{2, 2}}, {Name: "ceil_mode", Value: int64(1)}}, o.image)
-		}, "graph: MaxPool(image float32[2,4,5,7]): ceil_mode is not supported"},
+		}, `graph: MaxPool(image float32[2,4,5,7]): attribute "ceil_mode": got 1, want 0`},
+		{"MaxPool storage_order", func(o operands) *graph.Value {
+			return op("MaxPool", []graph.Attr{{Name: "kernel_shape", Value: []int64{2, 2}}, {Name: "storage_order", Value: int64(1)}}, o.image)
+		}, `graph: MaxPool(image float32[2,4,5,7]): attribute "storage_order": got 1, want 0`},
+		{"GlobalAveragePool", func(o operands) *graph.Value { return graph.GlobalAveragePool(o.matrix) },
+			"graph: GlobalAveragePool(matrix float32[4,5]): got float32[4,5], want floats [N,C,H,W]"},
 		{"Resize scales", func(o operands) *graph.Value { return op("Resize", nil, o.image, nil, o.row) },
-			"graph: Resize(image float32[2,4,5,7], -, row float32[5]): scales: want a constant with one scale for each axis of float32[2,4,5,7]"},
+			"graph: Resize(image float32[2,4,5,7], -, row float32[5]): scales: got float32[5], want a constant float32 vector"},
 		{"Resize batch", func(o operands) *graph.Value { return resize(o.batch, []float32{2, 1, 1, 1}) },
 			"graph: Resize(batch float32[N,4,5,7], -, const_8 float32[4]): scales dynamic axis 0"},
 		{"Resize sizes", func(o operands) *graph.Value { return op("Resize", nil, o.image, nil, nil, o.ints(3, 3)) },
-			"graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[2]): got 2 sizes for float32[2,4,5,7]"},
+			"graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[2]): got 0 scales and 2 sizes for 4 axes of float32[2,4,5,7], want one of the two"},
+		{"Resize by nothing", func(o operands) *graph.Value { return op("Resize", nil, o.image, nil) },
+			"graph: Resize(image float32[2,4,5,7], -): got 0 scales and 0 sizes for 4 axes of float32[2,4,5,7], want one of the two"},
+		{"Resize to a negative size", func(o operands) *graph.Value { return graph.ResizeLinear(o.image, -1, 4, nil) },
+			"graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[2]): axis 2: got -1 pixels from 5"},
+		{"Resize by a scale that moves pixels only", func(o operands) *graph.Value { return resize(o.image, []float32{1, 1, 1.1, 2}) },
+			"graph: Resize(image float32[2,4,5,7], -, const_8 float32[4]): axis 2: a scale of 1.100000023841858 leaves all of 5 pixels"},
+		{"Resize axes", func(o operands) *graph.Value {
+			return op("Resize", attr("axes", []int64{2, -2}), o.image, nil, nil, o.ints(3, 3))
+		}, "graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[2]): axes: got [2 -2] for float32[2,4,5,7]"},
+		{"Resize nearest", func(o operands) *graph.Value { return op("Resize", nil, o.image, nil, nil, o.ints(2, 4, 9, 9)) },
+			"graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode nearest: got half_pixel, round_prefer_floor, antialias false, exclude_outside false, want asymmetric, floor"},
+		{"Resize cubic", func(o operands) *graph.Value {
+			return op("Resize", attr("mode", "cubic"), o.image, nil, nil, o.ints(2, 4, 9, 9))
+		},
+			`graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode: got "cubic", want nearest or linear`},
+		{"Resize aspect ratio", func(o operands) *graph.Value {
+			return op("Resize", attr("keep_aspect_ratio_policy", "not_larger"), o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, `graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): attribute "keep_aspect_ratio_policy": got "not_larger", want "stretch"`},
+		{"Resize linear of bytes", func(o operands) *graph.Value {
+			return op("Resize", attr("mode", "linear"), o.bytes, nil, nil, o.ints(8, 8))
+		}, "graph: Resize(bytes uint8[4,5], -, -, const_8 int64[2]): mode linear: got uint8[4,5], want floats"},
+		{"Resize linear by a region", func(o operands) *graph.Value {
+			return op("Resize", []graph.Attr{{Name: "mode", Value: "linear"}, {Name: "coordinate_transformation_mode", Value: "tf_crop_and_resize"}}, o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, `graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): coordinate_transformation_mode "tf_crop_and_resize"`},
+		{"Resize linear exclude_outside", func(o operands) *graph.Value {
+			return op("Resize", []graph.Attr{{Name: "mode", Value: "linear"}, {Name: "exclude_outside", Value: int64(1)}}, o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, "graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode linear: exclude_outside without antialias"},
+
+		{"Softmax axis", func(o operands) *graph.Value { return graph.Softmax(o.row, 1) }, "graph: Softmax(row float32[5]): axis 1: got a tensor of rank 1"},
+		{"Tanh of bytes", func(o operands) *graph.Value { return graph.Tanh(o.bytes) }, "graph: Tanh(bytes uint8[4,5]): got uint8, want floats"},
+		{"Pow of integers", func(o operands) *graph.Value { return graph.Pow(o.ids, o.ids) }, "graph: Pow(ids int64[4,5], ids int64[4,5]): got int64, want floats"},
+		{"Max of two types", func(o operands) *graph.Value { return graph.Max(o.matrix, o.bytes) },
+			"graph: Max(matrix float32[4,5], bytes uint8[4,5]): got float32 and uint8, want operands of one type"},
+		{"DepthToSpace channels", func(o operands) *graph.Value { return graph.DepthToSpace(o.image, 3, graph.DCR) },
+			"graph: DepthToSpace(image float32[2,4,5,7]): got 4 channels, want a multiple of 9"},
+		{"DepthToSpace size", func(o operands) *graph.Value { return graph.DepthToSpace(o.image, 1<<40, graph.DCR) },
+			"graph: DepthToSpace(image float32[2,4,5,7]): got float32[2,4,5,7] in blocks of 1099511627776, want [N,C,H,W] and at least 1"},
+		{"DepthToSpace order", func(o operands) *graph.Value { return graph.DepthToSpace(o.image, 2, "RCD") }, `graph: DepthToSpace(image float32[2,4,5,7]): mode "RCD"`},
+		{"SpaceToDepth rest", func(o operands) *graph.Value { return graph.SpaceToDepth(o.image, 2, graph.CRD) },
+			"graph: SpaceToDepth(image float32[2,4,5,7]): got float32[2,4,5,7], want an image of whole blocks of 2"},
+		{"SpaceToDepth order", func(o operands) *graph.Value { return graph.SpaceToDepth(o.image, 1, "") }, `graph: SpaceToDepth: order ""`},
+		{"InstanceNorm", func(o operands) *graph.Value { return graph.InstanceNorm(o.matrix, nil, nil, 1) }, "graph: InstanceNorm: got float32[4,5], want [N,C,…]"},
+		{"GroupNorm", func(o operands) *graph.Value { return graph.GroupNorm(o.image, 3, nil, nil, 1) }, "graph: GroupNorm: got float32[2,4,5,7] in 3 groups"},
+		{"LayerNorm", func(o operands) *graph.Value { return graph.LayerNorm(o.matrix, 2, nil, nil, 1) }, "graph: LayerNorm: axis 2: got a tensor of rank 2"},
 
 		{"MatMul", func(o operands) *graph.Value { return graph.MatMul(o.matrix, o.matrix) },
 			"graph: MatMul(matrix float32[4,5], matrix float32[4,5]): got float32[4,5] times float32[4,5]"},
@@ -245,12 +335,28 @@ func TestInferErrors(t *testing.T) {
 			"graph: Pad(matrix float32[4,5], const_8 int64[4]): axis 0: crops 5 elements from 4"},
 		{"Pad value", func(o operands) *graph.Value { return op("Pad", nil, o.row, o.ints(1, 1), o.row) },
 			"graph: Pad(row float32[5], const_8 int64[2], row float32[5]): value: got float32[5], want a scalar of type float32"},
+		{"Reshape allowzero", func(o operands) *graph.Value { return op("Reshape", attr("allowzero", int64(1)), o.matrix, o.ints(20)) },
+			`graph: Reshape(matrix float32[4,5], const_8 int64[1]): attribute "allowzero": got 1, want 0`},
+		{"Expand", func(o operands) *graph.Value { return graph.Expand(o.matrix, -1, 5) }, "graph: Expand(matrix float32[4,5], const_8 int64[2]): shape [-1 5]"},
+		{"Split lengths", func(o operands) *graph.Value { return graph.Split(o.matrix, 1, 2, 4)[1] },
+			"graph: Split(matrix float32[4,5], const_8 int64[2]): axis 1 of float32[4,5]: got lengths [2 4]"},
+		{"Split negative", func(o operands) *graph.Value { return graph.Split(o.matrix, 1, 6, -1)[1] },
+			"graph: Split(matrix float32[4,5], const_8 int64[2]): axis 1 of float32[4,5]: got lengths [6 -1]"},
+		{"Split into nothing", func(o operands) *graph.Value { return op("Split", nil, o.matrix) },
+			"graph: Split(matrix float32[4,5]): axis 0 of float32[4,5]: got lengths [] and num_outputs 0, want one of the two"},
+		{"Split into too many", func(o operands) *graph.Value { return op("Split", attr("num_outputs", int64(5)), o.matrix) },
+			"graph: Split(matrix float32[4,5]): axis 0 of float32[4,5]: cannot be cut into 5 pieces of 1"},
+		{"Split batch", func(o operands) *graph.Value { return graph.Split(o.batch, 0, 1, 1)[0] },
+			"graph: Split(batch float32[N,4,5,7], const_8 int64[2]): axis 0 of float32[N,4,5,7]: got lengths [1 1] and num_outputs 0, want one of the two"},
 		{"Gather axis", func(o operands) *graph.Value { return graph.Gather(o.matrix, 2, 0) },
 			"graph: Gather(matrix float32[4,5], const_8 int64[1]): axis 2: got a tensor of rank 2"},
 		{"Gather indices", func(o operands) *graph.Value { return op("Gather", nil, o.matrix, o.row) },
 			"graph: Gather(matrix float32[4,5], row float32[5]): indices: got float32[5], want int64"},
 		{"ScatterElements", func(o operands) *graph.Value { return op("ScatterElements", nil, o.row, o.ids, o.matrix) },
 			"graph: ScatterElements(row float32[5], ids int64[4,5], matrix float32[4,5]): got indices int64[4,5] and updates float32[4,5] for float32[5]"},
+		{"ScatterElements reduction", func(o operands) *graph.Value {
+			return op("ScatterElements", attr("reduction", "mul"), o.matrix, o.ids, o.matrix)
+		}, `graph: ScatterElements(matrix float32[4,5], ids int64[4,5], matrix float32[4,5]): reduction: got "mul", want none or add`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOperands()

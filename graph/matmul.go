@@ -4,7 +4,8 @@ import "fmt"
 
 func init() {
 	register("MatMul", inferMatMul, vjpMatMul)
-	register("Gemm", inferGemm, vjpGemm)
+	register("Gemm", inferGemm, vjpGemm,
+		Attr{"alpha", float32(1)}, Attr{"beta", float32(1)}, Attr{"transA", int64(0)}, Attr{"transB", int64(0)})
 }
 
 // MatMul multiplies matrices: the last two dimensions of a [..., m, k] and

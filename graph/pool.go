@@ -3,9 +3,11 @@ package graph
 import "fmt"
 
 func init() {
-	register("MaxPool", inferPool, vjpMaxPool)
-	register("AveragePool", inferPool, vjpAveragePool)
-	register("ScatterElements", inferScatter, nil)
+	with := func(a Attr) []Attr { return append([]Attr{{"ceil_mode", only{int64(0)}}, a}, windowAttrs...) }
+	register("MaxPool", inferPool, vjpMaxPool, with(Attr{"storage_order", only{int64(0)}})...)
+	register("AveragePool", inferPool, vjpAveragePool, with(Attr{"count_include_pad", int64(0)})...)
+	register("GlobalAveragePool", inferGlobalPool, vjpGlobalAveragePool)
+	register("ScatterElements", inferScatter, nil, Attr{"axis", int64(0)}, Attr{"reduction", ""})
 }
 
 // PoolOptions are the attributes of a pooling; nil strides by the window and does not pad.
@@ -48,9 +50,6 @@ func inferPool(n *Node) ([]Type, error) {
 	x, k := n.Inputs[0], n.Ints("kernel_shape")
 	if x.Rank() != 4 || len(k) != 2 {
 		return nil, fmt.Errorf("got %v and window %v, want [N,C,H,W] and two numbers", x.Type, k)
-	}
-	if n.Int("ceil_mode", 0) != 0 {
-		return nil, fmt.Errorf("ceil_mode is not supported")
 	}
 	shape := []int{x.Shape[0], x.Shape[1], 0, 0}
 	for i := range 2 {
@@ -113,6 +112,9 @@ func inferScatter(n *Node) ([]Type, error) {
 	if at.DType != Int64 || up.DType != x.DType || !compatible(at.Shape, up.Shape) || at.Rank() != x.Rank() {
 		return nil, fmt.Errorf("got indices %v and updates %v for %v", at.Type, up.Type, x.Type)
 	}
+	if r := n.Text("reduction", "none"); r != "none" && r != "add" {
+		return nil, fmt.Errorf("reduction: got %q, want none or add", r)
+	}
 	return []Type{x.Type}, nil
 }
 
@@ -147,6 +149,29 @@ func vjpAveragePool(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		more[i] = x.Shape[2+i] - (c.Strides[i]*(dy.Shape[2+i]-1) + int(k[i]) - c.Pads[i] - c.Pads[i+2])
 	}
 	return []*Value{ConvTranspose(dy, g.Const("", ones([]int{channels, 1, kh, kw})), nil, &c, more[0], more[1])}
+}
+
+// GlobalAveragePool returns the mean of each plane of x [N,C,H,W]: [N,C,1,1].
+func GlobalAveragePool(x *Value) *Value { return x.g.Op("GlobalAveragePool", nil, x) }
+
+func inferGlobalPool(n *Node) ([]Type, error) {
+	if len(n.Inputs) != 1 {
+		return nil, errOperands
+	}
+	x := n.Inputs[0]
+	if x.Rank() != 4 || !x.DType.IsFloat() {
+		return nil, fmt.Errorf("got %v, want floats [N,C,H,W]", x.Type)
+	}
+	return []Type{{x.DType, []int{x.Shape[0], x.Shape[1], 1, 1}}}, nil
+}
+
+func vjpGlobalAveragePool(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
+	x := n.Inputs[0]
+	h, w := x.Shape[2], x.Shape[3]
+	if h == Dynamic || w == Dynamic {
+		return []*Value{dy.g.fail("gradient of GlobalAveragePool of %v: give the image a size", x.Type)}
+	}
+	return []*Value{Expand(Mul(dy, dy.g.Scalar(1/float64(h*w))), 1, 1, h, w)}
 }
 
 // covered returns how many of the k elements from start on lie in [0,size).

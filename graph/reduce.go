@@ -3,9 +3,10 @@ package graph
 import "slices"
 
 func init() {
-	register("ReduceSum", inferReduce, vjpReduceSum)
-	register("ReduceMean", inferReduce, vjpReduceMean)
-	register("ReduceMax", inferReduce, nil)
+	attrs := []Attr{{"keepdims", int64(1)}, {"noop_with_empty_axes", int64(0)}}
+	register("ReduceSum", inferReduce, vjpReduceSum, attrs...)
+	register("ReduceMean", inferReduce, vjpReduceMean, attrs...)
+	register("ReduceMax", inferReduce, vjpReduceMax, attrs...)
 }
 
 // ReduceSum sums over the axes (all of them if none is given); keepDims leaves them as 1.
@@ -113,6 +114,24 @@ func vjpReduceMean(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return vjpReduceSum(n, dy, need, o) // fails: the axis is dynamic
 	}
 	return vjpReduceSum(n, Mul(dy, dy.g.Scalar(1/float64(count))), need, o)
+}
+
+// vjpReduceMax shares dy evenly among the elements that equal the maximum.
+func vjpReduceMax(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
+	x, y := n.Inputs[0], n.Outputs[0]
+	axes, _ := reducedAxes(n)
+	if len(axes) == 0 {
+		return []*Value{dy}
+	}
+	kept := slices.Clone(x.Shape)
+	for _, a := range axes {
+		kept[a] = 1
+	}
+	if !slices.Equal(kept, dy.Shape) {
+		y, dy = Reshape(y, kept...), Reshape(dy, kept...)
+	}
+	maximal := Cast(Equal(x, y), x.DType)
+	return []*Value{Mul(maximal, Div(dy, ReduceSum(maximal, true, axes...)))}
 }
 
 // MeanAll returns the mean of all elements with shape [1]: rank 1, since

@@ -9,15 +9,15 @@ import (
 func init() {
 	register("Reshape", inferReshape, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return []*Value{reshapeLike(dy, n.Inputs[0])}
-	})
-	register("Transpose", inferTranspose, vjpTranspose)
-	register("Concat", inferConcat, vjpConcat)
+	}, Attr{"allowzero", only{int64(0)}})
+	register("Transpose", inferTranspose, vjpTranspose, Attr{"perm", []int64{}})
+	register("Concat", inferConcat, vjpConcat, Attr{"axis", int64(0)})
 	register("Slice", inferSlice, vjpSlice)
-	register("Pad", inferPad, vjpPad)
+	register("Pad", inferPad, vjpPad, Attr{"mode", ""})
 	register("Expand", inferExpand, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return []*Value{unbroadcast(dy, n.Inputs[0])}
 	})
-	register("Gather", inferGather, nil)
+	register("Gather", inferGather, vjpGather, Attr{"axis", int64(0)})
 }
 
 // Reshape gives x another shape of as many elements. One dimension may be -1
@@ -463,6 +463,11 @@ func inferExpand(n *Node) ([]Type, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range want {
+		if d < 0 {
+			return nil, fmt.Errorf("shape %v", want)
+		}
+	}
 	shape, err := broadcast(n.Inputs[0].Shape, want)
 	return []Type{{n.Inputs[0].DType, shape}}, err
 }
@@ -480,4 +485,41 @@ func inferGather(n *Node) ([]Type, error) {
 		return nil, fmt.Errorf("indices: got %v, want int64", idx.Type)
 	}
 	return []Type{{x.DType, slices.Concat(x.Shape[:axis], idx.Shape, x.Shape[axis+1:])}}, nil
+}
+
+// vjpGather multiplies dy by the matrix with a one where an index picks a place:
+// sums in a fixed order on every provider, which scattering does not promise.
+func vjpGather(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
+	x, idx, g := n.Inputs[0], n.Inputs[1], dy.g
+	axis, _ := normAxis(int(n.Int("axis", 0)), x.Rank())
+	d, k := x.Shape[axis], Elements(idx.Shape)
+	if d == Dynamic || k < 0 {
+		return []*Value{g.fail("gradient of Gather from %v by %v: give the axis and the indices a size", x.Type, idx.Type)}
+	}
+	places := make([]int64, d)
+	for i := range places {
+		places[i] = int64(i)
+	}
+	// An index from the end equals its place less d.
+	row := Reshape(Cast(idx, Int64), 1, k)
+	column, size := g.Const("", NewTensor(places, d, 1)), g.Const("", NewTensor([]int64{int64(d)}))
+	row = Where(g.Op("Less", nil, row, g.Const("", NewTensor([]int64{0}))), Add(row, size), row)
+	flat := slices.Concat(x.Shape[:axis], []int{k}, x.Shape[axis+1:])
+	return []*Value{mulLeft(Cast(Equal(column, row), x.DType), Reshape(dy, flat...), axis)}
+}
+
+// mulLeft multiplies a matrix m by x along an axis: the axis of length m.Dim(1)
+// becomes m.Dim(0) long.
+func mulLeft(m, x *Value, axis int) *Value {
+	last := x.Rank() - 1
+	switch {
+	case axis == last && last > 0:
+		return MatMul(x, transposeLast(m))
+	case axis == last-1:
+		return MatMul(m, x)
+	}
+	length := func(shape []int) int { return max(Elements(shape), Dynamic) }
+	shape := slices.Clone(x.Shape)
+	shape[axis] = m.Shape[0]
+	return Reshape(MatMul(m, Reshape(x, length(shape[:axis]), m.Shape[1], length(shape[axis+1:]))), shape...)
 }

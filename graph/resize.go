@@ -7,7 +7,16 @@ import (
 )
 
 func init() {
-	register("Resize", inferResize, vjpResize)
+	register("Resize", inferResize, vjpResize,
+		Attr{"antialias", int64(0)},
+		Attr{"axes", []int64{}},
+		Attr{"coordinate_transformation_mode", ""},
+		Attr{"cubic_coeff_a", float32(0)}, // of mode cubic, which there is not
+		Attr{"exclude_outside", int64(0)},
+		Attr{"extrapolation_value", float32(0)}, // of tf_crop_and_resize, likewise
+		Attr{"keep_aspect_ratio_policy", only{"stretch"}},
+		Attr{"mode", ""},
+		Attr{"nearest_mode", ""})
 }
 
 // UpsampleNearest repeats each pixel of x [N,C,H,W] sy times down and sx times across.
@@ -20,52 +29,202 @@ func UpsampleNearest(x *Value, sy, sx int) *Value {
 	}, x, nil, scales)
 }
 
-func inferResize(n *Node) ([]Type, error) {
+// ResizeOptions are the attributes of [ResizeLinear]; nil interpolates between
+// the centres of pixels.
+type ResizeOptions struct {
+	// Antialias averages, where the image shrinks, over as many pixels as fall
+	// into one, those at the border over fewer: Pillow's BILINEAR and PyTorch's
+	// interpolate with antialias.
+	Antialias bool
+	// AlignCorners maps the centres of the corner pixels to each other.
+	AlignCorners bool
+}
+
+// ResizeLinear interpolates x [N,C,H,W] bilinearly to [N,C,height,width].
+func ResizeLinear(x *Value, height, width int, o *ResizeOptions) *Value {
+	if o == nil {
+		o = &ResizeOptions{}
+	}
+	attrs := []Attr{{"axes", []int64{2, 3}}, {"coordinate_transformation_mode", "half_pixel"}, {"mode", "linear"}}
+	if o.AlignCorners {
+		attrs[1].Value = "align_corners"
+	}
+	if o.Antialias {
+		attrs = append(attrs, Attr{"antialias", int64(1)}, Attr{"exclude_outside", int64(1)})
+	}
+	return x.g.Op("Resize", attrs, x, nil, nil, x.g.ints(height, width))
+}
+
+// A resizing is what a Resize does along one axis.
+type resizing struct {
+	axis, in, out int
+	scale         float64
+}
+
+// resizings returns what n does along the axes whose size it changes.
+func resizings(n *Node) ([]resizing, error) {
 	if len(n.Inputs) < 2 || len(n.Inputs) > 4 {
 		return nil, errOperands
 	}
 	x := n.Inputs[0]
-	if axes := n.Ints("axes"); axes != nil {
-		return nil, fmt.Errorf("axes are not supported")
+	axes := make([]int, x.Rank())
+	for i := range axes {
+		axes[i] = i
+	}
+	if list := n.Ints("axes"); list != nil {
+		axes = nil
+		for _, a := range list {
+			axis, err := normAxis(int(a), x.Rank())
+			if err != nil || slices.Contains(axes, axis) {
+				return nil, fmt.Errorf("axes: got %v for %v", list, x.Type)
+			}
+			axes = append(axes, axis)
+		}
+	}
+	sizes, err := constInts(n, 3)
+	if err != nil {
+		return nil, err
+	}
+	var scales []float32
+	if s := n.In(2); s != nil && (s.konst == nil || s.DType != Float32) {
+		return nil, fmt.Errorf("scales: got %v, want a constant float32 vector", s.Type)
+	} else if s != nil {
+		scales = Data[float32](s.konst)
+	}
+	if len(sizes)+len(scales) != len(axes) || len(sizes) > 0 && len(scales) > 0 {
+		return nil, fmt.Errorf("got %d scales and %d sizes for %d axes of %v, want one of the two", len(scales), len(sizes), len(axes), x.Type)
+	}
+	var rs []resizing
+	for i, axis := range axes {
+		r := resizing{axis: axis, in: x.Shape[axis]}
+		switch {
+		case sizes != nil:
+			r.out = sizes[i]
+			r.scale = float64(r.out) / float64(r.in)
+		case scales[i] == 1:
+			continue
+		default:
+			r.scale = float64(scales[i])
+			r.out = int(math.Floor(float64(r.in) * min(r.scale, math.MaxInt32)))
+		}
+		switch {
+		case r.in == Dynamic:
+			return nil, fmt.Errorf("scales dynamic axis %d", axis)
+		case !(r.scale > 0) || min(r.in, r.out) < 1:
+			return nil, fmt.Errorf("axis %d: got %d pixels from %d", axis, r.out, r.in)
+		case r.in != r.out:
+			rs = append(rs, r)
+		case sizes == nil: // whether pixels move then depends on the other axes, in ONNX Runtime
+			return nil, fmt.Errorf("axis %d: a scale of %v leaves all of %d pixels", axis, r.scale, r.in)
+		}
+	}
+	return rs, nil
+}
+
+func inferResize(n *Node) ([]Type, error) {
+	rs, err := resizings(n)
+	if err != nil {
+		return nil, err
+	}
+	x := n.Inputs[0]
+	mode, at := n.Text("mode", "nearest"), n.Text("coordinate_transformation_mode", "half_pixel")
+	antialias, exclude := n.Int("antialias", 0) != 0, n.Int("exclude_outside", 0) != 0
+	switch {
+	case mode == "nearest":
+		if rule := n.Text("nearest_mode", "round_prefer_floor"); at != "asymmetric" || rule != "floor" || antialias || exclude {
+			return nil, fmt.Errorf("mode nearest: got %s, %s, antialias %t, exclude_outside %t, want asymmetric, floor", at, rule, antialias, exclude)
+		}
+	case mode != "linear":
+		return nil, fmt.Errorf("mode: got %q, want nearest or linear", mode)
+	case !x.DType.IsFloat():
+		return nil, fmt.Errorf("mode linear: got %v, want floats", x.Type)
+	case !slices.Contains([]string{"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"}, at):
+		return nil, fmt.Errorf("coordinate_transformation_mode %q", at)
+	case exclude && !antialias:
+		return nil, fmt.Errorf("mode linear: exclude_outside without antialias")
 	}
 	shape := slices.Clone(x.Shape)
-	if sizes, err := constInts(n, 3); err != nil {
-		return nil, err
-	} else if len(sizes) > 0 {
-		if len(sizes) != x.Rank() {
-			return nil, fmt.Errorf("got %d sizes for %v", len(sizes), x.Type)
-		}
-		copy(shape, sizes)
-		return []Type{{x.DType, shape}}, nil
-	}
-	s := n.In(2)
-	if s == nil || s.konst == nil || s.konst.Len() != x.Rank() {
-		return nil, fmt.Errorf("scales: want a constant with one scale for each axis of %v", x.Type)
-	}
-	for i, f := range Data[float32](s.konst) {
-		if shape[i] != Dynamic {
-			shape[i] = int(math.Floor(float64(shape[i]) * float64(f)))
-		} else if f != 1 {
-			return nil, fmt.Errorf("scales dynamic axis %d", i)
-		}
+	for _, r := range rs {
+		shape[r.axis] = r.out
 	}
 	return []Type{{x.DType, shape}}, nil
 }
 
-// vjpResize sums each block of pixels that nearest upsampling made of one.
+// nearest returns the place that place i of the result repeats: the quotient is
+// a float32, as in ONNX Runtime.
+func (r resizing) nearest(i int) int {
+	return min(int(float32(i)/float32(r.scale)), r.in-1)
+}
+
+// linear returns where place i of the result lies among the places of the image.
+func (r resizing) linear(i int, mode string) float64 {
+	switch {
+	case mode == "asymmetric":
+		return float64(i) / r.scale
+	case mode == "align_corners" && r.out > 1:
+		return float64(i) * float64(r.in-1) / float64(r.out-1)
+	case mode == "half_pixel" || mode == "pytorch_half_pixel" && r.out > 1:
+		return (float64(i)+0.5)/r.scale - 0.5
+	}
+	return 0
+}
+
+// matrix returns the weights that the pixels along an axis of the image have in
+// those of the result, a row for each pixel of the image. Linear weights fall
+// off as a triangle from 1 to 0 at a distance of one pixel, with antialias one
+// pixel of the result. What lies outside counts as the border pixel, or not at
+// all with exclude_outside, as ONNX's Resize-18 says.
+func (r resizing) matrix(n *Node) *Tensor {
+	m := make([]float32, r.in*r.out)
+	slope := 1.
+	if n.Int("antialias", 0) != 0 {
+		slope = min(1, r.scale)
+	}
+	exclude := n.Int("exclude_outside", 0) != 0
+	for i := range r.out {
+		if n.Text("mode", "nearest") == "nearest" {
+			m[r.nearest(i)*r.out+i] = 1
+			continue
+		}
+		at := r.linear(i, n.Text("coordinate_transformation_mode", "half_pixel"))
+		column, sum := make([]float64, r.in), 0.
+		for j := int(math.Floor(at - 1/slope)); j <= int(math.Ceil(at+1/slope)); j++ {
+			if exclude && (j < 0 || j >= r.in) {
+				continue
+			}
+			w := max(0, 1-math.Abs(float64(j)-at)*slope)
+			column[min(max(j, 0), r.in-1)] += w
+			sum += w
+		}
+		for j, w := range column {
+			m[j*r.out+i] = float32(w / sum)
+		}
+	}
+	return NewTensor(m, r.in, r.out)
+}
+
+// vjpResize sums each block of pixels that nearest upsampling made of one; in
+// general it multiplies by the transposed weights, axis by axis.
 func vjpResize(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 	x := n.Inputs[0]
-	nearest := n.Text("mode", "nearest") == "nearest" && n.Text("nearest_mode", "") == "floor" &&
-		n.Text("coordinate_transformation_mode", "") == "asymmetric"
-	whole := x.Rank() == 4 && dy.Shape[2]%x.Shape[2] == 0 && dy.Shape[3]%x.Shape[3] == 0
-	if s := n.In(2); whole && s != nil && s.konst != nil && s.konst.Len() == 4 {
+	rs, err := resizings(n)
+	if err != nil {
+		return []*Value{dy.g.fail("%v", err)}
+	}
+	blocks := [2]int{1, 1}
+	whole := n.Text("mode", "nearest") == "nearest" && x.Rank() == 4
+	for _, r := range rs {
 		// A scale of 2.3 makes 4 pixels of 2, but not in blocks of 2.
-		f := Data[float32](s.konst)
-		whole = f[2] == float32(dy.Shape[2]/x.Shape[2]) && f[3] == float32(dy.Shape[3]/x.Shape[3])
+		if whole = whole && r.axis >= 2 && r.scale == math.Floor(r.scale); whole {
+			blocks[r.axis-2] = int(r.scale)
+		}
 	}
-	if !nearest || !whole {
-		return []*Value{dy.g.fail("gradient of Resize from %v to %v: only nearest upsampling by whole factors has one", x.Type, dy.Type)}
+	if whole {
+		sy, sx := blocks[0], blocks[1]
+		return []*Value{Mul(AveragePool(dy, sy, sx, nil), dy.g.Scalar(float64(sy*sx)))}
 	}
-	sy, sx := dy.Shape[2]/x.Shape[2], dy.Shape[3]/x.Shape[3]
-	return []*Value{Mul(AveragePool(dy, sy, sx, nil), dy.g.Scalar(float64(sy*sx)))}
+	for _, r := range rs {
+		dy = mulLeft(dy.g.Const("", r.matrix(n)), dy, r.axis)
+	}
+	return []*Value{dy}
 }

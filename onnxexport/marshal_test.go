@@ -91,7 +91,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Every element type and kind of attribute that a graph can hold comes back.
+// Every element type that a graph can hold comes back, and kinds of attributes that its operators have.
 func TestRoundTripOfTypes(t *testing.T) {
 	g := graph.New("types")
 	x := g.Input("x", graph.Float32, graph.Dynamic, 2)
@@ -106,10 +106,9 @@ func TestRoundTripOfTypes(t *testing.T) {
 	use("scalar", graph.NewTensor([]float32{nan}))
 	use("empty", graph.NewTensor([]uint8{}, 0, 3))
 	g.Output("int64", graph.Reshape(x, 0, 1, 2))
-	g.Output("attrs", g.Op("Identity", []graph.Attr{
-		{Name: "int", Value: int64(0)}, {Name: "float", Value: float32(-.5)}, {Name: "text", Value: "a\xff"}, {Name: "ints", Value: []int64{}},
-		{Name: "floats", Value: []float32{1, 2}}, {Name: "tensor", Value: graph.NewTensor([]int64{3}, 1)},
-	}, x))
+	g.Output("float", graph.LeakyRelu(x, -.5))
+	g.Output("text", graph.DepthToSpace(graph.Reshape(x, 0, 2, 1, 1), 1, graph.CRD))
+	g.Output("ints", g.Op("Transpose", []graph.Attr{{Name: "perm", Value: []int64{}}}, g.Scalar(1)))
 	b := marshal(t, &Model{Graph: g})
 	m, err := Parse(b)
 	if err != nil {
@@ -120,7 +119,7 @@ func TestRoundTripOfTypes(t *testing.T) {
 	}
 	for _, v := range g.Outputs() {
 		for i, a := range v.Node().Attrs {
-			if got := m.Graph.Lookup(v.Name()).Node().Attrs[i]; a.Name != "tensor" && !cmp.Equal(got, a) {
+			if got := m.Graph.Lookup(v.Name()).Node().Attrs[i]; !cmp.Equal(got, a) {
 				t.Errorf("%s: got attribute %v, want %v", v.Name(), got, a)
 			}
 		}
@@ -156,6 +155,31 @@ func TestMarshalLeavesDeadOperatorsOut(t *testing.T) {
 	}
 }
 
+// Operators of other domains may have attributes of every kind.
+func TestAttributesRoundTrip(t *testing.T) {
+	want := []graph.Attr{
+		{Name: "float", Value: float32(-.5)}, {Name: "floats", Value: []float32{1, 2}}, {Name: "int", Value: int64(0)},
+		{Name: "ints", Value: []int64{}}, {Name: "tensor", Value: graph.NewTensor([]int64{3}, 1)}, {Name: "text", Value: "a\xff"},
+	}
+	g := graph.New("g")
+	x := g.Input("x", graph.Float32, 2)
+	g.Output("y", g.ForeignOp("com.example", "Twice", want, []graph.Type{x.Type}, x)[0])
+	var file onnxpb.ModelProto
+	if err := proto.Unmarshal(marshal(t, &Model{Graph: g}), &file); err != nil {
+		t.Fatal(err)
+	}
+	got, err := attributes(file.Graph.Node[0].Attribute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors := cmp.Comparer(func(a, b *graph.Tensor) bool {
+		return slices.Equal(a.Shape(), b.Shape()) && cmp.Equal(a.Raw(), b.Raw())
+	})
+	if diff := cmp.Diff(want, got, tensors); diff != "" {
+		t.Errorf("attributes (-want +got):\n%s", diff)
+	}
+}
+
 func TestMarshalImportsForeignDomains(t *testing.T) {
 	g := graph.New("g")
 	x := g.Input("x", graph.Float32, 2)
@@ -182,7 +206,8 @@ func TestMarshalErrors(t *testing.T) {
 	wrong := graph.New("g")
 	graph.Add(wrong.Input("x", graph.Float32, 2), wrong.Input("y", graph.Float32, 3))
 	attr := graph.New("g")
-	attr.Output("y", attr.Op("Identity", []graph.Attr{{Name: "a", Value: 1}}, attr.Input("x", graph.Float32, 2)))
+	x := attr.Input("x", graph.Float32, 2)
+	attr.Output("y", attr.ForeignOp("com.example", "Twice", []graph.Attr{{Name: "a", Value: 1}}, []graph.Type{x.Type}, x)[0])
 	for _, c := range []struct {
 		name   string
 		change func(*Model)

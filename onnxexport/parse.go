@@ -15,12 +15,13 @@ import (
 const (
 	maxRank     = 32
 	maxElements = 1 << 31
-	maxResults  = 2 // of one operator; MaxPool has the most
+	maxResults  = 1 << 10 // of one operator; Split has the most
 )
 
 // Parse reads an ONNX file: any that [Marshal] wrote, and others of opset 18 or
-// later that keep to the operators of package graph. It infers all types anew
-// and holds the file to them.
+// later that keep to the operators of package graph, and to those of their
+// attributes that it gives a meaning to. It infers all types anew and holds the
+// file to them.
 //
 // A float32 initializer becomes a parameter and its weight, so that it can be
 // trained on or replaced; those of rank 0 and those whose values the shapes

@@ -30,8 +30,12 @@ var hostile = []struct {
 	{"foreign operator", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Domain = proto.String("com.microsoft") }, `domain "com.microsoft"`},
 	{"name twice", func(f *onnxpb.ModelProto) { first, last := ends(f); last.Output[0] = first.Output[0] }, "two values are named"},
 	{"input twice", func(f *onnxpb.ModelProto) { f.Graph.Input = append(f.Graph.Input, f.Graph.Input[0]) }, "two values are named"},
-	{"no results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = nil }, "got 0 results, want 1 to 2"},
-	{"too many results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = append(first.Output, "a", "b") }, "got 3 results"},
+	{"no results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = nil }, "got 0 results, want 1 to 1024"},
+	{"too many results", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Output = append(first.Output, "a", "b") }, "has 1 results, want 3"},
+	{"far too many results", func(f *onnxpb.ModelProto) {
+		first, _ := ends(f)
+		first.Output = append(first.Output, make([]string, 2000)...)
+	}, "got 2001 results"},
 	{"operand left out", func(f *onnxpb.ModelProto) { first, _ := ends(f); first.Input[0] = "" }, "operand 0 is missing"},
 	{"subgraph", func(f *onnxpb.ModelProto) {
 		first, _ := ends(f)
@@ -41,6 +45,10 @@ var hostile = []struct {
 		first, _ := ends(f)
 		first.Attribute = append(first.Attribute, first.Attribute[0])
 	}, "two attributes"},
+	{"unknown attribute", func(f *onnxpb.ModelProto) {
+		first, _ := ends(f)
+		first.Attribute = append(first.Attribute, &onnxpb.AttributeProto{Name: proto.String("fmod"), Type: onnxpb.AttributeProto_INT.Enum()})
+	}, `attribute "fmod" is not known`},
 	{"no outputs", func(f *onnxpb.ModelProto) { f.Graph.Output = nil }, "got no outputs"},
 	{"output of nothing", func(f *onnxpb.ModelProto) { f.Graph.Output[0].Name = proto.String("x") }, `output "x": no node gives it`},
 	{"output twice", func(f *onnxpb.ModelProto) { f.Graph.Output = append(f.Graph.Output, f.Graph.Output[0]) }, "declared once"},
@@ -249,6 +257,77 @@ func TestParseConstantNodes(t *testing.T) {
 		}
 		if v := m.Graph.Lookup("two"); v == nil || v.Const() == nil || v.Type.String() != c.want {
 			t.Errorf("%s: got %v, want constant %s", c.attr.GetName(), v, c.want)
+		}
+	}
+}
+
+// TestParseRefusesMeanings: attributes that change what an operator computes, in
+// ways that package graph does not have, are errors and not ignored.
+func TestParseRefusesMeanings(t *testing.T) {
+	number := func(name string, i int64) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INT.Enum(), I: &i}
+	}
+	numbers := func(name string, ints ...int64) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INTS.Enum(), Ints: ints}
+	}
+	text := func(name, s string) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_STRING.Enum(), S: []byte(s)}
+	}
+	kernel := numbers("kernel_shape", 2, 2)
+	scales, sizes := graph.NewTensor([]float32{1, 1, 2, 2}, 4), graph.NewTensor([]int64{2, 3, 8, 8}, 4)
+	linear, half := text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")
+	weights := graph.NewTensor([]float32{1, 2, 3}, 3, 1, 1, 1)
+	for _, c := range []struct {
+		op       string
+		operands []*graph.Tensor // after the image, nil where omitted
+		attrs    []*onnxpb.AttributeProto
+		want     string // "" for a good one
+	}{
+		{"Reshape", []*graph.Tensor{sizes.Reshape(4)}, nil, "another number of elements"},
+		{"Reshape", []*graph.Tensor{graph.NewTensor([]int64{0, -1}, 2)}, []*onnxpb.AttributeProto{number("allowzero", 0)}, ""},
+		{"Reshape", []*graph.Tensor{graph.NewTensor([]int64{0, -1}, 2)}, []*onnxpb.AttributeProto{number("allowzero", 1)}, `attribute "allowzero": got 1, want 0`},
+		{"MaxPool", nil, []*onnxpb.AttributeProto{kernel, number("ceil_mode", 0), number("storage_order", 0), text("auto_pad", "NOTSET")}, ""},
+		{"MaxPool", nil, []*onnxpb.AttributeProto{kernel, number("storage_order", 1)}, `attribute "storage_order": got 1, want 0`},
+		{"MaxPool", nil, []*onnxpb.AttributeProto{kernel, number("ceil_mode", 1)}, `attribute "ceil_mode": got 1, want 0`},
+		{"MaxPool", nil, []*onnxpb.AttributeProto{kernel, text("auto_pad", "VALID")}, `attribute "auto_pad": got "VALID", want "NOTSET"`},
+		{"AveragePool", nil, []*onnxpb.AttributeProto{kernel, number("ceil_mode", 1)}, `attribute "ceil_mode": got 1, want 0`},
+		{"Resize", []*graph.Tensor{nil, scales}, []*onnxpb.AttributeProto{linear, half}, ""},
+		{"Resize", []*graph.Tensor{nil, scales}, []*onnxpb.AttributeProto{linear, half, number("antialias", 1)}, ""},
+		{"Resize", []*graph.Tensor{nil, scales}, nil, "mode nearest: got half_pixel, round_prefer_floor"},
+		{"Resize", []*graph.Tensor{nil, scales}, []*onnxpb.AttributeProto{text("mode", "cubic"), half}, `mode: got "cubic"`},
+		{"Resize", []*graph.Tensor{nil, scales}, []*onnxpb.AttributeProto{linear, half, number("exclude_outside", 1)}, "exclude_outside without antialias"},
+		{"Resize", []*graph.Tensor{nil, scales}, []*onnxpb.AttributeProto{linear, text("coordinate_transformation_mode", "tf_crop_and_resize")}, `"tf_crop_and_resize"`},
+		{"Resize", []*graph.Tensor{nil, nil, sizes}, []*onnxpb.AttributeProto{linear, text("keep_aspect_ratio_policy", "not_smaller")}, `"keep_aspect_ratio_policy"`},
+		{"Conv", []*graph.Tensor{weights}, []*onnxpb.AttributeProto{number("group", 3)}, ""},
+		{"Conv", []*graph.Tensor{weights}, []*onnxpb.AttributeProto{number("group", 3), text("auto_pad", "SAME_LOWER")}, `attribute "auto_pad"`},
+		{"Conv", []*graph.Tensor{weights}, []*onnxpb.AttributeProto{number("group", 3), kernel}, "kernel_shape: got [2 2]"},
+		{"Conv", []*graph.Tensor{weights}, []*onnxpb.AttributeProto{text("group", "3")}, `attribute "group": got string, want int64`},
+		{"ConvTranspose", []*graph.Tensor{weights}, []*onnxpb.AttributeProto{number("group", 3), numbers("output_shape", 9, 9)}, `attribute "output_shape" is not known`},
+		{"ReduceMean", []*graph.Tensor{graph.NewTensor([]int64{1}, 1)}, []*onnxpb.AttributeProto{numbers("axes", 1)}, `attribute "axes" is not known`},
+		{"Split", nil, []*onnxpb.AttributeProto{number("num_outputs", 1<<40)}, "num_outputs 1099511627776"},
+	} {
+		f := &onnxpb.ModelProto{IrVersion: proto.Int64(8), OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: proto.Int64(18)}}, Graph: &onnxpb.GraphProto{}}
+		node := &onnxpb.NodeProto{OpType: &c.op, Input: []string{"x"}, Output: []string{"y"}, Attribute: c.attrs}
+		g := graph.New("")
+		f.Graph.Input = []*onnxpb.ValueInfoProto{valueInfo(g.Input("x", graph.Float32, 2, 3, 4, 4))}
+		f.Graph.Output = []*onnxpb.ValueInfoProto{valueInfo(g.Input("y", graph.Float32))}
+		tensorType(f.Graph.Output[0]).Shape = nil
+		for i, x := range c.operands {
+			name := ""
+			if x != nil {
+				name = fmt.Sprint("operand", i)
+				f.Graph.Initializer = append(f.Graph.Initializer, tensorProto(name, x))
+			}
+			node.Input = append(node.Input, name)
+		}
+		f.Graph.Node = []*onnxpb.NodeProto{node}
+		b, err := proto.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Parse(b)
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s %v: got %v, want %q", c.op, c.attrs, err, c.want)
 		}
 	}
 }

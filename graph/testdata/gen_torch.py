@@ -201,6 +201,93 @@ for n, h, w in [(1, 8, 6), (3, 4, 6)]:
     for name, loss in losses.items():
         case(f"Network {name} batch {n}", lambda x, *p: loss(x, network(x, *p)).reshape(1), *leaves)
 
+# Activations and powers.
+case("LeakyRelu", lambda a: F.leaky_relu(a, 0.125), (3, 4))
+case("Elu", lambda a: F.elu(a, 0.5), (3, 4))
+case("Tanh", lambda a: torch.tanh(2 * a), (3, 4))
+case("Softplus", lambda a: F.softplus(4 * a, threshold=100), (3, 4))
+case("Gelu", lambda a: F.gelu(2 * a), (3, 4))
+case("GeluTanh", lambda a: F.gelu(2 * a, approximate="tanh"), (3, 4))
+case("Softmax", lambda a: F.softmax(4 * a, -1), (3, 4))
+case("Softmax middle axis", lambda a: F.softmax(4 * a, 1), (2, 3, 4))
+case("Exp", torch.exp, (3, 4))
+case("Log", lambda a: torch.log(a + 2), (3, 4))
+case("Sqrt", lambda a: torch.sqrt(a + 2), (3, 4))
+case("Erf", torch.erf, (3, 4))
+case("Pow", lambda a, b: (a + 2) ** b, (3, 4), (3, 4))
+case("Pow column and row", lambda a, b: (a + 2) ** b, (3, 1, 4), (2, 1))
+case("Pow cube", lambda a: a**3, (3, 4))
+
+# The largest and the smallest.
+case("Max", torch.maximum, (3, 4), (3, 4))
+case("Max column and row", torch.maximum, (3, 1, 4), (2, 1))
+case("Max of three", lambda a, b, c: torch.maximum(torch.maximum(a, b), c), (3, 4), (4,), (3, 1))
+case("Max itself", lambda a: torch.maximum(a, a) * a, (3, 4))
+case("Min column and row", torch.minimum, (3, 1, 4), (2, 1))
+case("ReduceMax all", lambda a: a.amax(), (2, 3, 4))
+case("ReduceMax keeps", lambda a: a.amax((2, 3), keepdim=True), N)
+case("ReduceMax drops", lambda a: a.amax(1), (2, 3, 4))
+case("Kink LeakyRelu", lambda a: F.leaky_relu(a, 0.125), edge)
+case("Kink Elu", lambda a: F.elu(a, 0.5), edge)
+case("Kink Max ties", torch.maximum, edge, torch.where(edge < 0, edge, 0.25))
+case("Kink Min ties", torch.minimum, edge, torch.where(edge < 0, edge, 0.25))
+case("Kink ReduceMax ties", lambda a: a.amax(1), torch.tensor([[0, 1.0, 1, 1], [2, 0, 2, 1], [3, 3, 3, 3]]))
+case("Kink Pow at zero", lambda a, b: a**b, torch.tensor([0.0, 0, 0, 2]), torch.tensor([0.0, 1, 3, 0]))
+
+# Convolutions in groups, transposed convolutions.
+case("Conv groups", conv(padding=1, groups=2), (3, 4, 5, 7), (6, 2, 3, 3), (6,))
+case("Conv depthwise", conv(padding=1, groups=3), (2, 3, 5, 7), (3, 1, 3, 3))
+case("Conv depthwise multiplied", conv(groups=2), (3, 2, 5, 4), (6, 1, 2, 3), (6,))
+case("Conv groups, stride, dilation, uneven pads", padded(2, 1, 0, 3, stride=(2, 3), dilation=(3, 2), groups=2), (3, 4, 9, 11), (2, 2, 2, 3), (2,))
+up2 = lambda **k: lambda x, w, b=None: F.conv_transpose2d(x, w, b, **k)
+case("ConvTranspose", up2(padding=1), (3, 2, 4, 5), (2, 3, 3, 3), (3,))
+case("ConvTranspose batch 1", up2(), (1, 2, 4, 5), (2, 2, 2, 3))
+case("ConvTranspose stride 2", up2(stride=2, padding=1, output_padding=1), (3, 2, 4, 3), (2, 3, 3, 3), (3,))
+case("ConvTranspose stride beyond the kernel", up2(stride=3, output_padding=(2, 0)), (1, 2, 2, 3), (2, 1, 2, 2))
+case("ConvTranspose groups, stride, dilation", up2(stride=(1, 2), dilation=(2, 1), groups=2), (2, 4, 3, 4), (4, 3, 2, 3), (6,))
+case("ConvTranspose output_padding within the dilation", up2(dilation=3, output_padding=(2, 1)), (2, 1, 3, 4), (1, 2, 2, 2))
+case("ConvTranspose uneven pads", lambda x, w: F.conv_transpose2d(x, w, stride=2)[:, :, 1:, :-2], (2, 2, 3, 4), (2, 1, 3, 3))
+case("GlobalAveragePool", lambda a: F.adaptive_avg_pool2d(a, 1), N)
+
+# Normalisations.
+eps = 2.0**-10
+case("BatchNorm", lambda a, s, b: F.batch_norm(a, None, None, s, b, True, eps=eps), N, (2,), (2,))
+case("BatchNorm of vectors", lambda a: F.batch_norm(a, None, None, training=True, eps=eps), (5, 3))
+case("BatchNorm statistics", lambda a: torch.cat([a.mean((0, 2, 3)), a.var((0, 2, 3), correction=0)]), N)
+channel = lambda v: v.reshape(-1, 1, 1)  # PyTorch's own has no gradient for the statistics
+case("BatchNormInference", lambda a, s, b, m, v: (a - channel(m)) / torch.sqrt(channel(v) + 2 + eps) * channel(s) + channel(b),
+     N, (2,), (2,), (2,), (2,))
+case("InstanceNorm", lambda a, s, b: F.instance_norm(a, weight=s, bias=b, eps=eps), N, (2,), (2,))
+case("InstanceNorm plain", lambda a: F.instance_norm(a, eps=eps), (2, 3, 4))
+case("GroupNorm", lambda a, s, b: F.group_norm(a, 2, s, b, eps), (2, 4, 3, 2), (4,), (4,))
+case("GroupNorm of one group", lambda a, s: F.group_norm(a, 1, s, None, eps), (2, 3, 4), (3,))
+case("LayerNorm", lambda a, s, b: F.layer_norm(a, (4,), s, b, eps), (2, 3, 4), (4,), (4,))
+case("LayerNorm of two axes", lambda a, s: F.layer_norm(a, (3, 4), s, None, eps), (2, 3, 4), (3, 4))
+
+# Resize, blocks, pieces.
+to = lambda h, w, **k: lambda a: F.interpolate(a, (h, w), **k)
+case("ResizeLinear up", to(7, 6, mode="bilinear"), (2, 2, 3, 4))
+case("ResizeLinear down", to(3, 4, mode="bilinear"), (1, 2, 8, 7))
+case("ResizeLinear up and down", to(7, 3, mode="bilinear"), (1, 2, 3, 5))
+case("ResizeLinear corners", to(7, 3, mode="bilinear", align_corners=True), (2, 1, 3, 4))
+case("ResizeLinear antialias", to(3, 4, mode="bilinear", antialias=True), (2, 1, 8, 11))
+case("ResizeLinear antialias up and down", to(7, 3, mode="bilinear", antialias=True), (1, 2, 3, 8))
+case("Resize nearest to any size", to(7, 3, mode="nearest"), (2, 1, 4, 5))
+dcr = lambda a, c: a.reshape(a.shape[0], 4, c, *a.shape[2:]).transpose(1, 2).reshape(a.shape)
+case("DepthToSpace DCR", lambda a: F.pixel_shuffle(dcr(a, 3), 2) ** 2, (2, 12, 2, 3))
+case("DepthToSpace CRD", lambda a: F.pixel_shuffle(a, 2) ** 2, (2, 12, 2, 3))
+case("SpaceToDepth DCR", lambda a: F.pixel_unshuffle(a, 2).reshape(2, 3, 4, 2, 3).transpose(1, 2).reshape(2, 12, 2, 3) ** 2, (2, 3, 4, 6))
+case("SpaceToDepth CRD", lambda a: F.pixel_unshuffle(a, 2) ** 2, (2, 3, 4, 6))
+case("Split", lambda a: torch.cat([p**k for k, p in enumerate(a.split([1, 3, 2], 1), 1)], 1), (2, 6, 3))
+case("Split, one piece used", lambda a: a.split([1, 3, 2], 1)[1] ** 2, (2, 6, 3))
+case("Split, two pieces used", lambda a: a.split([2, 1, 2], -1)[0] * a.split([2, 1, 2], -1)[2], (3, 5))
+case("Gather", lambda a: a[:, [2, 0, 2, 3, 2]] ** 2, (2, 4, 3))
+case("Gather last axis", lambda a: a[..., [2, 0, 2]] ** 2, (2, 4, 3))
+case("Gather of a vector", lambda a: a[[2, 0, 2]] ** 2, (4,))
+case("Gather first of four axes", lambda a: a[[1, 1]] ** 2, (3, 2, 1, 2))
+case("Gather matrix of indices", lambda a: a[:, [[2, 0], [3, 3]]] ** 2, (2, 4, 3))
+case("Gather scalar", lambda a: a[:, 2] ** 2, (2, 4, 3))
+
 here = pathlib.Path(__file__).parent
 with open(here / "gradients.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/lower":      {"graph"},
 	"internal/npy":        nil,
 	"internal/onnxpb":     {"google.golang.org/protobuf"},
+	"internal/randgraph":  {"graph"},
 	"internal/ref":        {"graph", "gorgonia.org/tensor"},
 	"internal/testenv":    nil,
 }

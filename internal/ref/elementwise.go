@@ -1,10 +1,6 @@
 package ref
 
-import (
-	"math"
-
-	"github.com/anomaly-go/anomaly/graph"
-)
+import "github.com/anomaly-go/anomaly/graph"
 
 func numberKernels[E number]() map[string]kernel {
 	return map[string]kernel{
@@ -73,6 +69,16 @@ func numberKernels[E number]() map[string]kernel {
 				dst[i] = max(v, 0)
 			}
 		}),
+		"Max": extreme(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = max(a[i*da], b[i*db])
+			}
+		}),
+		"Min": extreme(func(dst []E, a []E, da int, b []E, db int) {
+			for i := range dst {
+				dst[i] = min(a[i*da], b[i*db])
+			}
+		}),
 		"Clip":            clip[E],
 		"ScatterElements": scatterElements[E],
 	}
@@ -114,6 +120,22 @@ func binary[R, E graph.Elem](row func(dst []R, a []E, da int, b []E, db int)) ke
 	}
 }
 
+// extreme makes the kernel of an operator on any number of operands, which works on two.
+func extreme[E graph.Elem](row func(dst []E, a []E, da int, b []E, db int)) kernel {
+	pair := binary(row)
+	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+		y := in[0]
+		for _, x := range in[1:] {
+			out, err := pair(n, []*graph.Tensor{y, x})
+			if err != nil {
+				return nil, err
+			}
+			y = out[0]
+		}
+		return one(y, nil)
+	}
+}
+
 // unary makes the kernel of an operator on one operand, of the same type as its result.
 func unary[E graph.Elem](row func(dst, x []E)) kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
@@ -129,14 +151,6 @@ func equal[E graph.Elem]() kernel {
 			dst[i] = a[i*da] == b[i*db]
 		}
 	})
-}
-
-func sigmoid[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-	y := make([]T, in[0].Len())
-	for i, v := range graph.Data[T](in[0]) {
-		y[i] = T(1 / (1 + math.Exp(-float64(v))))
-	}
-	return one(graph.NewTensor(y, in[0].Shape()...), nil)
 }
 
 // clip is min(max(x, lo), hi): hi where lo > hi.

@@ -8,6 +8,21 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 )
 
+// TestOperatorsHaveKernels: each operator of package graph is computed, those
+// on floats in both widths. Cast is no kernel, but part of [Eval].
+func TestOperatorsHaveKernels(t *testing.T) {
+	for _, op := range graph.Operators() {
+		if _, logical := logicKernels[op]; logical || op == "Cast" {
+			continue
+		}
+		for _, float := range []graph.DType{graph.Float32, graph.Float64} {
+			if kernels[float][op] == nil {
+				t.Errorf("%s of %v: no kernel", op, float)
+			}
+		}
+	}
+}
+
 // TestKernelsHaveGoldens: each kernel is of an operator that package graph knows and has a golden.
 func TestKernelsHaveGoldens(t *testing.T) {
 	b, err := os.ReadFile("testdata/ops.json")

@@ -82,3 +82,17 @@ func averagePool[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, e
 	}
 	return one(graph.NewTensor(y, s[0], s[1], ay.out, ax.out), nil)
 }
+
+func globalAveragePool[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	s := in[0].Shape()
+	x, area := graph.Data[T](in[0]), s[2]*s[3]
+	y := make([]T, s[0]*s[1])
+	for i := range y {
+		sum := 0.
+		for _, v := range x[i*area : (i+1)*area] {
+			sum += float64(v)
+		}
+		y[i] = T(sum / float64(area))
+	}
+	return one(graph.NewTensor(y, s[0], s[1], 1, 1), nil)
+}

@@ -41,14 +41,16 @@ func merge(tables ...map[string]kernel) map[string]kernel {
 
 func floatKernels[T float]() map[string]kernel {
 	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, float64](), map[string]kernel{
-		"Sigmoid":       sigmoid[T],
-		"Conv":          conv[T],
-		"ConvTranspose": convTranspose[T],
-		"MaxPool":       maxPool[T],
-		"AveragePool":   averagePool[T],
-		"MatMul":        matMul[T],
-		"Gemm":          gemm[T],
-	})
+		"Conv":              conv[T],
+		"ConvTranspose":     convTranspose[T],
+		"MaxPool":           maxPool[T],
+		"AveragePool":       averagePool[T],
+		"GlobalAveragePool": globalAveragePool[T],
+		"MatMul":            matMul[T],
+		"Gemm":              gemm[T],
+		"Softmax":           softmax[T],
+		"Resize":            resize[T],
+	}, curveKernels[T]())
 }
 
 func intKernels[T number]() map[string]kernel {

@@ -19,7 +19,8 @@ import (
 )
 
 // opTolerance is relative to max(1, |want|): operands are multiples of 1/8 up
-// to 2, so only Sigmoid, Div and the means round at all.
+// to 2, so only Div, the means, weights of Resize and curves such as Sigmoid,
+// which ONNX Runtime approximates, round at all.
 const opTolerance = 2e-6
 
 // An opCase is one operator with its operands and results by ONNX Runtime (testdata/gen_ref.py).
@@ -214,7 +215,7 @@ func TestDynamicBatch(t *testing.T) {
 			compare(t, c, got, graph.Float32)
 		})
 	}
-	for _, op := range []string{"MaxPool", "AveragePool", "Pad", "ReduceMean", "Reshape", "Resize", "Slice", "Transpose"} {
+	for _, op := range []string{"MaxPool", "AveragePool", "Pad", "ReduceMean", "Reshape", "Resize", "Slice", "Split", "Transpose"} {
 		if !ran[op] {
 			t.Errorf("%s did not run with a dynamic batch", op)
 		}
@@ -354,10 +355,6 @@ func TestEvalFailsInNodes(t *testing.T) {
 		{"foreign operator", func(g *graph.Graph) *graph.Value {
 			return g.ForeignOp("com.example", "Twice", nil, []graph.Type{{DType: graph.Float32, Shape: []int{2}}}, g.Input("a", graph.Float32, 2), g.Input("b", graph.Float32, 2))[0]
 		}, f32(2), f32(2), `ref: Twice %q: domain "com.example" is not known`},
-		{"linear resize", func(g *graph.Graph) *graph.Value {
-			g.Input("b", graph.Float32, 1)
-			return g.Op("Resize", []graph.Attr{{Name: "mode", Value: "linear"}}, g.Input("a", graph.Float32, 1, 1, 2, 2), nil, g.Const("", graph.NewTensor([]float32{1, 1, 2, 2}, 4)))
-		}, f32(1, 1, 2, 2), f32(1), "ref: Resize %q: got mode linear, half_pixel, round_prefer_floor, want nearest, asymmetric, floor"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := graph.New(c.name)

@@ -10,17 +10,20 @@ import (
 // shapeKernels are the operators that move elements of any type.
 func shapeKernels[E graph.Elem]() map[string]kernel {
 	return map[string]kernel{
-		"Identity":  identity,
-		"Reshape":   reshape,
-		"Transpose": transpose[E],
-		"Concat":    concat[E],
-		"Slice":     slice[E],
-		"Pad":       pad[E],
-		"Expand":    expand[E],
-		"Gather":    gather[E],
-		"Resize":    resize[E],
-		"Where":     where[E],
-		"Equal":     equal[E](),
+		"Identity":     identity,
+		"Reshape":      reshape,
+		"Transpose":    transpose[E],
+		"Concat":       concat[E],
+		"Slice":        slice[E],
+		"Split":        split[E],
+		"Pad":          pad[E],
+		"Expand":       expand[E],
+		"Gather":       gather[E],
+		"Resize":       resizeNearest[E],
+		"DepthToSpace": depthToSpace[E],
+		"SpaceToDepth": spaceToDepth[E],
+		"Where":        where[E],
+		"Equal":        equal[E](),
 	}
 }
 
@@ -178,6 +181,39 @@ func slice[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, er
 	}
 	var zero E
 	return take(in[0], index, zero)
+}
+
+// split cuts its operand into pieces of the given lengths, or into num_outputs
+// equal ones of which the last may be shorter.
+func split[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	shape := in[0].Shape()
+	axis, err := fromFront("axis", int(n.Int("axis", 0)), len(shape))
+	if err != nil {
+		return nil, err
+	}
+	d, lengths := shape[axis], optInts(in, 1)
+	if count := int(n.Int("num_outputs", 0)); lengths == nil {
+		for i, each := 0, (d+count-1)/count; i < count; i++ {
+			lengths = append(lengths, min(each, d-i*each))
+		}
+	}
+	var pieces []*graph.Tensor
+	at := 0
+	var zero E
+	for _, l := range lengths {
+		index := make([][]int, len(shape))
+		index[axis] = []int{}
+		for i := range l {
+			index[axis] = append(index[axis], at+i)
+		}
+		at += l
+		piece, err := take(in[0], index, zero)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece...)
+	}
+	return pieces, nil
 }
 
 func pad[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {

@@ -1,40 +1,123 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/anomaly-go/anomaly/graph"
 )
 
-// resize takes, for each place of the result, the element at place/scale,
-// rounded down: mode nearest, asymmetric, floor. The quotient is a float32, as
-// in ONNX Runtime: 2/0.4 is 5.
-func resize[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-	mode, coordinates, rule := n.Text("mode", "nearest"), n.Text("coordinate_transformation_mode", "half_pixel"), n.Text("nearest_mode", "round_prefer_floor")
-	if mode != "nearest" || coordinates != "asymmetric" || rule != "floor" {
-		return nil, fmt.Errorf("got mode %s, %s, %s, want nearest, asymmetric, floor", mode, coordinates, rule)
-	}
+// A resizing is what a Resize does along one axis.
+type resizing struct {
+	axis, in, out int
+	scale         float64
+}
+
+// resizings returns what n does along the axes whose size it changes.
+func resizings(n *graph.Node, in []*graph.Tensor) []resizing {
 	shape, sizes := in[0].Shape(), optInts(in, 3)
-	index := make([][]int, len(shape))
-	for axis, d := range shape {
-		var size int
-		var scale float32
+	axes := n.Ints("axes")
+	if axes == nil {
+		for i := range shape {
+			axes = append(axes, int64(i))
+		}
+	}
+	var rs []resizing
+	for i, a := range axes {
+		if a < 0 {
+			a += int64(len(shape))
+		}
+		r := resizing{axis: int(a), in: shape[a]}
 		if len(sizes) > 0 {
-			size = sizes[axis]
-			scale = float32(size) / float32(d)
+			r.out = sizes[i]
+			r.scale = float64(r.out) / float64(r.in)
 		} else {
-			scale = graph.Data[float32](cast(in[2], graph.Float32))[axis]
-			size = int(math.Floor(float64(d) * float64(scale)))
+			r.scale = float64(graph.Data[float32](cast(in[2], graph.Float32))[i])
+			r.out = int(math.Floor(float64(r.in) * r.scale))
 		}
-		if size == d {
-			continue
+		if r.in != r.out {
+			rs = append(rs, r)
 		}
-		index[axis] = make([]int, size)
-		for i := range size {
-			index[axis][i] = min(int(float32(i)/scale), d-1)
+	}
+	return rs
+}
+
+// resizeNearest takes, for each place of the result, the element at place/scale,
+// rounded down: coordinates asymmetric, floor. The quotient is a float32, as in
+// ONNX Runtime: 2/0.4 is 5.
+func resizeNearest[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	index := make([][]int, len(in[0].Shape()))
+	for _, r := range resizings(n, in) {
+		index[r.axis] = make([]int, r.out)
+		for i := range r.out {
+			index[r.axis][i] = min(int(float32(i)/float32(r.scale)), r.in-1)
 		}
 	}
 	var zero E
 	return take(in[0], index, zero)
+}
+
+// resize interpolates, for mode linear, one axis after the other.
+func resize[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	if n.Text("mode", "nearest") == "nearest" {
+		return resizeNearest[T](n, in)
+	}
+	x := in[0]
+	for _, r := range resizings(n, in) {
+		shape := append([]int{}, x.Shape()...)
+		outer, inner := graph.Elements(shape[:r.axis]), graph.Elements(shape[r.axis+1:])
+		shape[r.axis] = r.out
+		src, dst := graph.Data[T](x), make([]T, outer*r.out*inner)
+		for i := range r.out {
+			first, weights := r.weights(n, i)
+			for o := range outer {
+				row := dst[(o*r.out+i)*inner:][:inner]
+				for k, w := range weights {
+					for c, v := range src[(o*r.in+first+k)*inner:][:inner] {
+						row[c] += T(w) * v
+					}
+				}
+			}
+		}
+		x = graph.NewTensor(dst, shape...)
+	}
+	return one(x, nil)
+}
+
+// weights returns with what weights place i of the result is made of the places
+// from first on.
+func (r resizing) weights(n *graph.Node, i int) (first int, weights []float64) {
+	at := 0.
+	switch mode := n.Text("coordinate_transformation_mode", "half_pixel"); {
+	case mode == "asymmetric":
+		at = float64(i) / r.scale
+	case mode == "align_corners" && r.out > 1:
+		at = float64(i) * float64(r.in-1) / float64(r.out-1)
+	case mode == "half_pixel" || mode == "pytorch_half_pixel" && r.out > 1:
+		at = (float64(i)+0.5)/r.scale - 0.5
+	}
+	if n.Int("antialias", 0) == 0 || r.scale >= 1 {
+		at = min(max(at, 0), float64(r.in-1))
+		first = min(int(at), max(r.in-2, 0))
+		t := at - float64(first)
+		return first, []float64{1 - t, t}[:min(2, r.in)]
+	}
+	// A triangle as wide as two places of the result. Those of its taps that lie
+	// outside are the border's, or left out.
+	reach := 1 / r.scale
+	lo, hi := int(math.Floor(at-reach))+1, int(math.Ceil(at+reach)) // lo ≤ tap < hi
+	first = max(lo, 0)
+	weights = make([]float64, min(hi, r.in)-first)
+	sum := 0.
+	for tap := lo; tap < hi; tap++ {
+		if n.Int("exclude_outside", 0) != 0 && (tap < 0 || tap >= r.in) {
+			continue
+		}
+		w := 1 - math.Abs(float64(tap)-at)*r.scale
+		weights[min(max(tap-first, 0), len(weights)-1)] += w
+		sum += w
+	}
+	for k := range weights {
+		weights[k] /= sum
+	}
+	return first, weights
 }

@@ -179,6 +179,60 @@ for op in ["ReduceSum", "ReduceMean", "ReduceMax"]:
     case(f"{op} no axes, no operation", op, [f32(2, 3)], {"keepdims": 0, "noop_with_empty_axes": 1}, onnx_ref=False)
 case("ReduceSum int64", "ReduceSum", [np.arange(6).reshape(2, 3), i64(1)], {"keepdims": 0})
 
+# Activations and curves.
+for op in ["Tanh", "Softplus", "Exp", "Erf"]:
+    case(op, op, [f32(3, 7)])
+case("Softplus far out", "Softplus", [np.array([-200, -20, 0, 20, 200], np.float32)], onnx_ref=False)
+case("Erf far out", "Erf", [np.array([-6, -4, 0, 4, 6], np.float32)])
+for op in ["Log", "Sqrt"]:
+    case(op, op, [f32(3, 7) + np.float32(2.125)])
+case("LeakyRelu", "LeakyRelu", [f32(3, 7)])
+case("LeakyRelu alpha", "LeakyRelu", [f32(3, 7)], {"alpha": 0.25})
+case("Elu", "Elu", [f32(3, 7)])
+case("Elu alpha", "Elu", [f32(3, 7)], {"alpha": 0.5})
+case("Pow", "Pow", [f32(3, 4) + np.float32(2.125), f32(3, 4)])
+case("Pow broadcast", "Pow", [f32(3, 1), np.array([0, 1, 2, 3], np.float32)])
+case("Pow at zero", "Pow", [np.zeros(3, np.float32), np.array([0, 0.5, 2], np.float32)])
+case("Softmax", "Softmax", [f32(3, 7)])
+case("Softmax middle axis", "Softmax", [f32(2, 3, 4)], {"axis": 1})
+case("Softmax far out", "Softmax", [np.array([[-1000, 0, 999, 1000]], np.float32)], {"axis": -1})
+for op in ["Max", "Min"]:
+    case(f"{op} broadcast", op, [a, b])
+    case(f"{op} of three", op, [f32(3, 4), f32(4), f32(3, 1)])
+    case(f"{op} of one", op, [f32(3, 4)])
+    case(f"{op} int64", op, [i64(1, -2, 3), i64(0, 0, 5)])
+case("GlobalAveragePool", "GlobalAveragePool", [f32(2, 3, 4, 5)])
+
+# Blocks and pieces.
+case("DepthToSpace", "DepthToSpace", [f32(2, 12, 2, 3)], {"blocksize": 2})
+case("DepthToSpace CRD", "DepthToSpace", [f32(2, 12, 2, 3)], {"blocksize": 2, "mode": "CRD"})
+case("DepthToSpace by 3", "DepthToSpace", [f32(1, 9, 1, 2)], {"blocksize": 3, "mode": "DCR"})
+case("SpaceToDepth", "SpaceToDepth", [f32(2, 3, 4, 6)], {"blocksize": 2})
+case("SpaceToDepth by 3", "SpaceToDepth", [f32(1, 2, 3, 6)], {"blocksize": 3})
+case("Split lengths", "Split", [f32(2, 6, 3), i64(1, 3, 2)], {"axis": 1}, results=3)
+case("Split last axis, one empty", "Split", [f32(2, 5), i64(4, 0, 1)], {"axis": -1}, results=3)
+case("Split num_outputs", "Split", [f32(6, 2)], {"num_outputs": 3}, results=3)
+case("Split num_outputs leaves a rest", "Split", [f32(2, 7)], {"axis": 1, "num_outputs": 3}, results=3, onnx_ref=False)
+
+# Linear resize. With antialias the reference evaluator has other rules at the border.
+linear = lambda at="half_pixel", **k: {"mode": "linear", "coordinate_transformation_mode": at, **k}
+for at in ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]:
+    case(f"Resize linear up {at}", "Resize", [f32(2, 2, 3, 4), None, None, i64(2, 2, 7, 6)], linear(at))
+    case(f"Resize linear down {at}", "Resize", [f32(1, 2, 8, 9), None, None, i64(1, 2, 3, 5)], linear(at))
+    case(f"Resize linear to a pixel {at}", "Resize", [f32(1, 2, 4, 5), None, None, i64(1, 2, 1, 1)], linear(at), onnx_ref=at != "align_corners")
+case("Resize linear twice, thrice", "Resize", [f32(2, 2, 3, 4), None, np.array([1, 1, 2, 3], np.float32)], linear())
+case("Resize linear by 2.3 and 0.6", "Resize", [f32(1, 2, 3, 9), None, np.array([1, 1, 2.3, 0.6], np.float32)], linear())
+case("Resize linear of one pixel", "Resize", [f32(1, 2, 1, 1), None, None, i64(1, 2, 3, 2)], linear())
+case("Resize linear along axes", "Resize", [f32(2, 3, 4, 5), None, None, i64(6, 3)], linear(axes=[2, 3]))
+case("Resize linear along other axes", "Resize", [f32(1, 2, 4, 5), None, None, i64(9, 3)], linear(axes=[3, 2]), onnx_ref=False)
+for exclude in [0, 1]:
+    case(f"Resize antialias down, exclude_outside {exclude}", "Resize", [f32(1, 2, 9, 11), None, None, i64(1, 2, 4, 3)],
+         linear(antialias=1, exclude_outside=exclude), onnx_ref=False)
+    case(f"Resize antialias up and down, exclude_outside {exclude}", "Resize", [f32(1, 2, 4, 11), None, None, i64(1, 2, 7, 5)],
+         linear(antialias=1, exclude_outside=exclude), onnx_ref=False)
+case("Resize antialias by 0.3", "Resize", [f32(1, 1, 10, 7), None, np.array([1, 1, 0.3, 0.45], np.float32)],
+     linear(antialias=1, exclude_outside=1), onnx_ref=False)
+
 here = pathlib.Path(__file__).parent
 with open(here / "ops.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
