@@ -3,9 +3,12 @@
 // [Fit] builds one graph that holds the forward pass, the loss and the gradient
 // of every weight, runs it on a provider of package runtime for a few images at
 // a time, side by side on the cores, sums the gradients in the order of the
-// images and takes a step of the optimiser in Go. The graph it trains is the graph that
-// package onnxexport writes. Afterwards it scores good images the network has
-// not seen and sets the threshold from them.
+// images and takes a step of the optimiser in Go. The graph it trains is the graph
+// that package onnxexport writes. Afterwards it scores good images the network
+// has not seen and sets the threshold from them.
+//
+// [CrossFit] scores each image by a network that has not seen it, which shows
+// those that may have a defect themselves.
 //
 // # Determinism
 //

@@ -127,6 +127,7 @@ func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) 
 	}
 	if st.BestEpoch > 0 {
 		r.Epoch = st.BestEpoch
+		s.Logf("the loss of the held-back images was lowest after epoch %d of %d: those weights are kept", r.Epoch, st.Epoch)
 	}
 	return r, nil
 }

@@ -29,7 +29,7 @@ func (o *trainOptions) config() map[string]any {
 		"optimizer": string(s.Optimizer), "weight-decay": s.WeightDecay, "momentum": s.Momentum, "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
-		"profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
+		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // notConfig are the flags of train that its result does not depend on.
-var notConfig = []string{"out", "config", "report", "resume", "threads"}
+var notConfig = []string{"out", "config", "report", "resume", "suspects", "threads"}
 
 func TestConfigNamesTheFlags(t *testing.T) {
 	var want []string

@@ -61,6 +61,8 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
 			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
+			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (trains five networks more to find them)"},
+			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			providerFlag, threadsFlag,
 		},
@@ -103,6 +105,7 @@ func trainAction(c *cli.Context) error {
 	}
 	o := &trainOptions{
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
+		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		spec: models.Spec{
 			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
@@ -140,6 +143,7 @@ const (
 	logSuffix        = ".log.jsonl"
 	configSuffix     = ".config.json"
 	samplesSuffix    = ".samples" // a folder
+	suspectsSuffix   = ".suspects" + checkpointSuffix
 )
 
 func join[T ~string](names []T) string {
@@ -154,6 +158,8 @@ func join[T ~string](names []T) string {
 type trainOptions struct {
 	data, out string
 	page      string // "" writes none
+	suspects  string // folder; "" writes none
+	drop      bool   // the suspects
 	spec      models.Spec
 	settings  train.Settings
 	export    onnxexport.Options
@@ -163,6 +169,7 @@ type trainOptions struct {
 func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
 	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+logSuffix
+	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before an hour of training.
@@ -180,7 +187,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 	}
 	// A run that was killed may have left these behind.
-	for _, path := range []string{o.out, s.Checkpoint, s.Log, o.out + configSuffix} {
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
@@ -192,8 +199,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if len(set.Train) == 0 {
 		return fmt.Errorf("%s has no training images", o.data)
 	}
-	if _, err := os.Stat(s.Checkpoint); err == nil && !s.Resume {
-		c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", s.Checkpoint)
+	for _, path := range checkpoints {
+		if _, err := os.Stat(path); err == nil && !s.Resume {
+			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
+		}
 	}
 
 	started := time.Now()
@@ -210,6 +219,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	c.notef("%d images of %s read in %v", len(set.Train), set.Name, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
+	if o.suspects != "" || o.drop {
+		if data, err = c.findSuspects(ctx, o, set.Train, data); err != nil {
+			return err
+		}
+	}
 	var sample *sampler
 	if o.page != "" {
 		sample = newSampler(o, data)
@@ -233,8 +247,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	if err := os.Remove(s.Checkpoint); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, path := range checkpoints {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	last := result.History[result.Epoch-1]
 	_, err = fmt.Fprintf(c.out, "%s  threshold %.4g  loss %.4f  %v\n", o.out, result.Calibration.Threshold, last.Loss, time.Since(started).Round(time.Second))
