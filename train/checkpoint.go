@@ -20,20 +20,33 @@ import (
 
 // A state is everything that the rest of a run depends on.
 type state struct {
-	Stage   int
-	Epoch   int // epochs done
-	Step    int // steps done of the epoch after them
-	LossSum float64
-	History []Epoch
-	Scores  []float64 // of held-back images, by the stages done
+	Stage int
+	Epoch int // epochs done
+	Step  int // steps done of the epoch after them
 
-	weights, m, v map[string]*graph.Tensor
+	// Of the epoch that is under way:
+	LossSum float64
+	NormSum float64 // of the gradients
+	Seconds float64
+
+	BestVal   float64 // lowest held-back loss of the stage
+	BestEpoch int     // that had it, from 1; 0 before the first
+
+	// Of all stages:
+	History    []Epoch
+	Scores     []float64 // of held-back images, by the stages done
+	BestEpochs []int     // of the stages done
+
+	weights, m, v map[string]*graph.Tensor   // v is nil but for the Adams
+	ema           map[string]*graph.Tensor   // nil unless Settings.EMA
+	best          map[string]*graph.Tensor   // of BestEpoch; nil unless Settings.Patience
+	done          []map[string]*graph.Tensor // exported by the stages done; nil unless trainer.keep
 }
 
 // A checkpoint file is the line checkpointMagic, the length of a JSON header as
 // a little-endian uint32, the header, the tensors it lists as little-endian
 // float32, and the SHA-256 of all that.
-const checkpointMagic = "anomaly checkpoint 1\n"
+const checkpointMagic = "anomaly checkpoint 2\n"
 
 type checkpointHeader struct {
 	Spec     models.Spec
@@ -42,17 +55,42 @@ type checkpointHeader struct {
 	Images   int
 	Provider string
 	Block    int // of the trainer: says how sums are grouped
+	Stages   int // of the run
 	Stage    int
 	Epoch    int
 	Step     int
-	LossSum  uint64 // bits of the float64
-	History  []epochBits
-	Scores   []uint64
-	Tensors  []tensorHeader
+	// float64 as their bits, which survive JSON whatever they are:
+	LossSum, NormSum, Seconds, BestVal uint64
+
+	BestEpoch  int
+	BestEpochs []int
+	History    []epochBits
+	Scores     []uint64
+	Tensors    []tensorHeader
 }
 
 // epochBits is an Epoch that survives JSON bit by bit, NaN included.
-type epochBits struct{ Loss, Val uint64 }
+type epochBits struct {
+	Stage, Epoch                               int
+	Loss, Val, LearningRate, GradNorm, Seconds uint64
+	Best                                       bool
+}
+
+func (e Epoch) bits() epochBits {
+	return epochBits{
+		e.Stage, e.Epoch,
+		math.Float64bits(e.Loss), math.Float64bits(e.Val), math.Float64bits(e.LearningRate), math.Float64bits(e.GradNorm), math.Float64bits(e.Seconds),
+		e.Best,
+	}
+}
+
+func (b epochBits) epoch() Epoch {
+	return Epoch{
+		b.Stage, b.Epoch,
+		math.Float64frombits(b.Loss), math.Float64frombits(b.Val), math.Float64frombits(b.LearningRate), math.Float64frombits(b.GradNorm), math.Float64frombits(b.Seconds),
+		b.Best,
+	}
+}
 
 type tensorHeader struct {
 	Name  string
@@ -61,7 +99,11 @@ type tensorHeader struct {
 
 // groups returns the tensors of st by the names they have in a file.
 func (st *state) groups() map[string]map[string]*graph.Tensor {
-	return map[string]map[string]*graph.Tensor{"w": st.weights, "m": st.m, "v": st.v}
+	groups := map[string]map[string]*graph.Tensor{"w": st.weights, "m": st.m, "v": st.v, "ema": st.ema, "best": st.best}
+	for i, weights := range st.done {
+		groups[fmt.Sprintf("stage%d", i)] = weights
+	}
+	return groups
 }
 
 // save writes st to the checkpoint, if there is to be one.
@@ -113,10 +155,12 @@ func (t *trainer) save(st *state) error {
 func (t *trainer) header(st *state) *checkpointHeader {
 	h := &checkpointHeader{
 		Spec: t.spec, Settings: t.settings, Data: t.hash, Images: t.n, Provider: t.settings.Provider, Block: t.block,
-		Stage: st.Stage, Epoch: st.Epoch, Step: st.Step, LossSum: math.Float64bits(st.LossSum),
+		Stages: len(t.stages), Stage: st.Stage, Epoch: st.Epoch, Step: st.Step,
+		LossSum: math.Float64bits(st.LossSum), NormSum: math.Float64bits(st.NormSum), Seconds: math.Float64bits(st.Seconds),
+		BestVal: math.Float64bits(st.BestVal), BestEpoch: st.BestEpoch, BestEpochs: st.BestEpochs,
 	}
 	for _, e := range st.History {
-		h.History = append(h.History, epochBits{math.Float64bits(e.Loss), math.Float64bits(e.Val)})
+		h.History = append(h.History, e.bits())
 	}
 	for _, s := range st.Scores {
 		h.Scores = append(h.Scores, math.Float64bits(s))
@@ -156,16 +200,24 @@ func (t *trainer) load() (*state, error) {
 	if err := t.sameRun(&h); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrCheckpoint, t.settings.Checkpoint, err)
 	}
-	if h.Stage < 0 || h.Stage >= len(t.stages) || h.Epoch < 0 || h.Epoch > t.settings.Epochs || h.Step < 0 || h.Step > t.stepsIn(h.Stage) {
+	if h.Stage < 0 || h.Stage >= len(t.stages) || h.Epoch < 0 || h.Epoch > t.settings.Epochs || h.Step < 0 || h.Step > t.stepsIn(h.Stage) ||
+		len(h.BestEpochs) != h.Stage {
 		return nil, damaged(fmt.Sprintf("stage %d, epoch %d, step %d", h.Stage, h.Epoch, h.Step))
 	}
 	if h.Block != t.block {
 		t.settings.Logf("%s was written on another kind of processor: the last digits will not be those it would have given", t.settings.Checkpoint)
 	}
 	st := t.fresh(h.Stage, nil)
-	st.Epoch, st.Step, st.LossSum = h.Epoch, h.Step, math.Float64frombits(h.LossSum)
+	st.Epoch, st.Step = h.Epoch, h.Step
+	st.LossSum, st.NormSum, st.Seconds = math.Float64frombits(h.LossSum), math.Float64frombits(h.NormSum), math.Float64frombits(h.Seconds)
+	st.BestVal, st.BestEpoch, st.BestEpochs = math.Float64frombits(h.BestVal), h.BestEpoch, h.BestEpochs
+	if t.keep {
+		for range st.Stage {
+			st.done = append(st.done, zerosLike(st.weights))
+		}
+	}
 	for _, e := range h.History {
-		st.History = append(st.History, Epoch{math.Float64frombits(e.Loss), math.Float64frombits(e.Val)})
+		st.History = append(st.History, e.epoch())
 	}
 	for _, s := range h.Scores {
 		st.Scores = append(st.Scores, math.Float64frombits(s))
@@ -209,6 +261,8 @@ func (t *trainer) sameRun(h *checkpointHeader) error {
 		return differs("network", h.Spec, t.spec)
 	case h.Data != t.hash:
 		return differs("images", fmt.Sprintf("%d with hash %.12s", h.Images, h.Data), fmt.Sprintf("%d with hash %.12s", t.n, t.hash))
+	case h.Stages != len(t.stages):
+		return differs("networks", h.Stages, len(t.stages))
 	case h.Provider != t.settings.Provider:
 		return differs("provider", h.Provider, t.settings.Provider)
 	}

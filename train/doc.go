@@ -3,9 +3,12 @@
 // [Fit] builds one graph that holds the forward pass, the loss and the gradient
 // of every weight, runs it on a provider of package runtime for a few images at
 // a time, side by side on the cores, sums the gradients in the order of the
-// images and takes an Adam step in Go. The graph it trains is the graph that
-// package onnxexport writes. Afterwards it scores good images the network has
-// not seen and sets the threshold from them.
+// images and takes a step of the optimiser in Go. The graph it trains is the graph
+// that package onnxexport writes. Afterwards it scores good images the network
+// has not seen and sets the threshold from them.
+//
+// [CrossFit] scores each image by a network that has not seen it, which shows
+// those that may have a defect themselves.
 //
 // # Determinism
 //
@@ -16,5 +19,6 @@
 // # Checkpoints
 //
 // With [Settings.Checkpoint] the state is written after every epoch and when the
-// context is cancelled, beside the file and then renamed into place.
+// context is cancelled, beside the file and then renamed into place. A process
+// that is killed leaves the last one that was whole.
 package train

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -26,6 +27,7 @@ type Result struct {
 	Settings    Settings                 // with the defaults that were used
 	Weights     map[string]*graph.Tensor // by parameter name, float32
 	History     []Epoch                  // of the network returned
+	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience
 	Calibration Calibration
 	DataHash    string
 	Images      int    // in the data
@@ -34,8 +36,13 @@ type Result struct {
 
 // An Epoch is one pass over the training images.
 type Epoch struct {
-	Loss float64 `json:"loss"` // mean over the epoch's steps, by image
-	Val  float64 `json:"val"`  // of the held-back images at its end; NaN where none are
+	Stage, Epoch int     // network and epoch, from 1
+	Loss         float64 // mean over the epoch's steps, by image
+	Val          float64 // loss of the held-back images at its end; NaN where none are
+	LearningRate float64 // of its last step
+	GradNorm     float64 // of all gradients together before clipping, mean over the steps
+	Seconds      float64 // it took
+	Best         bool    // whether Val was the lowest of this network until then; false without Settings.Patience
 }
 
 // A stage trains one network: on the images train, after which it scores those
@@ -61,8 +68,13 @@ func stages(n int, val float64, seed uint64) []stage {
 		k := max(fewest, int(math.Round(val*float64(n))))
 		return []stage{{train: order[k:], heldBack: order[:k]}}
 	}
+	return append(foldStages(order), stage{train: order})
+}
+
+// foldStages splits images so that every one is held back once.
+func foldStages(order []int) []stage {
 	var out []stage
-	k := min(n, folds)
+	k := min(len(order), folds)
 	for f := range k {
 		var s stage
 		for i, at := range order {
@@ -74,7 +86,7 @@ func stages(n int, val float64, seed uint64) []stage {
 		}
 		out = append(out, s)
 	}
-	return append(out, stage{train: order})
+	return out
 }
 
 // Streams of random numbers: each purpose has its own, counter-based on the seed.
@@ -91,54 +103,33 @@ func permutation(n int, seed uint64, stream, counter int) []int {
 // Fit trains the network of spec on data. When ctx is cancelled it finishes the
 // step in flight, writes the checkpoint and returns ctx's error.
 func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) (*Result, error) {
-	spec = spec.WithDefaults()
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	if err := settings.Validate(); err != nil {
-		return nil, err
-	}
-	s := settings.withDefaults(spec)
-	size := spec.Height * spec.Width * spec.Channels
-	n := len(data.Pixels) / size
-	if n*size != len(data.Pixels) || n < 2 {
-		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), spec.Height, spec.Width, spec.Channels)
-	}
-	t := &trainer{spec: spec, settings: s, data: data, n: n, size: size, hash: data.Hash, start: time.Now()}
-	if t.hash == "" {
-		t.hash = pixelHash(data.Pixels)
-	}
-	t.stages = stages(n, s.Val, s.Seed)
-	if err := t.open(); err != nil {
-		return nil, err
-	}
-	defer t.close()
-
-	st, err := t.initial()
+	t, err := prepare(spec, data, settings)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if err := t.runStage(ctx, st); err != nil {
-			return nil, err
-		}
-		scores, err := t.score(ctx, st.weights, t.stages[st.Stage].heldBack)
-		if err != nil {
-			return nil, err
-		}
-		st.Scores = append(st.Scores, scores...)
-		if st.Stage+1 == len(t.stages) {
-			break
-		}
-		*st = *t.fresh(st.Stage+1, st.Scores)
+	s := &t.settings
+	t.stages = stages(t.n, s.Val, s.Seed)
+	st, err := t.run(ctx)
+	if err != nil {
+		return nil, err
 	}
 	calibration := calibrate(st.Scores, s.FalseReject, s.ThresholdRule)
-	calibration.describe(data.Pixels, size, spec)
+	calibration.describe(data.Pixels, t.size, t.spec)
 	s.Logf("%s", calibration)
-	return &Result{
-		Spec: spec, Settings: s, Weights: st.weights, History: st.History, Calibration: calibration,
-		DataHash: t.hash, Images: n, Provider: t.settings.Provider,
-	}, nil
+	r := &Result{
+		Spec: t.spec, Settings: *s, Weights: st.exported(), Epoch: st.Epoch, Calibration: calibration,
+		DataHash: t.hash, Images: t.n, Provider: s.Provider,
+	}
+	for _, e := range st.History {
+		if e.Stage == len(t.stages) {
+			r.History = append(r.History, e)
+		}
+	}
+	if st.BestEpoch > 0 {
+		r.Epoch = st.BestEpoch
+		s.Logf("the loss of the held-back images was lowest after epoch %d of %d: those weights are kept", r.Epoch, st.Epoch)
+	}
+	return r, nil
 }
 
 // A trainer is one run of Fit.
@@ -149,10 +140,67 @@ type trainer struct {
 	n, size  int
 	hash     string
 	stages   []stage
+	keep     bool // the weights of every stage, not of the last alone
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
+	log      *epochLog
 	start    time.Time
 	resumed  int // steps that had been done when this run began
+}
+
+// prepare checks what it is given. Stages are the caller's to set.
+func prepare(spec models.Spec, data *Data, settings *Settings) (*trainer, error) {
+	spec = spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
+	size := spec.Height * spec.Width * spec.Channels
+	n := len(data.Pixels) / size
+	if n*size != len(data.Pixels) || n < 2 {
+		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), spec.Height, spec.Width, spec.Channels)
+	}
+	t := &trainer{spec: spec, settings: settings.withDefaults(spec), data: data, n: n, size: size, hash: data.Hash, start: time.Now()}
+	if t.hash == "" {
+		t.hash = pixelHash(data.Pixels)
+	}
+	return t, nil
+}
+
+// run trains the networks of all stages and returns the state after the last.
+func (t *trainer) run(ctx context.Context) (*state, error) {
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	defer t.close()
+	st, err := t.initial()
+	if err != nil {
+		return nil, err
+	}
+	if t.log, err = openLog(t.settings.Log, t, st.History); err != nil {
+		return nil, err
+	}
+	defer t.log.close()
+	for {
+		if err := t.runStage(ctx, st); err != nil {
+			return nil, err
+		}
+		scores, err := t.score(ctx, st.exported(), t.stages[st.Stage].heldBack)
+		if err != nil {
+			return nil, err
+		}
+		st.Scores = append(st.Scores, scores...)
+		st.BestEpochs = append(st.BestEpochs, st.BestEpoch)
+		if t.keep {
+			st.done = append(st.done, st.exported())
+		}
+		if st.Stage+1 == len(t.stages) {
+			return st, nil
+		}
+		st = t.fresh(st.Stage+1, st)
+	}
 }
 
 // initial returns the state to begin with: the checkpoint's when resuming.
@@ -173,11 +221,55 @@ func (t *trainer) initial() (*state, error) {
 	return st, nil
 }
 
-// fresh returns the state at the beginning of a stage.
-func (t *trainer) fresh(stage int, scores []float64) *state {
-	st := &state{Stage: stage, Scores: scores, weights: t.spec.Init(t.settings.Seed + uint64(stage)<<32)}
-	st.m, st.v = zerosLike(st.weights), zerosLike(st.weights)
+// fresh returns the state at the beginning of a stage; before is that at the end
+// of the one before, nil for none.
+func (t *trainer) fresh(stage int, before *state) *state {
+	st := &state{Stage: stage, weights: t.spec.Init(t.settings.Seed + uint64(stage)<<32)}
+	if before != nil {
+		st.History, st.Scores, st.BestEpochs, st.done = before.History, before.Scores, before.BestEpochs, before.done
+	}
+	st.m = zerosLike(st.weights)
+	if t.settings.Optimizer != OptimizerSGD {
+		st.v = zerosLike(st.weights)
+	}
+	if t.settings.EMA > 0 {
+		st.ema = clone(st.weights)
+	}
+	if t.settings.Patience > 0 {
+		st.best = zerosLike(st.weights)
+	}
 	return st
+}
+
+// current returns the weights that are tested: the average where there is one.
+func (st *state) current() map[string]*graph.Tensor {
+	if st.ema != nil {
+		return st.ema
+	}
+	return st.weights
+}
+
+// exported returns the weights that are the result if training ends now.
+func (st *state) exported() map[string]*graph.Tensor {
+	if st.BestEpoch > 0 {
+		return st.best
+	}
+	return st.current()
+}
+
+// epochs returns how many epochs the stage of st may have.
+func (t *trainer) epochs(st *state) int {
+	if t.settings.Patience == 0 || len(t.stages[st.Stage].heldBack) > 0 || len(st.BestEpochs) == 0 {
+		return t.settings.Epochs
+	}
+	best := slices.Sorted(slices.Values(st.BestEpochs))
+	return max(1, best[len(best)/2])
+}
+
+// finished reports whether the stage of st has ended.
+func (t *trainer) finished(st *state) bool {
+	patience := t.settings.Patience
+	return st.Epoch >= t.epochs(st) || patience > 0 && st.BestEpoch > 0 && st.Epoch-st.BestEpoch >= patience
 }
 
 // stepsIn returns how many steps an epoch of a stage has.
@@ -203,11 +295,17 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 	s := &t.settings
 	stg := t.stages[st.Stage]
 	steps := t.stepsIn(st.Stage)
-	for ; st.Epoch < s.Epochs; st.Epoch++ {
+	for !t.finished(st) {
+		began := time.Now()
+		interrupted := func() error {
+			st.Seconds += time.Since(began).Seconds()
+			return t.interrupted(ctx, st)
+		}
+		rate := func(step int) float64 { return s.Schedule.rate(s.LearningRate, step, s.Epochs*steps) }
 		order := permutation(len(stg.train), s.Seed, orderStream+st.Stage, st.Epoch)
 		for st.Step < steps {
 			if ctx.Err() != nil {
-				return t.interrupted(ctx, st)
+				return interrupted()
 			}
 			batch := make([]int, 0, s.Batch)
 			for _, i := range order[st.Step*s.Batch : min((st.Step+1)*s.Batch, len(order))] {
@@ -222,29 +320,41 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 				return err
 			}
 			done := st.Epoch*steps + st.Step
-			adam(st.weights, grads, st.m, st.v, learningRate(s.LearningRate, done, s.Epochs*steps), done+1)
+			st.NormSum += clip(grads, s.Clip)
+			s.update(st, grads, rate(done), done+1)
 			st.LossSum += loss * float64(len(batch))
 			st.Step++
 			if st.Step < steps {
 				s.Progress(t.progress(st, math.NaN()))
 			}
 		}
-		val, err := t.loss(ctx, st.weights, stg.heldBack)
+		val, err := t.loss(ctx, st.current(), stg.heldBack)
 		if err != nil {
 			if ctx.Err() != nil {
-				return t.interrupted(ctx, st)
+				return interrupted()
 			}
 			return err
 		}
-		st.History = append(st.History, Epoch{Loss: st.LossSum / float64(len(stg.train)), Val: val})
-		s.Progress(t.progress(st, val))
-		// What is saved is the state at the next epoch's beginning.
-		next := *st
-		next.Epoch, next.Step, next.LossSum = st.Epoch+1, 0, 0
-		if err := t.save(&next); err != nil {
+		e := Epoch{
+			Stage: st.Stage + 1, Epoch: st.Epoch + 1, Loss: st.LossSum / float64(len(stg.train)), Val: val,
+			LearningRate: rate((st.Epoch+1)*steps - 1), GradNorm: st.NormSum / float64(steps), Seconds: st.Seconds + time.Since(began).Seconds(),
+			Best: s.Patience > 0 && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
+		}
+		if e.Best {
+			st.best, st.BestVal, st.BestEpoch = clone(st.current()), val, e.Epoch
+		}
+		st.History = append(st.History, e)
+		if err := t.log.add(e); err != nil {
 			return err
 		}
-		st.Step, st.LossSum = 0, 0
+		progress := t.progress(st, val)
+		progress.Weights = st.exported()
+		s.Progress(progress)
+		// What is saved is the state at the next epoch's beginning.
+		st.Epoch, st.Step, st.LossSum, st.NormSum, st.Seconds = e.Epoch, 0, 0, 0, 0
+		if err := t.save(st); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -85,20 +86,45 @@ func TestFitIsDeterministic(t *testing.T) {
 
 // Stopped after any step and resumed, a run ends as if it had never stopped.
 func TestResumeIsBitExact(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		n     int // images: below crossFit several networks are trained
-		steps []int
-	}{
-		{"one network", 21, []int{1, 4, 5, 7, 11}},
-		{"cross-fitting", 6, []int{2, 3, 7, 17}},
-	} {
+	type combination struct {
+		name     string
+		n        int // images: below crossFit several networks are trained
+		settings Settings
+		steps    []int
+	}
+	cases := []combination{
+		{"one network", 21, Settings{}, []int{1, 4, 5, 7, 11}},
+		{"cross-fitting", 6, Settings{}, []int{2, 3, 7, 17}},
+		{"cross-fitting, everything on", 6, Settings{Optimizer: OptimizerAdamW, Schedule: ScheduleOneCycle, Clip: .1, EMA: .9, Patience: 1}, []int{2, 3, 7, 11}},
+	}
+	i := 0
+	for _, optimizer := range Optimizers() {
+		for _, schedule := range Schedules() {
+			for options := range 8 {
+				s := Settings{Optimizer: optimizer, Schedule: schedule}
+				if options&1 != 0 {
+					s.Clip = .05
+				}
+				if options&2 != 0 {
+					s.EMA = .7
+				}
+				if options&4 != 0 {
+					s.Patience = 2
+				}
+				name := fmt.Sprintf("%s, %s, clip %v, ema %v, patience %v", optimizer, schedule, s.Clip, s.EMA, s.Patience)
+				i++
+				cases = append(cases, combination{name, 21, s, []int{2 + i%10}})
+			}
+		}
+	}
+	for _, c := range cases {
 		data := stripes(c.n, 1, 16, 16)
-		s := Settings{Epochs: 3, Batch: 4, Loss: "ssim+mse:0.5"}
+		s := c.settings
+		s.Epochs, s.Batch, s.Loss, s.LearningRate = 3, 4, "ssim+mse:0.5", 5e-3
 		want := fit(t, tiny, data, s)
 		for _, stop := range c.steps {
 			s := s
-			s.Checkpoint = filepath.Join(t.TempDir(), "c")
+			s.Checkpoint, s.Log = filepath.Join(t.TempDir(), "c"), filepath.Join(t.TempDir(), "log")
 			s.Provider = "go"
 			ctx, cancel := context.WithCancel(context.Background())
 			steps := 0
@@ -112,13 +138,97 @@ func TestResumeIsBitExact(t *testing.T) {
 			}
 			s.Progress, s.Resume = nil, true
 			got := fit(t, tiny, data, s)
-			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) {
+			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) || got.Epoch != want.Epoch {
 				t.Errorf("%s, stopped after step %d: resuming gives another result", c.name, stop)
 			}
-			if len(got.History) != len(want.History) || got.History[2].Loss != want.History[2].Loss {
+			same := func(a, b Epoch) bool { // but for the time
+				a.Seconds, b.Seconds = 0, 0
+				return a.bits() == b.bits()
+			}
+			if !slices.EqualFunc(got.History, want.History, same) {
 				t.Errorf("%s, stopped after step %d: got history %v, want %v", c.name, stop, got.History, want.History)
 			}
+			lines := readLog(t, s.Log)
+			last := lines[max(0, len(lines)-len(got.History)):]
+			if !slices.EqualFunc(last, got.History, func(l LogLine, e Epoch) bool { return l.Epoch == e.Epoch && l.Stage == e.Stage && l.Loss == e.Loss }) {
+				t.Errorf("%s, stopped after step %d: got log %v, want %v", c.name, stop, lines, got.History)
+			}
 		}
+	}
+}
+
+func readLog(t *testing.T, path string) []LogLine {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, err := ReadLog(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// Every option changes the result, and is part of what makes a run the same.
+func TestOptionsMatter(t *testing.T) {
+	data := stripes(21, 1, 16, 16)
+	path := filepath.Join(t.TempDir(), "c")
+	base := Settings{Epochs: 3, Batch: 4, Checkpoint: path}
+	plain := fit(t, tiny, data, base)
+	for name, edit := range map[string]func(*Settings){
+		"optimizer":    func(s *Settings) { s.Optimizer = OptimizerSGD },
+		"schedule":     func(s *Settings) { s.Schedule = ScheduleCosine },
+		"weight_decay": func(s *Settings) { s.Optimizer, s.WeightDecay = OptimizerAdamW, .1 },
+		"clip":         func(s *Settings) { s.Clip = .01 },
+		"ema":          func(s *Settings) { s.EMA = .5 },
+	} {
+		s := base
+		edit(&s)
+		s.Checkpoint = ""
+		if sameWeights(fit(t, tiny, data, s).Weights, plain.Weights) {
+			t.Errorf("%s changes nothing", name)
+		}
+		s.Checkpoint, s.Resume, s.Provider = path, true, "go"
+		if _, err := Fit(context.Background(), tiny, data, &s); !errors.Is(err, ErrCheckpoint) || !strings.Contains(err.Error(), "another run") {
+			t.Errorf("%s: got %v, want an ErrCheckpoint", name, err)
+		}
+	}
+}
+
+// Training ends when the held-back loss no longer falls and returns the best
+// weights: those that the epoch itself would have given.
+func TestPatience(t *testing.T) {
+	data := stripes(30, 1, 16, 16)
+	// Far too high a rate makes the loss go up and down.
+	s := Settings{Epochs: 40, Batch: 4, LearningRate: .2, Loss: "mse", Schedule: ScheduleConstant, Patience: 3}
+	r := fit(t, tiny, data, s)
+	best := 0
+	for i, e := range r.History {
+		if e.Val < r.History[best].Val {
+			best = i
+		}
+	}
+	if len(r.History) == 40 || len(r.History) != best+1+3 || r.Epoch != best+1 {
+		t.Fatalf("got %d epochs and the weights of epoch %d, want the weights of epoch %d and 3 epochs more", len(r.History), r.Epoch, best+1)
+	}
+	s.Patience, s.Epochs = 0, best+1
+	if !sameWeights(r.Weights, fit(t, tiny, data, s).Weights) {
+		t.Errorf("the weights are not those of epoch %d", best+1)
+	}
+	// Without held-back images, the last network trains as long as the folds' median.
+	s = Settings{Epochs: 20, Batch: 4, LearningRate: .2, Loss: "mse", Schedule: ScheduleConstant, Patience: 2, Log: filepath.Join(t.TempDir(), "log")}
+	r = fit(t, tiny, stripes(10, 1, 16, 16), s)
+	var bests []int
+	for _, l := range readLog(t, s.Log) {
+		if l.Best {
+			bests = append(bests[:min(len(bests), l.Stage-1)], l.Epoch)
+		}
+	}
+	slices.Sort(bests)
+	if len(bests) != folds || len(r.History) != bests[folds/2] || r.Epoch != bests[folds/2] {
+		t.Errorf("got %d epochs, want the median of %v", len(r.History), bests)
 	}
 }
 
@@ -186,6 +296,13 @@ func TestFitErrors(t *testing.T) {
 		"held-back":      {Val: 1},
 		"false-reject":   {FalseReject: 2},
 		"threshold rule": {ThresholdRule: "mean"},
+		"optimizer":      {Optimizer: "lion"},
+		"schedule":       {Schedule: "step"},
+		"weight decay":   {WeightDecay: .1},
+		"momentum":       {Momentum: .9},
+		"clip":           {Clip: math.NaN()},
+		"ema":            {EMA: 1},
+		"patience":       {Patience: -1},
 		"workers":        {Workers: -1},
 		"checkpoint":     {Resume: true},
 	} {
@@ -281,20 +398,5 @@ func TestMicroBatch(t *testing.T) {
 		if got := microBatch(models.Spec{Height: c.size, Width: c.size}, c.batch, c.provider); got != c.want {
 			t.Errorf("%+v: got %d", c, got)
 		}
-	}
-}
-
-func TestLearningRate(t *testing.T) {
-	const steps = 1000
-	for _, c := range []struct {
-		step int
-		want float64
-	}{{0, 1}, {799, 1}, {900, .5}, {980, .1}, {999, .02}} {
-		if got := learningRate(1, c.step, steps); math.Abs(got-c.want) > 1e-12 {
-			t.Errorf("step %d of %d: got %v, want %v", c.step, steps, got, c.want)
-		}
-	}
-	if got := learningRate(.5, 0, 1); got != .5 {
-		t.Errorf("a single step: got %v, want the peak", got)
 	}
 }

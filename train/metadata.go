@@ -9,12 +9,13 @@ import (
 // Metadata returns what an exported model should say of its training, without
 // the prefix "anomaly.": the network, the settings, the data and the calibration.
 func (r *Result) Metadata(tool string) (map[string]string, error) {
-	last := r.History[len(r.History)-1]
+	last := r.History[r.Epoch-1]
 	scores := r.Calibration.Scores
 	md := map[string]string{
 		"tool":             "anomaly " + tool,
 		"loss":             r.Settings.Loss,
 		"epochs":           strconv.Itoa(r.Settings.Epochs),
+		"epoch":            strconv.Itoa(r.Epoch), // of the weights
 		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
 		"provider":         r.Provider,
 		"data.hash":        r.DataHash,

@@ -207,9 +207,9 @@ type part struct {
 // share is the part's share of the images.
 func (p part) share(images []int) float64 { return float64(p.images) / float64(len(images)) }
 
-// run computes the outputs of the program for the images, a micro-batch a run,
+// compute computes the outputs of the program for the images, a micro-batch a run,
 // on all workers; parts come in the order of the images.
-func (t *trainer) run(ctx context.Context, weights map[string]*graph.Tensor, images []int, gradients bool) ([]part, *lower.Step, error) {
+func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, images []int, gradients bool) ([]part, *lower.Step, error) {
 	micro := microBatch(t.spec, t.settings.Batch, t.settings.Provider)
 	chunks := slices.Collect(slices.Chunk(images, micro))
 	parts := make([]part, len(chunks))
@@ -255,7 +255,7 @@ func (t *trainer) pixels(images []int) *graph.Tensor {
 // gradients returns the mean loss of the images and its gradient by parameter,
 // summed in the order of the images.
 func (t *trainer) gradients(ctx context.Context, weights map[string]*graph.Tensor, images []int) (float64, map[string][]float32, error) {
-	parts, step, err := t.run(ctx, weights, images, true)
+	parts, step, err := t.compute(ctx, weights, images, true)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -289,7 +289,7 @@ func (t *trainer) loss(ctx context.Context, weights map[string]*graph.Tensor, im
 	if len(images) == 0 {
 		return math.NaN(), nil
 	}
-	parts, _, err := t.run(ctx, weights, images, false)
+	parts, _, err := t.compute(ctx, weights, images, false)
 	if err != nil {
 		return 0, err
 	}

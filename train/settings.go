@@ -3,9 +3,12 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	goruntime "runtime"
+	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -22,9 +25,23 @@ type Settings struct {
 	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default "ssim"
 	Epochs       int     `json:"epochs"`        // default 50
 	Batch        int     `json:"batch"`         // images a step; default 16
-	LearningRate float64 `json:"learning_rate"` // Adam's, at its peak; default 1e-3
+	LearningRate float64 `json:"learning_rate"` // at its peak; default 1e-3, right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
 	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
+
+	Optimizer   Optimizer `json:"optimizer"`    // default OptimizerAdam
+	WeightDecay float64   `json:"weight_decay"` // decoupled, of AdamW (default 0.01) and SGD (default 0); biases do not decay
+	Momentum    float64   `json:"momentum"`     // of SGD, in (0,1); default 0.9
+	Schedule    Schedule  `json:"schedule"`     // of the learning rate; default ScheduleTrapezoid
+	Clip        float64   `json:"clip"`         // largest norm of all gradients together, longer ones are scaled down; default 0: none
+	// EMA is the decay, in (0,1), of an exponential moving average of the
+	// weights, which is then what is tested, scored and exported; default 0: none.
+	EMA float64 `json:"ema"`
+	// Patience ends training after so many epochs without a lower loss of the
+	// held-back images, and returns the weights that had the lowest; default 0:
+	// the last ones. A last network that holds nothing back, as cross-fitting
+	// has, trains for the median of its folds' best epochs.
+	Patience int `json:"patience"`
 
 	// Map says which map the exported model computes and the threshold is of.
 	// Default: DefaultMap.
@@ -44,6 +61,9 @@ type Settings struct {
 	// Resume continues from Checkpoint, which must be of the same data and
 	// settings. Without the file training starts from the beginning.
 	Resume bool `json:"-"`
+	// Log is a file that gets a line of JSON, a [LogLine], for each epoch: each
+	// once, however often the run was stopped and resumed. "" writes none.
+	Log string `json:"-"`
 	// Progress, if not nil, is called after every step and epoch, from one goroutine.
 	Progress func(Progress) `json:"-"`
 	// Logf, if not nil, is told what a person should know: the provider taken, how sure the threshold is.
@@ -58,6 +78,10 @@ type Progress struct {
 	Loss          float64       // mean of this epoch so far
 	Val           float64       // loss of the held-back images, at an epoch's end; else NaN
 	Elapsed, Left time.Duration // Left is estimated from the speed so far
+
+	// Weights are those that would be exported now, at an epoch's end; else nil.
+	// They are not to be changed, nor kept.
+	Weights map[string]*graph.Tensor
 }
 
 // EpochEnd reports whether p ends an epoch.
@@ -85,6 +109,18 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 	}
 	if c.Val == 0 {
 		c.Val = 0.1
+	}
+	if c.Optimizer == "" {
+		c.Optimizer = OptimizerAdam
+	}
+	if c.WeightDecay == 0 && c.Optimizer == OptimizerAdamW {
+		c.WeightDecay = 0.01
+	}
+	if c.Momentum == 0 && c.Optimizer == OptimizerSGD {
+		c.Momentum = 0.9
+	}
+	if c.Schedule == "" {
+		c.Schedule = ScheduleTrapezoid
 	}
 	if c.Map == nil {
 		c.Map = DefaultMap(spec)
@@ -141,6 +177,24 @@ func (s *Settings) Validate() error {
 		return bad("false-reject rate", c.FalseReject, "a number between 0 and 1")
 	case c.ThresholdRule != RuleRate && c.ThresholdRule != RuleMax:
 		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", RuleRate, RuleMax))
+	case !slices.Contains(Optimizers(), c.Optimizer):
+		return bad("optimizer", fmt.Sprintf("%q", c.Optimizer), fmt.Sprintf("one of %q", Optimizers()))
+	case !slices.Contains(Schedules(), c.Schedule):
+		return bad("schedule", fmt.Sprintf("%q", c.Schedule), fmt.Sprintf("one of %q", Schedules()))
+	case !(c.WeightDecay >= 0 && c.WeightDecay*c.LearningRate < 1):
+		return bad("weight decay", c.WeightDecay, "0 or more, and less than 1 over the learning rate")
+	case c.WeightDecay > 0 && c.Optimizer == OptimizerAdam:
+		return bad("weight decay", c.WeightDecay, "none with adam: adamw has it")
+	case !(c.Momentum >= 0 && c.Momentum < 1):
+		return bad("momentum", c.Momentum, "a number between 0 and 1")
+	case c.Momentum > 0 && c.Optimizer != OptimizerSGD:
+		return bad("momentum", c.Momentum, "none but with sgd")
+	case !(c.Clip >= 0) || math.IsInf(c.Clip, 1):
+		return bad("clip", c.Clip, "0 or more")
+	case !(c.EMA >= 0 && c.EMA < 1):
+		return bad("ema", c.EMA, "0, or a number between 0 and 1")
+	case c.Patience < 0:
+		return bad("patience", c.Patience, "0 or more")
 	case c.Workers < 1:
 		return bad("workers", c.Workers, "1 or more")
 	case c.Resume && c.Checkpoint == "":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,9 @@ func trainCommand() *cli.Command {
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
 The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it. It is removed when the model is written.`,
+goes on from it, however the run ended. It is removed when the model is written.
+FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
+FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
@@ -40,7 +43,14 @@ goes on from it. It is removed when the model is written.`,
 			&cli.StringFlag{Name: "loss", Usage: "mse, l1, ssim or a weighted sum such as ssim+mse:0.1", Value: "ssim"},
 			&cli.IntFlag{Name: "epochs", Usage: "passes over the images", Value: 50},
 			&cli.IntFlag{Name: "batch", Usage: "images a step", Value: 16},
-			&cli.Float64Flag{Name: "lr", Usage: "learning rate of Adam at its peak", Value: 1e-3},
+			&cli.Float64Flag{Name: "lr", Usage: "learning rate at its peak", Value: 1e-3},
+			&cli.StringFlag{Name: "optimizer", Usage: "one of " + join(train.Optimizers()), Value: string(train.OptimizerAdam)},
+			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight decay of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
+			&cli.Float64Flag{Name: "momentum", Usage: "of sgd", DefaultText: "0.9"},
+			&cli.StringFlag{Name: "schedule", Usage: "of the learning rate: one of " + join(train.Schedules()), Value: string(train.ScheduleTrapezoid)},
+			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together", DefaultText: "no limit"},
+			&cli.Float64Flag{Name: "ema", Usage: "export an average of the weights of this `DECAY`, such as 0.999", DefaultText: "none"},
+			&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a lower loss of the held-back images, keep the best weights", DefaultText: "never"},
 			&cli.Uint64Flag{Name: "seed", Usage: "of everything random", Value: 1},
 			&cli.Float64Flag{Name: "val", Usage: "share of images held back to set the threshold from", Value: 0.1},
 			&cli.StringFlag{Name: "map", Usage: "anomaly map of the exported model: ssim, l2, l1", Value: "ssim"},
@@ -49,6 +59,10 @@ goes on from it. It is removed when the model is written.`,
 			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
 			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector or reconstruction", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
+			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
+			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
+			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (trains five networks more to find them)"},
+			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			providerFlag, threadsFlag,
 		},
@@ -57,6 +71,11 @@ goes on from it. It is removed when the model is written.`,
 }
 
 func trainAction(c *cli.Context) error {
+	if c.IsSet("config") {
+		if err := readConfig(c, c.String("config")); err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.Args().Present():
 		return usagef("train takes no arguments but flags, got %q", c.Args().Slice())
@@ -78,8 +97,15 @@ func trainAction(c *cli.Context) error {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
+	// 0 is no setting of these but what an optimiser without them has.
+	for name, optimizer := range map[string]train.Optimizer{"weight-decay": train.OptimizerAdamW, "momentum": train.OptimizerSGD} {
+		if c.IsSet(name) && c.Float64(name) == 0 && c.String("optimizer") == string(optimizer) {
+			return usagef("--%s: got 0, want more than 0 with %s", name, optimizer)
+		}
+	}
 	o := &trainOptions{
-		data: c.String("data"), out: c.String("out"),
+		data: c.String("data"), out: c.String("out"), page: c.String("report"),
+		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		spec: models.Spec{
 			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
@@ -88,7 +114,9 @@ func trainAction(c *cli.Context) error {
 			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
 			ThresholdRule: train.ThresholdRule(c.String("threshold-rule")),
-			Workers:       c.Int("threads"), Resume: c.Bool("resume"),
+			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: c.Float64("weight-decay"), Momentum: c.Float64("momentum"),
+			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
+			Workers: c.Int("threads"), Resume: c.Bool("resume"),
 		},
 	}
 	o.settings.Map = train.DefaultMap(o.spec)
@@ -109,12 +137,29 @@ func trainAction(c *cli.Context) error {
 	return newConsole(c).train(c.Context, o)
 }
 
-// checkpointSuffix is what a checkpoint's name ends in, behind the model's.
-const checkpointSuffix = ".ckpt"
+// What the names of a run's files end in, behind the model's.
+const (
+	checkpointSuffix = ".ckpt"
+	logSuffix        = ".log.jsonl"
+	configSuffix     = ".config.json"
+	samplesSuffix    = ".samples" // a folder
+	suspectsSuffix   = ".suspects" + checkpointSuffix
+)
+
+func join[T ~string](names []T) string {
+	var s []string
+	for _, n := range names {
+		s = append(s, string(n))
+	}
+	return strings.Join(s, ", ")
+}
 
 // trainOptions are the flags of `anomaly train`.
 type trainOptions struct {
 	data, out string
+	page      string // "" writes none
+	suspects  string // folder; "" writes none
+	drop      bool   // the suspects
 	spec      models.Spec
 	settings  train.Settings
 	export    onnxexport.Options
@@ -123,7 +168,8 @@ type trainOptions struct {
 // train is `anomaly train`.
 func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
-	s.Checkpoint = o.out + checkpointSuffix
+	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+logSuffix
+	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before an hour of training.
@@ -132,8 +178,19 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	if err := writable(o.out); err != nil {
-		return err
+	for _, path := range []string{o.out, o.page} {
+		if path == "" {
+			continue
+		}
+		if err := writable(path); err != nil {
+			return err
+		}
+	}
+	// A run that was killed may have left these behind.
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+		if err := atomicfile.Clean(path); err != nil {
+			return err
+		}
 	}
 	set, err := dataset.Open(o.data, nil)
 	if err != nil {
@@ -142,8 +199,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if len(set.Train) == 0 {
 		return fmt.Errorf("%s has no training images", o.data)
 	}
-	if _, err := os.Stat(s.Checkpoint); err == nil && !s.Resume {
-		c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", s.Checkpoint)
+	for _, path := range checkpoints {
+		if _, err := os.Stat(path); err == nil && !s.Resume {
+			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
+		}
 	}
 
 	started := time.Now()
@@ -160,33 +219,68 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	c.notef("%d images of %s read in %v", len(set.Train), set.Name, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
+	if o.suspects != "" || o.drop {
+		if data, err = c.findSuspects(ctx, o, set.Train, data); err != nil {
+			return err
+		}
+	}
+	var sample *sampler
+	if o.page != "" {
+		sample = newSampler(o, data)
+		show := s.Progress
+		s.Progress = func(p train.Progress) {
+			show(p)
+			sample.epoch(ctx, p)
+		}
+	}
 	result, err := train.Fit(ctx, o.spec, data, s)
 	c.clear()
 	if err != nil {
 		return err
 	}
-	if err := exportTrained(o.out, result, o.export); err != nil {
+	o.spec, o.settings = result.Spec, result.Settings
+	if err := o.exportTrained(result); err != nil {
 		return err
 	}
-	if err := os.Remove(s.Checkpoint); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if sample != nil {
+		if err := sample.end(); err != nil {
+			return err
+		}
 	}
-	last := result.History[len(result.History)-1]
+	for _, path := range checkpoints {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	last := result.History[result.Epoch-1]
 	_, err = fmt.Fprintf(c.out, "%s  threshold %.4g  loss %.4f  %v\n", o.out, result.Calibration.Threshold, last.Loss, time.Since(started).Round(time.Second))
 	return err
 }
 
-// exportTrained writes the model of a training run, with what is known of it in the metadata.
-func exportTrained(path string, result *train.Result, o onnxexport.Options) error {
-	o.Map = *result.Settings.Map
-	o.Threshold = result.Calibration.Threshold
+// exportTrained writes the model of a training run, with what is known of it in
+// the metadata, and the configuration.
+func (o *trainOptions) exportTrained(result *train.Result) error {
+	e := o.export
+	e.Map = *result.Settings.Map
+	e.Threshold = result.Calibration.Threshold
 	var err error
-	if o.Metadata, err = result.Metadata(version); err != nil {
+	if e.Metadata, err = result.Metadata(version); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		return onnxexport.Write(w, result.Spec, result.Weights, &o)
+	config := o.config()
+	delete(config, "data") // a path of this machine: the metadata has the images' hash
+	b, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	e.Metadata["config"] = string(b)
+	err = atomicfile.Write(o.out, func(w io.Writer) error {
+		return onnxexport.Write(w, result.Spec, result.Weights, &e)
 	})
+	if err != nil {
+		return err
+	}
+	return o.writeConfig(o.out + configSuffix)
 }
 
 // writable reports early that nothing can be written at path.

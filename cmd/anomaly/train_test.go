@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,8 +43,8 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 	if !strings.Contains(stderr.String(), "saved in") || !strings.HasSuffix(stderr.String(), "anomaly: interrupted\n") {
 		t.Errorf("got standard error %q", stderr)
 	}
-	if files := list(t, dir); len(files) != 1 || files[0] != "resumed.onnx"+checkpointSuffix {
-		t.Fatalf("got files %v, want the checkpoint alone", files)
+	if files := list(t, dir); !slices.Equal(files, []string{"resumed.onnx" + checkpointSuffix, "resumed.onnx" + logSuffix}) {
+		t.Fatalf("got files %v, want the checkpoint and the log", files)
 	}
 	_, log := mustRun(t, 0, args("resumed.onnx", "--resume")...)
 	if !strings.Contains(log, "resuming") {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/residual"
+	"github.com/urfave/cli/v2"
+)
+
+// config returns what the result of training depends on, by the names of the flags.
+func (o *trainOptions) config() map[string]any {
+	s, m := &o.settings, &residual.Options{}
+	if s.Map != nil {
+		m = s.Map
+	}
+	return map[string]any{
+		"data":  o.data,
+		"model": o.spec.Model, "size": o.spec.Height, "channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
+		"loss": s.Loss, "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
+		"optimizer": string(s.Optimizer), "weight-decay": s.WeightDecay, "momentum": s.Momentum, "schedule": string(s.Schedule),
+		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
+		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
+		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
+	}
+}
+
+func (o *trainOptions) writeConfig(path string) error {
+	b, err := json.MarshalIndent(o.config(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
+// readConfig sets the flags that a configuration file names and the command line does not.
+func readConfig(c *cli.Context, path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%w: --config: %w", errUsage, err)
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(b, &values); err != nil {
+		return usagef("--config %s: %v", path, err)
+	}
+	known := (&trainOptions{}).config()
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		like, ok := known[name]
+		if !ok {
+			return usagef("--config %s: unknown key %q, want some of %s", path, name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		value := reflect.New(reflect.TypeOf(like))
+		if err := json.Unmarshal(values[name], value.Interface()); err != nil || bytes.Equal(values[name], []byte("null")) {
+			return usagef("--config %s: %s: got %s, want a value of type %T", path, name, values[name], like)
+		}
+		if c.IsSet(name) {
+			continue
+		}
+		if err := c.Set(name, fmt.Sprint(value.Elem())); err != nil {
+			return usagef("--config %s: %s: %v", path, name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+package atomicfile
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestClean(t *testing.T) {
+	dir := t.TempDir()
+	keep := []string{".a.b", ".a.b.12x", ".a.b.c.34", ".aab.12", "a.b", "a.b.12"}
+	for _, name := range append([]string{".a.b.12", ".a.b.99999"}, keep...) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Clean(filepath.Join(dir, "a.b")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if !slices.Equal(got, keep) {
+		t.Errorf("got %v left, want %v", got, keep)
+	}
+	if err := Clean(filepath.Join(dir, "no", "x")); err == nil {
+		t.Error("an absent folder: got no error")
+	}
+}
