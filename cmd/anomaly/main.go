@@ -76,7 +76,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // run decides
 		Commands: []*cli.Command{
-			demoCommand(), trainCommand(), runCommand(), evalCommand(), calibrateCommand(), inspectCommand(), doctorCommand(),
+			demoCommand(), trainCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(), inspectCommand(), doctorCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
