@@ -18,6 +18,7 @@ const (
 	profileKey        = "anomaly.profile"
 	thresholdKey      = "anomaly.threshold"
 	pixelThresholdKey = "anomaly.pixel_threshold"
+	reviewKey         = "anomaly.review"
 )
 
 // Kinds of models that a [Detector] understands, and [KindOther] for the rest.
@@ -42,6 +43,7 @@ type contract struct {
 	reconstructed  imageType // and what it holds
 
 	threshold, pixelThreshold *float32 // nil: none
+	review                    *Band    // nil: none
 }
 
 // An imageType is how a tensor holds images.
@@ -119,6 +121,16 @@ func recognize(m *model) (*contract, error) {
 	}
 	if c.pixelThreshold, err = readThreshold(m, pixelThresholdKey); err != nil {
 		return nil, err
+	}
+	if s, ok := m.metadata[reviewKey]; ok {
+		b, err := ParseBand(s)
+		if err == nil {
+			err = b.check(c.threshold)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: metadata %s: %w", ErrModel, reviewKey, err)
+		}
+		c.review = &b
 	}
 	return c, nil
 }

@@ -35,6 +35,7 @@ type Result struct {
 	Score     float32      // raw, the higher the more anomalous; for SSIM maps in [0,2]
 	Threshold *float32     // nil where neither model nor Options give one
 	Anomalous bool         // Score > *Threshold; false without a threshold
+	Verdict   Verdict      // "" without a review band
 	Map       *heatmap.Map // residual of each pixel, of the model's height and width
 
 	// Reconstruction is what the network made of the image, of the model's size:
@@ -57,6 +58,7 @@ type ModelInfo struct {
 	Outputs        []Info
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
 	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
+	Review         *Band    // scores to look at again, Options' before the model's; nil: none
 	Metadata       map[string]string
 }
 
@@ -64,6 +66,7 @@ type ModelInfo struct {
 type loaded struct {
 	info     ModelInfo
 	contract *contract
+	decision decision
 	network  *Session
 	residual *Session // of a KindReconstruction, else nil
 	outputs  []string // that network computes
@@ -133,6 +136,11 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	if o.Threshold != nil {
 		l.info.Threshold = copied(o.Threshold)
 	}
+	var err error
+	if l.decision, err = newDecision(c, o); err != nil {
+		return nil, err
+	}
+	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
 		l.info.Batch, l.info.Fixed = c.images.batch, true
 	}
@@ -144,7 +152,6 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	}
 
 	o.Outputs = l.outputs
-	var err error
 	if l.network, err = openSession(m, provider, o); err != nil {
 		return nil, err
 	}
@@ -195,12 +202,12 @@ func (d *Detector) Info() ModelInfo {
 	}
 	info, s := d.loaded.info, d.loaded.network
 	info.Input, info.Outputs, info.Metadata = s.Inputs()[0], s.Outputs(), s.Metadata()
-	info.Threshold, info.PixelThreshold = copied(info.Threshold), copied(info.PixelThreshold)
+	info.Threshold, info.PixelThreshold, info.Review = copied(info.Threshold), copied(info.PixelThreshold), copied(info.Review)
 	return info
 }
 
 // copied keeps callers from changing what a pointer that they see points to.
-func copied(x *float32) *float32 {
+func copied[T any](x *T) *T {
 	if x == nil {
 		return nil
 	}
@@ -357,14 +364,12 @@ func (l *loaded) detect(ctx context.Context, pix []uint8, n int, reconstruction 
 	results := make([]Result, n)
 	for i := range results {
 		r := &results[i]
-		r.Score = scores[i]
+		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
+		r.Map = &heatmap.Map{Data: residuals[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
+		l.decision.judge(r)
 		if math.IsNaN(float64(r.Score)) {
 			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
 		}
-		if r.Threshold = copied(l.info.Threshold); r.Threshold != nil {
-			r.Anomalous = r.Score > *r.Threshold
-		}
-		r.Map = &heatmap.Map{Data: residuals[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
 		if reconstruction {
 			size := c.images.pixels()
 			r.Reconstruction = c.reconstructed.image(graph.Data[float32](y)[i*size : (i+1)*size])

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -40,6 +41,18 @@ type Options struct {
 	Reconstruction bool
 	// Threshold, where not nil, replaces the model's threshold. Detectors only.
 	Threshold *float32
+	// Review, where not nil, replaces the model's review band; the zero Band is
+	// none. A band must hold the threshold. With Threshold alone there is no
+	// band: the model's is about its own. Detectors only.
+	Review *Band
+	// MinArea is the smallest area, in pixels of the map, that can make an image
+	// anomalous; 0 is 1. Above 1 a score is the highest residual that so many
+	// connected pixels reach together (heatmap's Map.Peak). Detectors only.
+	MinArea int
+	// Zones, where not nil, are areas of the images with rules of their own:
+	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
+	// theirs. Do not change them while they are in use. Detectors only.
+	Zones *heatmap.Zones
 	// Map says how the map of a model that gives but a reconstruction is made;
 	// zero is SSIM. Detectors only.
 	Map residual.Options
@@ -68,6 +81,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.MinArea < 0:
+		return fmt.Errorf("%w: smallest area: got %d, want 0 or more", ErrInput, o.MinArea)
 	}
 	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
 		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)

@@ -76,7 +76,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // run decides
 		Commands: []*cli.Command{
-			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), inspectCommand(), doctorCommand(),
+			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
+			inspectCommand(), doctorCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
 
@@ -33,14 +35,30 @@ Standard output has a line per image; with --json an object:
 Regions are in pixels of the original image. threshold and anomalous are null
 where the model has no threshold and --threshold gives none.
 
+With a review band, the model's (anomaly calibrate) or --review-band LOW:HIGH,
+there is a third verdict: accept up to LOW, reject above HIGH, between them
+review, to be looked at again. The object then has one more key:
+"verdict": "accept", "review" or "reject"; "anomalous" stays what it is. The band
+must hold the threshold; --threshold without --review-band leaves no band.
+
+Defects smaller than --min-area do not count: the score is the highest residual
+that so many connected pixels reach together. --zones FILE divides the image: a
+pixel of the PNG, brought to the model's resolution by the nearest, is the number
+of its zone (its index in the palette, or its grey level, 0 to 255). --zone
+3=ignore sets the map to 0 there, --zone 5=0.4 gives it a threshold of its own:
+residuals there count times threshold/0.4. All that is printed and saved, the map
+included, is of the map as the zones see it. What a defect does reaches beyond
+its pixels, by the map's window and blur: draw ignored zones with a margin.
+
 With --out, DIR gets index.html, a report to open in a browser, and per image
 what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
 model's resolution), <image>.mask.png and <image>.reconstruction.png.
 
-The exit code is 1 if an image could not be read, else 3 if one is anomalous and
---fail-on-anomaly is given, else 0.`,
+The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
+a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 		Flags: append([]cli.Flag{
 			&cli.Float64Flag{Name: "threshold", Usage: "score above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
 			jsonFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
 		}, surveyFlags...),
@@ -64,7 +82,26 @@ func runAction(c *cli.Context) error {
 		t := float32(t)
 		o.survey.detector.Threshold = &t
 	}
+	if c.IsSet("review-band") {
+		band, err := parseBand(c.String("review-band"))
+		if err != nil {
+			return err
+		}
+		o.survey.detector.Review = &band
+	}
 	return newConsole(c).run(c.Context, o)
+}
+
+// parseBand reads the value of --review-band; the zero Band is none.
+func parseBand(s string) (anrt.Band, error) {
+	if s == "none" {
+		return anrt.Band{}, nil
+	}
+	band, err := anrt.ParseBand(s)
+	if err != nil {
+		return band, usagef("--review-band: %v", err)
+	}
+	return band, nil
 }
 
 // runOptions are the arguments and flags of `anomaly run`.
@@ -86,7 +123,14 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 		return err
 	}
 	head := tableHead + "\n"
-	report, err := c.survey(ctx, samples, spell, &o.survey, func(_ *outcome, f finding) error {
+	bad, again := 0, 0
+	_, err = c.survey(ctx, samples, spell, &o.survey, func(_ *outcome, f finding) error {
+		switch {
+		case f.Decision == anrt.Review:
+			again++
+		case f.Decision == anrt.Reject, f.Decision == "" && f.Anomalous != nil && *f.Anomalous:
+			bad++
+		}
 		if o.json {
 			return json.NewEncoder(c.out).Encode(f)
 		}
@@ -94,10 +138,13 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 		head = ""
 		return err
 	})
+	if again > 0 {
+		c.notef("%d rejected, %d to review", bad, again)
+	}
 	switch {
 	case err != nil:
 		return err
-	case o.failOnAnomaly && report.Anomalous > 0:
+	case o.failOnAnomaly && bad > 0:
 		return errAnomaly
 	}
 	return nil
@@ -130,6 +177,7 @@ type finding struct {
 	Threshold *float32         `json:"threshold"`
 	Anomalous *bool            `json:"anomalous"`
 	Regions   []heatmap.Region `json:"regions"`
+	Decision  anrt.Verdict     `json:"verdict,omitempty"` // "" without a review band
 }
 
 // Verdict is "anomalous", "good", or "-" without a threshold.
@@ -151,7 +199,8 @@ func (f finding) String() string {
 	if f.Threshold != nil {
 		threshold = short(*f.Threshold)
 	}
-	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", f.Verdict(), short(f.Score), threshold, len(f.Regions), printable(f.Path))
+	verdict := cmp.Or(string(f.Decision), f.Verdict())
+	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", verdict, short(f.Score), threshold, len(f.Regions), printable(f.Path))
 }
 
 // printable quotes a path that would move a terminal's cursor.

@@ -13,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // saves say what is written of each image.
@@ -116,8 +117,19 @@ const pictureTile = 384
 func (s *saver) picture(o *outcome) image.Image {
 	r := &o.result
 	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: heatmap.Verdict(r.Score, r.Threshold),
+		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: caption(r),
 	})
+}
+
+// caption returns what a picture says of a result.
+func caption(r *anrt.Result) string {
+	switch {
+	case r.Verdict == "":
+		return heatmap.Verdict(r.Score, r.Threshold)
+	case r.Threshold == nil:
+		return fmt.Sprintf("score %.4g: %s", r.Score, r.Verdict)
+	}
+	return fmt.Sprintf("score %.4g, threshold %.4g: %s", r.Score, *r.Threshold, r.Verdict)
 }
 
 // encodePNG writes an image quickly rather than small.

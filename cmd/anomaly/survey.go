@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,27 +24,30 @@ type surveyOptions struct {
 	minArea  int // of regions, in pixels of the map
 }
 
-// surveyFlags are flags of the commands that look at images.
-var surveyFlags = []cli.Flag{
+// scoringFlags are flags of the commands that score images.
+var scoringFlags = []cli.Flag{
 	providerFlag, threadsFlag,
 	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
-	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
-	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
-	&cli.IntFlag{Name: "min-area", Usage: "smallest region in `PIXELS` at the model's resolution", Value: 1},
+	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
+	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
+	&cli.StringSliceFlag{Name: "zone", Usage: "`NUMBER=RULE` of a zone: ignore, or a threshold of its own; may be repeated"},
 }
 
-func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
+// surveyFlags are flags of the commands that look at images.
+var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
+	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
+	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
+})
+
+// parseScoring reads scoringFlags.
+func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 	o := surveyOptions{
 		model:    model,
-		detector: anrt.Options{Threads: c.Int("threads"), Batch: c.Int("batch")},
-		dir:      c.String("out"),
+		detector: anrt.Options{Threads: c.Int("threads"), Batch: c.Int("batch"), MinArea: c.Int("min-area")},
 		minArea:  c.Int("min-area"),
 	}
 	var err error
 	if o.detector.Provider, err = parseProvider(c); err != nil {
-		return o, err
-	}
-	if o.saves, err = parseSaves(c.String("save")); err != nil {
 		return o, err
 	}
 	switch {
@@ -53,6 +57,24 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 		return o, usagef("--threads: got %d, want 0 or more", o.detector.Threads)
 	case o.minArea < 1:
 		return o, usagef("--min-area: got %d, want 1 or more", o.minArea)
+	case c.IsSet("zone") && c.String("zones") == "":
+		return o, usagef("--zone needs --zones")
+	case c.IsSet("zones"):
+		o.detector.Zones, err = readZones(c.String("zones"), c.StringSlice("zone"))
+	}
+	return o, err
+}
+
+func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
+	o, err := parseScoring(c, model)
+	if err != nil {
+		return o, err
+	}
+	o.dir = c.String("out")
+	if o.saves, err = parseSaves(c.String("save")); err != nil {
+		return o, err
+	}
+	switch {
 	case c.IsSet("out") && o.dir == "":
 		return o, usagef("--out: want a folder")
 	case c.IsSet("save") && o.dir == "":
@@ -95,7 +117,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			report.fail(name, out.err)
 			return nil
 		}
-		f := finding{Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{}}
+		f := finding{
+			Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{},
+			Decision: out.result.Verdict,
+		}
 		if f.Threshold != nil {
 			f.Anomalous = &out.result.Anomalous
 		}
@@ -135,6 +160,9 @@ var errImages = errors.New("images failed")
 func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, error) {
 	o.Logf = c.logf
 	det, err := anrt.Open(path, o)
+	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
+		err = fmt.Errorf("%w: %w", errUsage, err)
+	}
 	if err != nil {
 		return nil, err
 	}

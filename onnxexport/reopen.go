@@ -1,0 +1,92 @@
+package onnxexport
+
+import (
+	"maps"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+// Reopen is [Parse] for files that [Write] wrote and nobody changed but to set
+// their thresholds: [Marshal] of the model gives the same bytes again. Other
+// files are errors that wrap [ErrModel].
+func Reopen(b []byte) (*Model, error) {
+	m, err := Parse(b)
+	if err != nil {
+		return nil, errorf("is no file that anomaly wrote: %w", err)
+	}
+	if got := m.Metadata[prefix+"schema"]; got != schema {
+		return nil, errorf("is no file that anomaly wrote: metadata %sschema: got %q, want %q", prefix, got, schema)
+	}
+	again, err := Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if string(again) != string(b) {
+		return nil, errorf("is no file that anomaly wrote: another tool has changed it")
+	}
+	return m, nil
+}
+
+// Options returns the options that [Build] made a model with, without its
+// thresholds ([Model.Thresholds] has them): so the model can be built anew in
+// another profile, with another input or map.
+func (m *Model) Options() (*Options, error) {
+	o := &Options{Profile: Profile(m.Metadata[prefix+"profile"]), Input: Uint8NHWC, Metadata: map[string]string{}}
+	if v := m.Graph.Lookup("input"); v != nil && v.DType == graph.Float32 {
+		o.Input = FloatNCHW
+	}
+	if o.Profile == Detector {
+		o.Map.Kind = residual.Kind(m.Metadata[prefix+"map"])
+		blur := m.Metadata[prefix+"map.blur"]
+		var err error
+		if o.Map.Blur, err = strconv.ParseFloat(blur, 64); err != nil {
+			return nil, errorf("metadata %smap.blur: got %q, want a number", prefix, blur)
+		}
+	}
+	own := o.metadata(3)
+	for key, value := range m.Metadata {
+		_, taken := own[key]
+		if name, ok := strings.CutPrefix(key, prefix); ok && !taken && key != thresholdKey && key != pixelThresholdKey {
+			o.Metadata[name] = value
+		}
+	}
+	if err := o.Validate(); err != nil {
+		return nil, errorf("metadata: %w", err)
+	}
+	return o, nil
+}
+
+// Thresholds returns the thresholds of a model of profile [Detector]; NaN is none.
+func (m *Model) Thresholds() (image, pixel float32, err error) {
+	for name, t := range map[string]*float32{threshold: &image, pixelThreshold: &pixel} {
+		w := m.Weights[name]
+		if w == nil || w.DType() != graph.Float32 || w.Len() != 1 {
+			return 0, 0, errorf("got a model without parameter %q, want one of profile %v", name, Detector)
+		}
+		if *t = graph.Data[float32](w)[0]; math.IsInf(float64(*t), 1) {
+			*t = float32(math.NaN())
+		}
+	}
+	return image, pixel, nil
+}
+
+// WeightsOf returns the weights that a network has in the model, without the
+// thresholds and the constants of its map. They are shared with it.
+func (m *Model) WeightsOf(net Network) (map[string]*graph.Tensor, error) {
+	channels, height, width := net.InputSize()
+	g := graph.New("network")
+	net.Forward(g.Input("x", graph.Float32, graph.Dynamic, channels, height, width))
+	if err := g.Err(); err != nil {
+		return nil, errorf("network: %w", err)
+	}
+	weights := maps.Clone(m.Weights)
+	maps.DeleteFunc(weights, func(name string, _ *graph.Tensor) bool {
+		v := g.Lookup(name)
+		return v == nil || !v.IsParam()
+	})
+	return weights, nil
+}

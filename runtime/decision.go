@@ -1,0 +1,126 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+)
+
+// A Verdict says what to do with a part.
+type Verdict string
+
+// Verdicts.
+const (
+	Accept Verdict = "accept"
+	Review Verdict = "review" // a person looks at it again
+	Reject Verdict = "reject"
+)
+
+// A Band is a range of scores that decide nothing: above Low and up to High a
+// part is to be looked at again.
+type Band struct{ Low, High float32 }
+
+// ParseBand reads a band as [Band.String] writes it: "LOW:HIGH", finite, LOW not above HIGH.
+func ParseBand(s string) (Band, error) {
+	low, high, ok := strings.Cut(s, ":")
+	number := func(s string) float32 {
+		v, err := strconv.ParseFloat(s, 32)
+		ok = ok && err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+		return float32(v)
+	}
+	b := Band{number(low), number(high)}
+	if !ok || b.Low > b.High {
+		return Band{}, fmt.Errorf("%w: review band: got %q, want LOW:HIGH, two numbers in ascending order", ErrInput, s)
+	}
+	return b, nil
+}
+
+// String returns "LOW:HIGH".
+func (b Band) String() string {
+	number := func(x float32) string { return strconv.FormatFloat(float64(x), 'g', -1, 32) }
+	return number(b.Low) + ":" + number(b.High)
+}
+
+// Verdict returns Accept for a score up to Low, Reject above High, else Review.
+func (b Band) Verdict(score float32) Verdict {
+	switch {
+	case score > b.High:
+		return Reject
+	case score > b.Low:
+		return Review
+	}
+	return Accept
+}
+
+// check reports a band that a threshold, nil for none, contradicts: it would
+// reject what is not anomalous, or accept what is.
+func (b Band) check(threshold *float32) error {
+	switch {
+	case !(b.Low <= b.High) || math.IsInf(float64(b.Low), 0) || math.IsInf(float64(b.High), 0):
+		return fmt.Errorf("%w: review band: got %v, want two finite numbers in ascending order", ErrInput, b)
+	case threshold != nil && !(b.Low <= *threshold && *threshold <= b.High):
+		return fmt.Errorf("%w: review band: got %v, want one that holds the threshold %v", ErrInput, b, *threshold)
+	}
+	return nil
+}
+
+// A decision is how a map becomes a verdict.
+type decision struct {
+	zones   *heatmap.Zones // nil: none
+	minArea int
+	review  *Band // nil: none
+}
+
+// newDecision puts what options say over what the model says.
+func newDecision(c *contract, o Options) (decision, error) {
+	d := decision{zones: o.Zones, minArea: o.MinArea, review: c.review}
+	threshold := c.threshold
+	if o.Threshold != nil {
+		threshold, d.review = o.Threshold, nil
+	}
+	if o.Review != nil {
+		d.review = nil
+		if *o.Review != (Band{}) {
+			d.review = copied(o.Review)
+			if err := d.review.check(threshold); err != nil {
+				return d, err
+			}
+		}
+	}
+	if area := c.images.height * c.images.width; d.minArea > area {
+		return d, fmt.Errorf("%w: smallest area: got %d pixels, want at most the map's %d", ErrInput, d.minArea, area)
+	}
+	if z := d.zones; z != nil {
+		if z.Height < 1 || z.Width < 1 || len(z.Data) != z.Height*z.Width {
+			return d, fmt.Errorf("%w: zones: got %d pixels, want %dx%d, at least 1x1", ErrInput, len(z.Data), z.Height, z.Width)
+		}
+		if z.HasThresholds() && (threshold == nil || !(*threshold > 0)) {
+			return d, fmt.Errorf("%w: zones: got thresholds, want a threshold above 0 for the model to hold them against", ErrInput)
+		}
+	}
+	return d, nil
+}
+
+// judge completes a result that has the model's score, threshold and map.
+func (d *decision) judge(r *Result) {
+	if d.zones != nil {
+		var threshold float32
+		if r.Threshold != nil {
+			threshold = *r.Threshold
+		}
+		r.Map = d.zones.Apply(r.Map, threshold)
+	}
+	// Otherwise the score is what the graph gave, whatever rule it has.
+	if d.zones != nil || d.minArea > 1 {
+		r.Score = r.Map.Peak(d.minArea)
+	}
+	if r.Threshold != nil {
+		r.Anomalous = r.Score > *r.Threshold
+	}
+	if d.review != nil {
+		r.Verdict = d.review.Verdict(r.Score)
+	}
+}
