@@ -21,11 +21,13 @@ type surveyOptions struct {
 	dir      string // "" writes nothing
 	saves    saves
 	minArea  int // of regions, in pixels of the map
+
+	maxPixels int // of an image; 0 is the default
 }
 
 // surveyFlags are flags of the commands that look at images.
 var surveyFlags = []cli.Flag{
-	providerFlag, threadsFlag,
+	providerFlag, threadsFlag, maxPixelsFlag,
 	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
 	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
 	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
@@ -41,6 +43,9 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	}
 	var err error
 	if o.detector.Provider, err = parseProvider(c); err != nil {
+		return o, err
+	}
+	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return o, err
 	}
 	if o.saves, err = parseSaves(c.String("save")); err != nil {
@@ -67,6 +72,7 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 // The error is that of the first thing that ended it, ctx's if that did, or else
 // says how many images failed. What was done by then is written.
 func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*outcome, finding) error) (*report, error) {
+	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
 	det, err := c.openDetector(o.model, &o.detector)

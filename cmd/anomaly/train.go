@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,7 @@ goes on from it. It is removed when the model is written.`,
 			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector or reconstruction", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
-			providerFlag, threadsFlag,
+			providerFlag, threadsFlag, maxPixelsFlag,
 		},
 		Action: trainAction,
 	}
@@ -100,6 +101,9 @@ func trainAction(c *cli.Context) error {
 	if o.settings.Provider, err = parseProvider(c); err != nil {
 		return err
 	}
+	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+		return err
+	}
 	if o.export.Profile, err = parse(c, "profile", onnxexport.Detector, onnxexport.Reconstruction); err != nil {
 		return err
 	}
@@ -118,6 +122,7 @@ type trainOptions struct {
 	spec      models.Spec
 	settings  train.Settings
 	export    onnxexport.Options
+	maxPixels int // of an image; 0 is the default
 }
 
 // train is `anomaly train`.
@@ -132,15 +137,24 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	if err := writable(o.out); err != nil {
-		return err
+	for _, path := range []string{o.out, s.Checkpoint} {
+		if err := writable(path); err != nil {
+			return err
+		}
 	}
 	set, err := dataset.Open(o.data, nil)
 	if err != nil {
 		return err
 	}
-	if len(set.Train) == 0 {
+	limit(set.Train, o.maxPixels)
+	switch len(set.Train) {
+	case 0:
 		return fmt.Errorf("%s has no training images", o.data)
+	case 1:
+		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	if err := spared(o.out, set.Train); err != nil {
+		return err
 	}
 	if _, err := os.Stat(s.Checkpoint); err == nil && !s.Resume {
 		c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", s.Checkpoint)
@@ -191,10 +205,36 @@ func exportTrained(path string, result *train.Result, o onnxexport.Options) erro
 
 // writable reports early that nothing can be written at path.
 func writable(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot write %s: it is no file", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
-	if err != nil {
+	var op *fs.PathError
+	switch {
+	case errors.As(err, &op):
+		return fmt.Errorf("cannot write %s: %w", path, op.Err)
+	case err != nil:
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	f.Close()
 	return os.Remove(f.Name())
+}
+
+// spared reports that the file at path, which would be replaced, is one of the samples.
+func spared(path string, samples []dataset.Sample) error {
+	there, err := os.Stat(path)
+	if err != nil {
+		return nil // nothing is replaced
+	}
+	last := ""
+	for _, s := range samples {
+		if s.Path == last { // of rows
+			continue
+		}
+		last = s.Path
+		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
+			return usagef("--out: %s is one of the images to train on: choose another", path)
+		}
+	}
+	return nil
 }

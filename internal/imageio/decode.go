@@ -26,15 +26,18 @@ const maxSide = 1 << 20
 // Options bound what is decoded. Nil means the defaults.
 type Options struct {
 	// MaxPixels is the largest width × height that is decoded, checked before
-	// memory is allocated for the pixels. 0 means 256 Mi (1 GiB as RGBA).
+	// memory is allocated for the pixels. 0 means DefaultMaxPixels.
 	MaxPixels int
 }
 
+// DefaultMaxPixels is 16384x16384 pixels: 1 GiB as RGBA.
+const DefaultMaxPixels = 256 << 20
+
 func (o *Options) maxPixels() int {
 	if o == nil || o.MaxPixels == 0 {
-		return 256 << 20
+		return DefaultMaxPixels
 	}
-	return o.MaxPixels
+	return min(o.MaxPixels, maxSide*maxSide)
 }
 
 // A format is an image file's format: its name and how it begins, '?' standing
@@ -101,9 +104,13 @@ func read(r io.Reader, opts *Options) (*file, error) {
 		if f.width <= 0 || f.height <= 0 {
 			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels", f.name, f.width, f.height)
 		}
-		if f.width > opts.maxPixels()/f.height || max(f.width, f.height) > maxSide {
-			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d and %d a side: %w",
-				f.name, f.width, f.height, opts.maxPixels(), maxSide, ErrTooLarge)
+		switch {
+		case max(f.width, f.height) > maxSide:
+			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d a side: %w",
+				f.name, f.width, f.height, maxSide, ErrTooLarge)
+		case f.width > opts.maxPixels()/f.height:
+			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d (max-pixels): %w",
+				f.name, f.width, f.height, opts.maxPixels(), ErrTooLarge)
 		}
 		f.orientation = orientation(f.name, data)
 		return f, nil
