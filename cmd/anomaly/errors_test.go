@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -198,7 +199,7 @@ var varying = []struct {
 func (m *mishap) provoke(t *testing.T) string {
 	if strings.HasPrefix(m.args, "run ") && strings.Contains(m.args, ".onnx") && !strings.Contains(m.args, "--") && !m.asNobody {
 		t.Run("cpu", func(t *testing.T) {
-			if !usable(anrt.CPU) {
+			if !cpuUsable() {
 				t.Skip("ONNX Runtime cannot be used here")
 			}
 			m.happen(t, anrt.CPU)
@@ -207,9 +208,10 @@ func (m *mishap) provoke(t *testing.T) string {
 	return m.happen(t, anrt.Go)
 }
 
-func usable(provider string) bool {
-	return slices.ContainsFunc(anrt.Diagnose().Providers, func(a anrt.Availability) bool { return a.Provider == provider && a.Usable })
-}
+// cpuUsable reports whether ONNX Runtime can be used here.
+var cpuUsable = sync.OnceValue(func() bool {
+	return slices.ContainsFunc(anrt.Diagnose().Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
+})
 
 func (m *mishap) happen(t *testing.T, provider string) string {
 	dir := newWorld(t)
