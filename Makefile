@@ -10,7 +10,7 @@ NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/...
 BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help setup build test testrace testnocgo lint staticcheck bench clean
+.PHONY: help setup build test testrace testnocgo lint staticcheck fuzz bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ lint: ## gofmt, go vet and the rules of internal/lint
 
 staticcheck: ## run staticcheck (downloads it)
 	$(GO) run $(STATICCHECK) ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
+	@scripts/fuzz
 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

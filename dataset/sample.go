@@ -20,6 +20,9 @@ var (
 	ErrMask = errors.New("bad ground truth")
 )
 
+// DefaultMaxPixels is 16384x16384 pixels, which take 1 GiB.
+const DefaultMaxPixels = imageio.DefaultMaxPixels
+
 // Good is the Kind of images without a defect.
 const Good = "good"
 
@@ -35,6 +38,11 @@ type Sample struct {
 
 	Kind      string // Good or the defect's kind; "" if not known
 	Anomalous bool   // Kind is known and not Good
+
+	// MaxPixels is the largest width × height of an image file that Image and
+	// Mask decode, checked before memory is allocated for the pixels; larger ones
+	// are an error. 0 means DefaultMaxPixels.
+	MaxPixels int
 
 	mask string // path of the ground truth; "" without
 	rows rows   // nil if Path is an image
@@ -69,8 +77,10 @@ func (s *Sample) image() (image.Image, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return imageio.Decode(f, nil)
+	return imageio.Decode(f, s.limits())
 }
+
+func (s *Sample) limits() *imageio.Options { return &imageio.Options{MaxPixels: s.MaxPixels} }
 
 // HasMask reports whether the image has ground truth. A good image has none.
 func (s *Sample) HasMask() bool { return s.mask != "" }
@@ -95,7 +105,7 @@ func (s *Sample) readMask() (*image.Gray, error) {
 		return nil, err
 	}
 	defer f.Close()
-	mask, err := imageio.DecodeMask(f, nil)
+	mask, err := imageio.DecodeMask(f, s.limits())
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +114,7 @@ func (s *Sample) readMask() (*image.Gray, error) {
 		return nil, err
 	}
 	defer img.Close()
-	want, err := imageio.Size(img, nil)
+	want, err := imageio.Size(img, s.limits())
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,13 @@ func (i imageType) shape(n int) []int {
 // pixels is the number of values of one image.
 func (i imageType) pixels() int { return i.channels * i.height * i.width }
 
+// What a file may declare of its images and a batch of them: far beyond any
+// network, and a few bytes can declare more than any memory.
+const (
+	maxPixels = 1 << 26 // of one image: 8192x8192
+	maxBatch  = 1 << 31 // values of all images
+)
+
 // readImages tells the layout of images from a shape: grey or RGB, of known size.
 // Where both layouts would fit, uint8 is NHWC, as images are decoded, and float
 // NCHW, as networks compute.
@@ -76,7 +83,7 @@ func readImages(p port) (imageType, bool) {
 		slices.Reverse(types)
 	}
 	for _, t := range types {
-		if (t.channels == 1 || t.channels == 3) && t.height > 0 && t.width > 0 && (t.batch == graph.Dynamic || t.batch > 0) {
+		if (t.channels == 1 || t.channels == 3) && t.height > 0 && t.width > 0 && t.width <= maxPixels/t.height && (t.batch == graph.Dynamic || t.batch > 0) {
 			return t, true
 		}
 	}
@@ -85,8 +92,8 @@ func readImages(p port) (imageType, bool) {
 
 // recognize tells what a model is for from its names, types and metadata.
 func recognize(m *model) (*contract, error) {
-	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; want one input uint8[N,H,W,C] or float32[N,C,H,W] with C 1 or 3, H and W known, and either outputs %q float32[N,1,H,W] and %q float32[N] with metadata %s=%s, or one output float32[N,C,H,W] or float32[N,H,W,C], the reconstruction`,
-		ErrModel, describe(m.inputs), describe(m.outputs), outMap, outScore, profileKey, onnxexport.Detector)
+	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; want one input uint8[N,H,W,C] or float32[N,C,H,W] with C 1 or 3, H and W known and H×W at most %d, and either outputs %q float32[N,1,H,W] and %q float32[N] with metadata %s=%s, or one output float32[N,C,H,W] or float32[N,H,W,C], the reconstruction`,
+		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, profileKey, onnxexport.Detector)
 	if len(m.inputs) != 1 {
 		return nil, unknown
 	}

@@ -144,6 +144,9 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	if c.images.batch != graph.Dynamic {
 		l.info.Batch, l.info.Fixed = c.images.batch, true
 	}
+	if n, pixels := l.info.Batch, c.images.pixels(); n > maxBatch/pixels {
+		return nil, fmt.Errorf("%w: batch: got %d images of %dx%d with %d channels, want at most %d", ErrInput, n, l.info.Height, l.info.Width, l.info.Channels, maxBatch/pixels)
+	}
 	if c.kind == KindDetector {
 		l.outputs = []string{outMap, outScore}
 	}
@@ -167,7 +170,7 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 		if accelerator(provider) && ctx.Err() == nil {
 			return nil, fmt.Errorf("%w %s: first run: %w", ErrProvider, provider, err)
 		}
-		return nil, err
+		return nil, fmt.Errorf("first run, on black images: %w", err)
 	}
 	return l, nil
 }

@@ -311,6 +311,8 @@ func TestDetectorErrors(t *testing.T) {
 			`got inputs "x" float32[N,2], "a" float32[2] and outputs "y" float32[N,2], "z" float32[N,2]; want one input uint8[N,H,W,C]`},
 		{"four channels", reconstruction(graph.Float32, -1, 4, 16, 16), Options{}, ErrModel, `float32[N,4,16,16]`},
 		{"size unknown", reconstruction(graph.Float32, -1, 3, -1, -1), Options{}, ErrModel, `float32[N,3,N,N]`},
+		{"size absurd", reconstruction(graph.Float32, -1, 3, 1<<15, 1<<15), Options{}, ErrModel, `at most 67108864`},
+		{"batch absurd", good, Options{Batch: 1 << 30}, ErrInput, `batch: got 1073741824 images of 16x16`},
 		{"dtype", reconstruction(graph.Float64, -1, 3, 16, 16), Options{}, ErrModel, `float64`},
 		{"smaller output", marshal(t, smaller, nil), Options{}, ErrModel, `"y" float32[N,3,8,8]`},
 		{"no model", []byte("no model"), Options{}, ErrModel, `no ONNX model`},

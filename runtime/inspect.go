@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -61,8 +62,8 @@ func Inspect(b []byte) (*Description, error) {
 	}
 	countOps(p.GetGraph(), d.Ops)
 	for _, t := range p.GetGraph().GetInitializer() {
-		if isWeight(p, t) {
-			d.Params += int64(graph.Elements(dims(t)))
+		if n, ok := elements(dims(t)); ok && isWeight(p, t) {
+			d.Params += int64(n)
 		}
 	}
 	d.MACs = countMACs(p.GetGraph(), shapes(b, p.GetGraph(), m))
@@ -156,17 +157,17 @@ func countMACs(g *onnxpb.GraphProto, shapes map[string][]int) *int64 {
 		if len(a) == 0 || len(w) == 0 {
 			return nil
 		}
-		inner := a[len(a)-1]
+		inner, known := a[len(a)-1], true
 		switch {
 		case op == "Conv":
-			inner = graph.Elements(w[1:])
+			inner, known = elements(w[1:])
 		case op == "ConvTranspose": // counted from the pixels that go in
 			each, ok = elements(a)
-			inner = graph.Elements(w[1:])
+			inner, known = elements(w[1:])
 		case op == "Gemm" && intAttr(n, "transA") != 0:
 			inner = a[0]
 		}
-		if !ok || inner < 0 {
+		if !ok || !known || inner < 0 || inner > 0 && int64(each) > (math.MaxInt64-sum)/int64(inner) {
 			return nil
 		}
 		sum += int64(each) * int64(inner)
@@ -174,15 +175,19 @@ func countMACs(g *onnxpb.GraphProto, shapes map[string][]int) *int64 {
 	return &sum
 }
 
+// maxElements is beyond what any tensor has, and so small that the elements of
+// a file's tensors can be added up.
+const maxElements = 1 << 40
+
 // elements is the number of elements for a batch of one; false where another
-// dimension than the first is open.
+// dimension than the first is open, or no tensor is that large.
 func elements(shape []int) (int, bool) {
 	n := 1
 	for i, d := range shape {
 		if d == graph.Dynamic && i == 0 {
 			d = 1
 		}
-		if d < 0 {
+		if d < 0 || d > 0 && n > maxElements/d {
 			return 0, false
 		}
 		n *= d

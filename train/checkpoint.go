@@ -174,6 +174,12 @@ func (t *trainer) load() (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
+	return t.restore(b)
+}
+
+// restore returns the state that a checkpoint's bytes hold. It trusts nothing in
+// them: the checksum tells damage, not malice.
+func (t *trainer) restore(b []byte) (*state, error) {
 	damaged := func(what string) error {
 		return fmt.Errorf("%w: %s: %s", ErrCheckpoint, t.settings.Checkpoint, what)
 	}
@@ -203,6 +209,13 @@ func (t *trainer) load() (*state, error) {
 	if h.Stage < 0 || h.Stage >= len(t.stages) || h.Epoch < 0 || h.Epoch > t.settings.Epochs || h.Step < 0 || h.Step > t.stepsIn(h.Stage) ||
 		len(h.BestEpochs) != h.Stage {
 		return nil, damaged(fmt.Sprintf("stage %d, epoch %d, step %d", h.Stage, h.Epoch, h.Step))
+	}
+	scored := 0
+	for _, s := range t.stages[:h.Stage] {
+		scored += len(s.heldBack)
+	}
+	if len(h.History) != h.Epoch || len(h.Scores) != scored {
+		return nil, damaged(fmt.Sprintf("got %d losses and %d scores, want %d and %d", len(h.History), len(h.Scores), h.Epoch, scored))
 	}
 	if h.Block != t.block {
 		t.settings.Logf("%s was written on another kind of processor: the last digits will not be those it would have given", t.settings.Checkpoint)

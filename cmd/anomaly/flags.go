@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -85,9 +86,26 @@ func parseProvider(c *cli.Context) (string, error) {
 	return got, nil
 }
 
+// parseMaxPixels returns the value of --max-pixels.
+func parseMaxPixels(c *cli.Context) (int, error) {
+	n := c.Int("max-pixels")
+	if n < 1 {
+		return 0, usagef("--max-pixels: got %d, want 1 or more", n)
+	}
+	return n, nil
+}
+
+// limit makes images of more than maxPixels an error when they are read.
+func limit(samples []dataset.Sample, maxPixels int) {
+	for i := range samples {
+		samples[i].MaxPixels = maxPixels
+	}
+}
+
 // Flags that several commands share.
 var (
-	providerFlag = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
-	threadsFlag  = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
-	jsonFlag     = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
+	providerFlag  = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
+	threadsFlag   = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
+	maxPixelsFlag = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
+	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
 )

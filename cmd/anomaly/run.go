@@ -122,6 +122,9 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	if samples, err = c.leaveOut(samples, o.images, o.survey.dir); err != nil {
+		return err
+	}
 	head := tableHead + "\n"
 	bad, again := 0, 0
 	_, err = c.survey(ctx, samples, spell, &o.survey, func(_ *outcome, f finding) error {
@@ -148,6 +151,47 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 		return errAnomaly
 	}
 	return nil
+}
+
+// leaveOut leaves out what lies below the folder that results go to, where that is
+// in one of the folders that are searched: the pictures of an earlier run.
+func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) ([]dataset.Sample, error) {
+	out, err := filepath.Abs(dir)
+	if dir == "" || err != nil {
+		return samples, err
+	}
+	searched := false
+	for _, arg := range args {
+		folder, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			continue
+		}
+		if folder == out {
+			return nil, usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", dir)
+		}
+		searched = searched || below(folder, out)
+	}
+	if !searched {
+		return samples, nil
+	}
+	n := len(samples)
+	samples = slices.DeleteFunc(samples, func(s dataset.Sample) bool { return below(out, s.Path) })
+	if left := n - len(samples); left > 0 {
+		c.notef("leaving out %d images in %s, where results go", left, dir)
+	}
+	if len(samples) == 0 {
+		return nil, fmt.Errorf("%w outside %s, where results go", dataset.ErrEmpty, dir)
+	}
+	return samples, nil
+}
+
+// below reports whether a path lies in a folder; both are absolute.
+func below(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
 }
 
 // spelling returns how to print the paths of images that args name: absolute if

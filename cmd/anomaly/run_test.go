@@ -213,6 +213,19 @@ func TestRunSaves(t *testing.T) {
 	}
 }
 
+// Pictures of an earlier run are not taken for images.
+func TestRunSavesAmongImages(t *testing.T) {
+	model, data := tinyModel(t), testSet(t, false)
+	t.Chdir(data)
+	args := []string{"run", model, ".", "--provider", "go", "--json", "--out", "results", "--save", "picture,reconstruction"}
+	want, _ := mustRun(t, 0, args...)
+	got, stderr := mustRun(t, 0, args...)
+	if got != want || !strings.Contains(stderr, "leaving out 20 images in results") {
+		t.Errorf("the second time: got\n%s%swant\n%s", stderr, got, want)
+	}
+	mustRun(t, 2, "run", model, ".", "--provider", "go", "--out", "test/..")
+}
+
 func TestRunSavesRows(t *testing.T) {
 	model, rows, out := tinyModel(t), testRows(t, 11), t.TempDir()
 	mustRun(t, 0, "run", model, rows, "--provider", "go", "--out", out, "--save", "map")

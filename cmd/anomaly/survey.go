@@ -22,11 +22,13 @@ type surveyOptions struct {
 	dir      string // "" writes nothing
 	saves    saves
 	minArea  int // of regions, in pixels of the map
+
+	maxPixels int // of an image; 0 is the default
 }
 
 // scoringFlags are flags of the commands that score images.
 var scoringFlags = []cli.Flag{
-	providerFlag, threadsFlag,
+	providerFlag, threadsFlag, maxPixelsFlag,
 	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
@@ -48,6 +50,9 @@ func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 	}
 	var err error
 	if o.detector.Provider, err = parseProvider(c); err != nil {
+		return o, err
+	}
+	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return o, err
 	}
 	switch {
@@ -89,6 +94,7 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 // The error is that of the first thing that ended it, ctx's if that did, or else
 // says how many images failed. What was done by then is written.
 func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*outcome, finding) error) (*report, error) {
+	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
 	det, err := c.openDetector(o.model, &o.detector)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (trains five networks more to find them)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
-			providerFlag, threadsFlag,
+			providerFlag, threadsFlag, maxPixelsFlag,
 		},
 		Action: trainAction,
 	}
@@ -128,6 +129,9 @@ func trainAction(c *cli.Context) error {
 	if o.settings.Provider, err = parseProvider(c); err != nil {
 		return err
 	}
+	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+		return err
+	}
 	if o.export.Profile, err = parse(c, "profile", onnxexport.Detector, onnxexport.Reconstruction); err != nil {
 		return err
 	}
@@ -163,6 +167,7 @@ type trainOptions struct {
 	spec      models.Spec
 	settings  train.Settings
 	export    onnxexport.Options
+	maxPixels int // of an image; 0 is the default
 }
 
 // train is `anomaly train`.
@@ -178,7 +183,13 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	for _, path := range []string{o.out, o.page} {
+	// A run that was killed may have left these behind.
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+		if err := atomicfile.Clean(path); err != nil {
+			return err
+		}
+	}
+	for _, path := range append(checkpoints, o.out, o.page) {
 		if path == "" {
 			continue
 		}
@@ -186,18 +197,19 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	// A run that was killed may have left these behind.
-	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
-		if err := atomicfile.Clean(path); err != nil {
-			return err
-		}
-	}
 	set, err := dataset.Open(o.data, nil)
 	if err != nil {
 		return err
 	}
-	if len(set.Train) == 0 {
+	limit(set.Train, o.maxPixels)
+	switch len(set.Train) {
+	case 0:
 		return fmt.Errorf("%s has no training images", o.data)
+	case 1:
+		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	if err := spared(o.out, set.Train); err != nil {
+		return err
 	}
 	for _, path := range checkpoints {
 		if _, err := os.Stat(path); err == nil && !s.Resume {
@@ -285,10 +297,36 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 
 // writable reports early that nothing can be written at path.
 func writable(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot write %s: it is no file", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
-	if err != nil {
+	var op *fs.PathError
+	switch {
+	case errors.As(err, &op):
+		return fmt.Errorf("cannot write %s: %w", path, op.Err)
+	case err != nil:
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	f.Close()
 	return os.Remove(f.Name())
+}
+
+// spared reports that the file at path, which would be replaced, is one of the samples.
+func spared(path string, samples []dataset.Sample) error {
+	there, err := os.Stat(path)
+	if err != nil {
+		return nil // nothing is replaced
+	}
+	last := ""
+	for _, s := range samples {
+		if s.Path == last { // of rows
+			continue
+		}
+		last = s.Path
+		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
+			return usagef("--out: %s is one of the images to train on: choose another", path)
+		}
+	}
+	return nil
 }

@@ -3,21 +3,25 @@ package atomicfile
 import (
 	"bufio"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Write calls write with a buffered writer and, if that succeeds, puts what was
-// written at path, replacing what was there. On any error path is left as it was.
+// written at path, replacing what was there. On any error path is left as it was;
+// the system's errors name path, not the file beside it.
 func Write(path string, write func(w io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return named(err, path)
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
 			os.Remove(f.Name())
+			err = named(err, path)
 		}
 	}()
 	w := bufio.NewWriterSize(f, 1<<16)
@@ -37,4 +41,17 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// named makes an error of the file beside path one of path.
+func named(err error, path string) error {
+	switch e := err.(type) {
+	case *fs.PathError:
+		if strings.HasPrefix(filepath.Base(e.Path), "."+filepath.Base(path)+".") {
+			return &fs.PathError{Op: "write", Path: path, Err: e.Err}
+		}
+	case *os.LinkError:
+		return &fs.PathError{Op: "write", Path: path, Err: e.Err}
+	}
+	return err
 }

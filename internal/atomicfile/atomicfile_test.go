@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,7 +37,12 @@ func TestWrite(t *testing.T) {
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("got %d files in the folder, want 1: temporary files are left", len(files))
 	}
-	if err := Write(filepath.Join(dir, "absent", "f"), text("", nil)); err == nil {
-		t.Error("a folder that does not exist: got no error")
+	path = filepath.Join(dir, "absent", "f")
+	var op *fs.PathError
+	if err := Write(path, text("", nil)); !errors.As(err, &op) || op.Path != path || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that does not exist: got %v, want fs.ErrNotExist of %s", err, path)
+	}
+	if err := Write(dir, text("", nil)); !errors.As(err, &op) || op.Path != dir {
+		t.Errorf("a folder: got %v, want an error of %s", err, dir)
 	}
 }

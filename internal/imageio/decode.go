@@ -11,7 +11,6 @@ import (
 	"io"
 
 	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
 
@@ -26,15 +25,18 @@ const maxSide = 1 << 20
 // Options bound what is decoded. Nil means the defaults.
 type Options struct {
 	// MaxPixels is the largest width × height that is decoded, checked before
-	// memory is allocated for the pixels. 0 means 256 Mi (1 GiB as RGBA).
+	// memory is allocated for the pixels. 0 means DefaultMaxPixels.
 	MaxPixels int
 }
 
+// DefaultMaxPixels is 16384x16384 pixels: 1 GiB as RGBA.
+const DefaultMaxPixels = 256 << 20
+
 func (o *Options) maxPixels() int {
 	if o == nil || o.MaxPixels == 0 {
-		return 256 << 20
+		return DefaultMaxPixels
 	}
-	return o.MaxPixels
+	return min(o.MaxPixels, maxSide*maxSide)
 }
 
 // A format is an image file's format: its name and how it begins, '?' standing
@@ -52,9 +54,9 @@ var formats = []format{
 	{"JPEG", "\xff\xd8\xff", jpeg.Decode, jpeg.DecodeConfig},
 	{"GIF", "GIF8?a", gif.Decode, gif.DecodeConfig},
 	{"BMP", "BM????\x00\x00\x00\x00", bmp.Decode, bmp.DecodeConfig},
-	{"TIFF", "II*\x00", tiff.Decode, tiff.DecodeConfig},
-	{"TIFF", "MM\x00*", tiff.Decode, tiff.DecodeConfig},
-	{"WebP", "RIFF????WEBPVP8", webp.Decode, webp.DecodeConfig},
+	{"TIFF", "II*\x00", decodeTIFF, decodeTIFFConfig},
+	{"TIFF", "MM\x00*", decodeTIFF, decodeTIFFConfig},
+	{"WebP", "RIFF????WEBPVP8", decodeWebP, webp.DecodeConfig},
 }
 
 func (f *format) matches(data []byte) bool {
@@ -101,9 +103,13 @@ func read(r io.Reader, opts *Options) (*file, error) {
 		if f.width <= 0 || f.height <= 0 {
 			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels", f.name, f.width, f.height)
 		}
-		if f.width > opts.maxPixels()/f.height || max(f.width, f.height) > maxSide {
-			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d and %d a side: %w",
-				f.name, f.width, f.height, opts.maxPixels(), maxSide, ErrTooLarge)
+		switch {
+		case max(f.width, f.height) > maxSide:
+			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d a side: %w",
+				f.name, f.width, f.height, maxSide, ErrTooLarge)
+		case f.width > opts.maxPixels()/f.height:
+			return nil, fmt.Errorf("imageio: %s: got %dx%d pixels, want at most %d (max-pixels): %w",
+				f.name, f.width, f.height, opts.maxPixels(), ErrTooLarge)
 		}
 		f.orientation = orientation(f.name, data)
 		return f, nil
@@ -128,7 +134,13 @@ func (f *file) bounds() image.Rectangle { return image.Rect(0, 0, f.width, f.hei
 // orientation applied) and with its upper left corner at (0,0): *image.Gray for
 // images stored as grey or with a palette of greys, else *image.RGBA, opaque. Of
 // 16 bit it keeps the upper 8; transparent pixels lie over black; of an animated
-// GIF it is the first frame; CMYK becomes RGB without a colour profile.
+// GIF it is the first frame. Colour profiles are ignored on purpose, and CMYK
+// becomes RGB without one: a network sees what the camera stored, whatever a
+// tool wrote beside it, and so does training as running.
+//
+// JPEG may be progressive. TIFF may have strips or tiles, plain, LZW, Deflate,
+// PackBits or fax, of 1, 8 or 16 bits, CMYK of 8; not JPEG in TIFF, BigTIFF,
+// floats, or planes of single colours.
 //
 // Errors wrap image.ErrFormat for other formats, ErrTooLarge for images above
 // the limit, and what the decoders say of damaged files.

@@ -304,7 +304,7 @@ func (zeros) Read(p []byte) (int, error) {
 
 // FuzzDecode looks for panics; what Decode accepts has the promised form.
 func FuzzDecode(f *testing.F) {
-	files, err := filepath.Glob("testdata/decode/*")
+	files, err := filepath.Glob("testdata/[dp]*/*") // decode and pillow
 	if err != nil || len(files) == 0 {
 		f.Fatal("no files: ", err)
 	}
