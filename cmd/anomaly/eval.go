@@ -34,6 +34,10 @@ masks, over good images and those with a mask, at the masks' own size or at
 --resolution: maps are resized bilinearly, masks to the nearest pixel. A kind is
 measured against all good images.
 
+With --out, DIR gets what run writes, and the report the curves (ROC, precision
+and recall, PRO), the scores by kind, a confusion matrix that follows the
+threshold, and the worst misses and false alarms first.
+
 With --json, standard output has one object:
 
   {"image": {"auroc", "ap", "f1max"},
@@ -101,7 +105,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 		return err
 	}
 	var judged []judgement
-	_, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
+	report, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
 		j := judgement{sample: out.sample, size: out.size, score: float64(f.Score)}
 		if hasMasks {
 			j.residuals = out.result.Map
@@ -112,9 +116,17 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if failed != nil && !errors.Is(failed, errImages) {
 		return failed
 	}
-	e, err := evaluate(ctx, judged, o.resolution)
+	var draw curves
+	e, err := evaluate(ctx, judged, o.resolution, &draw)
 	if err != nil {
 		return errors.Join(err, failed)
+	}
+	if o.survey.dir != "" { // survey's report has no truth and no figures
+		report.Eval = &evalReport{e, draw}
+		report.label(samples)
+		if err := report.write(o.survey.dir); err != nil {
+			return errors.Join(err, failed)
+		}
 	}
 	if o.json {
 		err = json.NewEncoder(c.out).Encode(e)
@@ -222,8 +234,9 @@ type counts struct {
 	Anomalous int `json:"anomalous"`
 }
 
-// evaluate measures all judgements, and each kind with the good ones.
-func evaluate(ctx context.Context, judged []judgement, resolution int) (*evaluation, error) {
+// evaluate measures all judgements, and each kind with the good ones. draw gets
+// the curves of all; nil draws none.
+func evaluate(ctx context.Context, judged []judgement, resolution int, draw *curves) (*evaluation, error) {
 	e := &evaluation{Kinds: map[string]ofAKind{}}
 	if resolution > 0 {
 		e.Resolution = &resolution
@@ -236,19 +249,19 @@ func evaluate(ctx context.Context, judged []judgement, resolution int) (*evaluat
 	delete(kinds, dataset.Good)
 	e.N = counts{len(good), len(judged) - len(good)}
 	for kind, bad := range kinds {
-		of, err := measure(ctx, slices.Concat(good, bad), resolution)
+		of, err := measure(ctx, slices.Concat(good, bad), resolution, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
 		of.N = len(bad)
 		e.Kinds[kind] = of
 	}
-	all, err := measure(ctx, judged, resolution)
+	all, err := measure(ctx, judged, resolution, draw)
 	e.Image, e.Pixel = all.Image, all.Pixel
 	return e, err
 }
 
-func measure(ctx context.Context, judged []judgement, resolution int) (m ofAKind, err error) {
+func measure(ctx context.Context, judged []judgement, resolution int, draw *curves) (m ofAKind, err error) {
 	scores := make([]float64, len(judged))
 	anomalous := make([]bool, len(judged))
 	for i, j := range judged {
@@ -263,10 +276,18 @@ func measure(ctx context.Context, judged []judgement, resolution int) (m ofAKind
 	if m.Image.F1Max, _, err = metrics.F1Max(scores, anomalous); err != nil {
 		return m, err
 	}
+	if draw != nil {
+		if draw.roc, err = metrics.ROC(scores, anomalous); err != nil {
+			return m, err
+		}
+		if draw.pr, err = metrics.PrecisionRecall(scores, anomalous); err != nil {
+			return m, err
+		}
+	}
 	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() }) {
 		return m, nil
 	}
-	m.Pixel, err = measurePixels(ctx, judged, resolution)
+	m.Pixel, err = measurePixels(ctx, judged, resolution, draw)
 	if errors.Is(err, metrics.ErrOneClass) { // black masks, or defects that vanish at a low resolution
 		return m, nil
 	}
@@ -274,7 +295,7 @@ func measure(ctx context.Context, judged []judgement, resolution int) (m ofAKind
 }
 
 // measurePixels measures the pixels of good images and of those with a mask.
-func measurePixels(ctx context.Context, judged []judgement, resolution int) (*pixelMetrics, error) {
+func measurePixels(ctx context.Context, judged []judgement, resolution int, draw *curves) (*pixelMetrics, error) {
 	var set metrics.Pixels
 	judged = slices.DeleteFunc(slices.Clone(judged), func(j judgement) bool { return j.sample.Anomalous && !j.sample.HasMask() })
 	// As many images as there are cores are brought to size at once, and no more are held.
@@ -313,7 +334,16 @@ func measurePixels(ctx context.Context, judged []judgement, resolution int) (*pi
 	if p.AUPRO30, err = set.AUPRO(.3); err != nil {
 		return nil, err
 	}
-	p.AUPRO05, err = set.AUPRO(.05)
+	if p.AUPRO05, err = set.AUPRO(.05); err != nil || draw == nil {
+		return p, err
+	}
+	if draw.pixelROC, err = set.ROC(); err != nil {
+		return nil, err
+	}
+	if draw.pixelPR, err = set.PrecisionRecall(); err != nil {
+		return nil, err
+	}
+	draw.pro, err = set.PRO()
 	return p, err
 }
 

@@ -33,9 +33,12 @@ Standard output has a line per image; with --json an object:
 Regions are in pixels of the original image. threshold and anomalous are null
 where the model has no threshold and --threshold gives none.
 
-With --out, DIR gets index.html, a report to open in a browser, and per image
-what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
-model's resolution), <image>.mask.png and <image>.reconstruction.png.
+With --out, DIR gets index.html, a report to open in a browser (sorted, filtered
+and searched there, its threshold moved, its pictures enlarged under the heat
+map), and per image what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
+model's resolution), <image>.mask.png and <image>.reconstruction.png. The page
+needs nothing but the pictures beside it; enlarged, it shows the image itself as
+long as that lies where it was.
 
 The exit code is 1 if an image could not be read, else 3 if one is anomalous and
 --fail-on-anomaly is given, else 0.`,
