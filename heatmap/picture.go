@@ -91,10 +91,9 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 	}
 	out := image.NewRGBA(image.Rect(0, 0, gap+len(tiles)*(size.X+gap), height))
 	draw.Draw(out, out.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
-	for i, t := range tiles {
-		x := gap + i*(size.X+gap)
-		write(out, image.Rect(x, 0, x+size.X, lineHeight), inconsolata.Regular8x16, t.title)
-		draw.Draw(out, image.Rect(x, lineHeight, x+size.X, lineHeight+size.Y), t.img, image.Point{}, draw.Over)
+	for i, r := range Layout(input.Bounds().Size(), o) {
+		write(out, image.Rect(r.Min.X, 0, r.Max.X, lineHeight), inconsolata.Regular8x16, tiles[i].title)
+		draw.Draw(out, r, tiles[i].img, image.Point{}, draw.Over)
 	}
 	write(out, image.Rect(gap, height-lineHeight, out.Rect.Max.X-gap, height), inconsolata.Bold8x16, o.Caption)
 	return out

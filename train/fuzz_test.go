@@ -32,7 +32,7 @@ func FuzzRestore(f *testing.F) {
 		f.Add(b[:len(b)-sha256.Size])
 	}
 	seed(t.fresh(0, nil))
-	st := t.fresh(2, []float64{1, 2, 3})
+	st := t.fresh(2, &state{Scores: []float64{1, 2, 3}})
 	st.Epoch, st.Step, st.LossSum, st.History = 1, 1, .5, []Epoch{{Loss: .25, Val: .125}}
 	seed(st)
 

@@ -29,6 +29,13 @@ type outcome struct {
 // When ctx ends, the batch in flight is finished and handed on before ctx's error
 // is returned. An error of handle ends it too.
 func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, handle func(*outcome) error) error {
+	return detectAltered(ctx, det, samples, keepImages, nil, handle)
+}
+
+// detectAltered is detect with pixels that alter changes before the model sees
+// them: those of sample i, uint8 [height, width, channels] of the model's size.
+// Nil changes nothing.
+func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, alter func(i int, pixels []uint8), handle func(*outcome) error) error {
 	info := det.Info()
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
@@ -45,6 +52,9 @@ func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, k
 	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
 		o := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
 		if o.err == nil {
+			if alter != nil {
+				alter(item.Index, o.pixels)
+			}
 			o.size = item.Image.Bounds().Size()
 			if keepImages {
 				o.image = item.Image

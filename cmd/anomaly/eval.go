@@ -23,7 +23,7 @@ func evalCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "eval",
 		Usage:     "measure a model on labelled images",
-		ArgsUsage: "model.onnx",
+		ArgsUsage: "model.onnx [other.onnx with --compare]",
 		Description: `Either --data names a data set with test images (MVTec AD's, VisA's or MNIST's
 layout), or --good and --anomalous name images as run takes them.
 
@@ -34,6 +34,10 @@ masks, over good images and those with a mask, at the masks' own size or at
 --resolution: maps are resized bilinearly, masks to the nearest pixel. A kind is
 measured against all good images.
 
+With --out, DIR gets what run writes, and the report the curves (ROC, precision
+and recall, PRO), the scores by kind, a confusion matrix that follows the
+threshold, and the worst misses and false alarms first.
+
 With --json, standard output has one object:
 
   {"image": {"auroc", "ap", "f1max"},
@@ -41,13 +45,40 @@ With --json, standard output has one object:
    "kinds": {NAME: {"image": {…}, "pixel": {…}, "n": 20}, …},
    "n": {"good": 20, "anomalous": 63}, "resolution": 256}
 
-pixel is null without masks, resolution is null for the masks' own.`,
+pixel is null without masks, resolution is null for the masks' own.
+
+--perturb measures again with the images brighter, darker, blurred, noisy and
+shifted, at the model's resolution, and says what that costs. The object gets
+
+  "perturb": {"threshold": 0.7, "results": [{"kind": "blur", "strength": 1,
+     "image": {…}, "pixel": {…}, "false_rejects": 0.05, "recall": 0.9}, …]}
+
+of which the first result, "none", is without perturbation. false_rejects and
+recall, the shares of good and of anomalous images above the model's threshold,
+are null without one.
+
+--compare takes two models, a and b, and the images that both can judge. It
+prints the metrics of both, the difference b - a with its 95 % interval, from
+resampling the images, good and anomalous ones apart, the same for both models
+(scores of pixels in bins for that), and the images whose verdict differs. With
+--json:
+
+  {"a": {"model": PATH, "threshold": 0.7, …as above…}, "b": {…},
+   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04}, …},
+                  "pixel": {…}},
+   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"}, "b": {…}}, …]}
+
+with the images whose verdict changed first, and of those the ones that became
+wrong.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images"},
 			&cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"},
 			&cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"},
 			&cli.IntFlag{Name: "resolution", Usage: "`PIXELS` on each side at which pixels are compared", DefaultText: "the masks' size"},
 			&cli.IntFlag{Name: "limit", Usage: "measure `N` images of each kind, evenly spaced, and N good ones", DefaultText: "all"},
+			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "perturb", Usage: "measure what perturbations of the images cost", DisableDefaultText: true},
+			&cli.Uint64Flag{Name: "seed", Usage: "of --perturb's noise and --compare's resampling", Value: 1},
 			jsonFlag,
 		}, surveyFlags...),
 		Action: evalAction,
@@ -55,12 +86,18 @@ pixel is null without masks, resolution is null for the masks' own.`,
 }
 
 func evalAction(c *cli.Context) error {
-	if c.NArg() != 1 {
+	switch compare := c.Bool("compare"); {
+	case !compare && c.NArg() != 1:
 		return usagef("eval takes one model, got %q", c.Args().Slice())
+	case compare && c.NArg() != 2:
+		return usagef("eval --compare takes two models, got %q", c.Args().Slice())
+	case compare && (c.Bool("perturb") || c.IsSet("out")):
+		return usagef("--compare goes without --perturb and --out")
 	}
 	o := &evalOptions{
 		data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous"),
 		resolution: c.Int("resolution"), limit: c.Int("limit"), json: c.Bool("json"),
+		perturb: c.Bool("perturb"), seed: c.Uint64("seed"),
 	}
 	switch {
 	case o.data == "" && (o.good == "" || len(o.anomalous) == 0):
@@ -76,6 +113,9 @@ func evalAction(c *cli.Context) error {
 	if o.survey, err = parseSurvey(c, c.Args().First()); err != nil {
 		return err
 	}
+	if c.Bool("compare") {
+		return newConsole(c).compare(c.Context, o, c.Args().Get(1))
+	}
 	return newConsole(c).eval(c.Context, o)
 }
 
@@ -86,6 +126,8 @@ type evalOptions struct {
 	resolution int      // 0 is the masks'
 	limit      int      // 0 is all
 	json       bool
+	perturb    bool
+	seed       uint64 // of perturb, and of resampling when models are compared
 	survey     surveyOptions
 }
 
@@ -101,7 +143,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 		return err
 	}
 	var judged []judgement
-	_, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
+	report, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
 		j := judgement{sample: out.sample, size: out.size, score: float64(f.Score)}
 		if hasMasks {
 			j.residuals = out.result.Map
@@ -112,14 +154,27 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if failed != nil && !errors.Is(failed, errImages) {
 		return failed
 	}
-	e, err := evaluate(ctx, judged, o.resolution)
+	var draw curves
+	e, err := evaluate(ctx, judged, o.resolution, &draw)
 	if err != nil {
 		return errors.Join(err, failed)
 	}
+	if o.survey.dir != "" { // survey's report has no truth and no figures
+		report.Eval = &evalReport{e, draw}
+		report.label(samples)
+		if err := report.write(o.survey.dir); err != nil {
+			return errors.Join(err, failed)
+		}
+	}
+	if o.perturb {
+		if e.Perturb, err = c.perturb(ctx, samples, o); err != nil {
+			return errors.Join(err, failed)
+		}
+	}
 	if o.json {
 		err = json.NewEncoder(c.out).Encode(e)
-	} else {
-		err = e.print(c.out)
+	} else if err = e.print(c.out); err == nil && o.perturb {
+		err = e.Perturb.print(c.out)
 	}
 	return errors.Join(err, failed)
 }
@@ -196,6 +251,7 @@ type evaluation struct {
 	Kinds      map[string]ofAKind `json:"kinds"`
 	N          counts             `json:"n"`
 	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
+	Perturb    *perturbations     `json:"perturb,omitempty"`
 }
 
 type imageMetrics struct {
@@ -222,8 +278,9 @@ type counts struct {
 	Anomalous int `json:"anomalous"`
 }
 
-// evaluate measures all judgements, and each kind with the good ones.
-func evaluate(ctx context.Context, judged []judgement, resolution int) (*evaluation, error) {
+// evaluate measures all judgements, and each kind with the good ones. draw gets
+// the curves of all; nil draws none.
+func evaluate(ctx context.Context, judged []judgement, resolution int, draw *curves) (*evaluation, error) {
 	e := &evaluation{Kinds: map[string]ofAKind{}}
 	if resolution > 0 {
 		e.Resolution = &resolution
@@ -236,68 +293,68 @@ func evaluate(ctx context.Context, judged []judgement, resolution int) (*evaluat
 	delete(kinds, dataset.Good)
 	e.N = counts{len(good), len(judged) - len(good)}
 	for kind, bad := range kinds {
-		of, err := measure(ctx, slices.Concat(good, bad), resolution)
+		of, err := measure(ctx, slices.Concat(good, bad), resolution, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
 		of.N = len(bad)
 		e.Kinds[kind] = of
 	}
-	all, err := measure(ctx, judged, resolution)
+	all, err := measure(ctx, judged, resolution, draw)
 	e.Image, e.Pixel = all.Image, all.Pixel
 	return e, err
 }
 
-func measure(ctx context.Context, judged []judgement, resolution int) (m ofAKind, err error) {
-	scores := make([]float64, len(judged))
-	anomalous := make([]bool, len(judged))
-	for i, j := range judged {
-		scores[i], anomalous[i] = j.score, j.sample.Anomalous
-	}
-	if m.Image.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
+func measure(ctx context.Context, judged []judgement, resolution int, draw *curves) (m ofAKind, err error) {
+	if m.Image, err = measureImages(judged); err != nil {
 		return m, err
 	}
-	if m.Image.AP, err = metrics.AveragePrecision(scores, anomalous); err != nil {
-		return m, err
-	}
-	if m.Image.F1Max, _, err = metrics.F1Max(scores, anomalous); err != nil {
-		return m, err
+	if draw != nil {
+		scores, anomalous := labelled(judged)
+		if draw.roc, err = metrics.ROC(scores, anomalous); err != nil {
+			return m, err
+		}
+		if draw.pr, err = metrics.PrecisionRecall(scores, anomalous); err != nil {
+			return m, err
+		}
 	}
 	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() }) {
 		return m, nil
 	}
-	m.Pixel, err = measurePixels(ctx, judged, resolution)
+	m.Pixel, err = measurePixels(ctx, judged, resolution, draw)
 	if errors.Is(err, metrics.ErrOneClass) { // black masks, or defects that vanish at a low resolution
 		return m, nil
 	}
 	return m, err
 }
 
+// measureImages measures the images' scores.
+func measureImages(judged []judgement) (m imageMetrics, err error) {
+	scores, anomalous := labelled(judged)
+	if m.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
+		return m, err
+	}
+	if m.AP, err = metrics.AveragePrecision(scores, anomalous); err != nil {
+		return m, err
+	}
+	m.F1Max, _, err = metrics.F1Max(scores, anomalous)
+	return m, err
+}
+
+// labelled returns the images' scores and their truth.
+func labelled(judged []judgement) (scores []float64, anomalous []bool) {
+	for _, j := range judged {
+		scores, anomalous = append(scores, j.score), append(anomalous, j.sample.Anomalous)
+	}
+	return scores, anomalous
+}
+
 // measurePixels measures the pixels of good images and of those with a mask.
-func measurePixels(ctx context.Context, judged []judgement, resolution int) (*pixelMetrics, error) {
+// draw gets their curves; nil draws none.
+func measurePixels(ctx context.Context, judged []judgement, resolution int, draw *curves) (*pixelMetrics, error) {
 	var set metrics.Pixels
-	judged = slices.DeleteFunc(slices.Clone(judged), func(j judgement) bool { return j.sample.Anomalous && !j.sample.HasMask() })
-	// As many images as there are cores are brought to size at once, and no more are held.
-	for chunk := range slices.Chunk(judged, goruntime.GOMAXPROCS(0)) {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		residuals, masks := make([]*heatmap.Map, len(chunk)), make([][]bool, len(chunk))
-		sizing := newWorkers()
-		for i, j := range chunk {
-			sizing.do(func() (err error) { // the error is wait's
-				residuals[i], masks[i], err = j.at(resolution)
-				return err
-			})
-		}
-		if err := sizing.wait(); err != nil {
-			return nil, err
-		}
-		for i, m := range residuals {
-			if err := set.Add(m.Data, masks[i], m.Height, m.Width); err != nil {
-				return nil, err
-			}
-		}
+	if err := eachMap(ctx, judged, resolution, set.Add); err != nil {
+		return nil, err
 	}
 	p := &pixelMetrics{}
 	var err error
@@ -313,9 +370,50 @@ func measurePixels(ctx context.Context, judged []judgement, resolution int) (*pi
 	if p.AUPRO30, err = set.AUPRO(.3); err != nil {
 		return nil, err
 	}
-	p.AUPRO05, err = set.AUPRO(.05)
+	if p.AUPRO05, err = set.AUPRO(.05); err != nil || draw == nil {
+		return p, err
+	}
+	if draw.pixelROC, err = set.ROC(); err != nil {
+		return nil, err
+	}
+	if draw.pixelPR, err = set.PrecisionRecall(); err != nil {
+		return nil, err
+	}
+	draw.pro, err = set.PRO()
 	return p, err
 }
+
+// eachMap hands on residuals and mask, nil for a good image, at a resolution: of
+// the good images and of those with a mask, in their order.
+func eachMap(ctx context.Context, judged []judgement, resolution int, add func(residuals []float32, mask []bool, height, width int) error) error {
+	judged = slices.DeleteFunc(slices.Clone(judged), func(j judgement) bool { return !j.measurable() })
+	// As many images as there are cores are brought to size at once, and no more are held.
+	for chunk := range slices.Chunk(judged, goruntime.GOMAXPROCS(0)) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		residuals, masks := make([]*heatmap.Map, len(chunk)), make([][]bool, len(chunk))
+		sizing := newWorkers()
+		for i, j := range chunk {
+			sizing.do(func() (err error) { // the error is wait's
+				residuals[i], masks[i], err = j.at(resolution)
+				return err
+			})
+		}
+		if err := sizing.wait(); err != nil {
+			return err
+		}
+		for i, m := range residuals {
+			if err := add(m.Data, masks[i], m.Height, m.Width); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measurable reports whether the truth of the image's pixels is known.
+func (j *judgement) measurable() bool { return !j.sample.Anomalous || j.sample.HasMask() }
 
 // at returns residuals and mask, nil for a good image, at a resolution; 0 is the image's own.
 func (j *judgement) at(resolution int) (*heatmap.Map, []bool, error) {

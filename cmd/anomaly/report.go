@@ -4,7 +4,9 @@ import (
 	"cmp"
 	_ "embed"
 	"html/template"
+	"image"
 	"io"
+	"maps"
 	"math"
 	"net/url"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 )
 
@@ -23,19 +27,29 @@ type report struct {
 	Good, Anomalous, Failed int
 	Interrupted             bool
 	Rows                    []reportRow // in the order of the images
-	Full                    float32     // score that fills a row's bar
 	Saves                   saves
+	Eval                    *evalReport // nil where the truth is not known
+
+	pictures heatmap.PictureOptions // what decides on the pictures' layout
+	dir      string                 // that index.html is written to
 }
 
 // A reportRow is an image in a report.
 type reportRow struct {
 	finding
-	Name string // that the image's files begin with, relative to the report
-	Err  string // why there is no finding; "" if there is one
+	Name   string // that the image's files begin with, relative to the report
+	Err    string // why there is no finding; "" if there is one
+	kind   string // the truth; "" where it is not known
+	size   image.Point
+	source string // of the image itself; "" if that is no file that browsers show
 }
 
-func (r *report) add(name string, f finding) {
-	r.Rows = append(r.Rows, reportRow{finding: f, Name: name})
+func (r *report) add(o *outcome, f finding) {
+	row := reportRow{finding: f, Name: o.sample.OutputName(), size: o.size}
+	if o.sample.Row < 0 && slices.Contains(shown, strings.ToLower(filepath.Ext(o.sample.Path))) {
+		row.source = o.sample.Path
+	}
+	r.Rows = append(r.Rows, row)
 	switch {
 	case f.Anomalous == nil:
 	case *f.Anomalous:
@@ -45,6 +59,9 @@ func (r *report) add(name string, f finding) {
 	}
 }
 
+// shown are the formats that every browser shows as package dataset reads them.
+var shown = []string{".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+
 func (r *report) fail(name string, err error) {
 	r.Rows = append(r.Rows, reportRow{Name: name, Err: err.Error()})
 	r.Failed++
@@ -53,26 +70,32 @@ func (r *report) fail(name string, err error) {
 //go:embed report.html
 var reportHTML string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"short": short}).Parse(reportHTML))
+var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"short": short, "inc": func(i int) int { return i + 1 }}).Parse(reportHTML))
 
 // short spells a score for people.
 func short(score float32) string { return strconv.FormatFloat(float64(score), 'g', 4, 32) }
 
+// label gives the rows the kinds of the samples that they are of.
+func (r *report) label(samples []dataset.Sample) {
+	kinds := map[string]string{}
+	for i := range samples {
+		kinds[samples[i].OutputName()] = samples[i].Kind
+	}
+	for i := range r.Rows {
+		r.Rows[i].kind = kinds[r.Rows[i].Name]
+	}
+}
+
 // write writes index.html to the folder that the images' files are in.
 func (r *report) write(dir string) error {
-	for _, row := range r.Rows {
-		r.Full = max(r.Full, row.Score)
-	}
-	if r.Threshold != nil {
-		r.Full = max(r.Full, 2**r.Threshold)
-	}
+	r.dir = dir
 	return atomicfile.Write(filepath.Join(dir, "index.html"), func(w io.Writer) error {
 		return reportTemplate.Execute(w, r)
 	})
 }
 
-// Sorted returns the rows as the page first shows them: what failed, then the
-// highest score first.
+// Sorted returns the rows as a page without truth first shows them: what failed,
+// then the highest score first.
 func (r *report) Sorted() []reportRow {
 	return slices.SortedFunc(slices.Values(r.Rows), func(a, b reportRow) int {
 		failed := cmp.Compare(min(len(b.Err), 1), min(len(a.Err), 1))
@@ -80,34 +103,138 @@ func (r *report) Sorted() []reportRow {
 	})
 }
 
-// Percent returns where a score lies on a row's bar.
-func (r *report) Percent(score float32) float64 {
-	if !(r.Full > 0) {
-		return 0
-	}
-	return math.Round(1000*float64(min(max(score/r.Full, 0), 1))) / 10
+// reportData is what the page's script knows. Scores and threshold are float32s
+// in their shortest decimal form, whose order is that of the numbers: verdicts
+// that the script gives are the runner's.
+type reportData struct {
+	Threshold *float32      `json:"threshold"`
+	Lo        float32       `json:"lo"` // the range of the threshold's slider
+	Hi        float32       `json:"hi"`
+	Kinds     []string      `json:"kinds"` // the good first; null where the truth is not known
+	Files     []reportFile  `json:"files"` // of each image
+	Tiles     []reportTile  `json:"tiles"` // of its picture, null without pictures
+	Rows      []reportImage `json:"rows"`
 }
 
-// Verdict is the finding's, or "failed".
-func (r reportRow) Verdict() string {
-	if r.Err != "" {
-		return "failed"
-	}
-	return r.finding.Verdict()
+type reportFile struct {
+	Name   string `json:"name"`
+	Suffix string `json:"suffix"` // behind the image's name
 }
 
-// Links returns the addresses of an image's files, relative to the report.
-func (r reportRow) Picture() template.URL        { return link(r.Name + pictureSuffix) }
-func (r reportRow) Map() template.URL            { return link(r.Name + mapSuffix) }
-func (r reportRow) Mask() template.URL           { return link(r.Name + maskSuffix) }
-func (r reportRow) Reconstruction() template.URL { return link(r.Name + reconstructionSuffix) }
+// A reportTile is where a tile lies in a picture: X pixels and Column times the
+// tile's width from the left, Y pixels from the top.
+type reportTile struct {
+	Name   string `json:"name"`
+	X      int    `json:"x"`
+	Y      int    `json:"y"`
+	Column int    `json:"column"`
+}
+
+type reportImage struct {
+	Name    string   `json:"name"`
+	Score   *float32 `json:"score,omitempty"` // absent if it failed
+	Kind    int      `json:"kind,omitempty"`  // in Kinds
+	Err     string   `json:"err,omitempty"`
+	Regions int      `json:"regions,omitempty"`
+	Width   int      `json:"w,omitempty"` // of a tile
+	Height  int      `json:"h,omitempty"`
+	Source  string   `json:"source,omitempty"` // address of the image itself
+}
+
+// Data returns what the page's script knows.
+func (r *report) Data() reportData {
+	d := reportData{Threshold: r.Threshold, Kinds: r.kinds()}
+	d.Lo, d.Hi = r.span()
+	for _, f := range []struct {
+		saved bool
+		reportFile
+	}{
+		{r.Saves.Picture, reportFile{"picture", pictureSuffix}}, {r.Saves.Map, reportFile{"map", mapSuffix}},
+		{r.Saves.Mask, reportFile{"mask", maskSuffix}}, {r.Saves.Reconstruction, reportFile{"reconstruction", reconstructionSuffix}},
+	} {
+		if f.saved {
+			d.Files = append(d.Files, f.reportFile)
+		}
+	}
+	if r.Saves.Picture {
+		names := []string{"input", "reconstruction", "heat map", "anomalous"}
+		// Where a tile lies is a fixed part and whole widths of tiles.
+		for i, tile := range heatmap.Layout(image.Pt(1, 1), &r.pictures) {
+			d.Tiles = append(d.Tiles, reportTile{Name: names[i], X: tile.Min.X - i*tile.Dx(), Y: tile.Min.Y, Column: i})
+		}
+	}
+	for _, row := range r.Sorted() {
+		image := reportImage{Name: row.Name, Err: row.Err, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.kind), 0)}
+		if row.Err == "" {
+			image.Score = &row.Score
+			if r.Saves.Picture {
+				size := heatmap.Layout(row.size, &r.pictures)[0].Size()
+				image.Width, image.Height = size.X, size.Y
+			}
+			image.Source = r.address(row.source)
+		}
+		d.Rows = append(d.Rows, image)
+	}
+	return d
+}
+
+// kinds returns the kinds of the images, the good ones' first; nil without truth.
+func (r *report) kinds() []string {
+	if r.Eval == nil {
+		return nil
+	}
+	bad := map[string]bool{}
+	for _, row := range r.Rows {
+		bad[row.kind] = true
+	}
+	delete(bad, dataset.Good)
+	return append([]string{dataset.Good}, slices.Sorted(maps.Keys(bad))...)
+}
+
+// span returns the range of the scores and the threshold, a little wider.
+func (r *report) span() (lo, hi float32) {
+	lo, hi = math.MaxFloat32, -math.MaxFloat32
+	include := func(v float32) { lo, hi = min(lo, v), max(hi, v) }
+	for _, row := range r.Rows {
+		if row.Err == "" {
+			include(row.Score)
+		}
+	}
+	if r.Threshold != nil {
+		include(*r.Threshold)
+	}
+	if lo > hi {
+		return 0, 1
+	}
+	margin := max((hi-lo)/50, float32(math.Abs(float64(hi)))*1e-3, 1e-6)
+	return lo - margin, hi + margin
+}
+
+// address returns the address of a file relative to the report; "" if there is none.
+func (r *report) address(path string) string {
+	if path == "" {
+		return ""
+	}
+	dir, err := filepath.Abs(r.dir)
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(dir, path)
+	if err != nil { // another drive
+		return ""
+	}
+	return link(filepath.ToSlash(rel))
+}
 
 // link returns a '/'-separated path as an address: whatever its names hold, such
 // as the # of an array's row, is part of the path.
-func link(path string) template.URL {
+func link(path string) string {
 	elems := strings.Split(path, "/")
 	for i, e := range elems {
 		elems[i] = url.PathEscape(e)
 	}
-	return template.URL("./" + strings.Join(elems, "/")) // "./", lest a colon be taken for a scheme's
+	return "./" + strings.Join(elems, "/") // "./", lest a colon be taken for a scheme's
 }

@@ -50,9 +50,12 @@ residuals there count times threshold/0.4. All that is printed and saved, the ma
 included, is of the map as the zones see it. What a defect does reaches beyond
 its pixels, by the map's window and blur: draw ignored zones with a margin.
 
-With --out, DIR gets index.html, a report to open in a browser, and per image
-what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
-model's resolution), <image>.mask.png and <image>.reconstruction.png.
+With --out, DIR gets index.html, a report to open in a browser (sorted, filtered
+and searched there, its threshold moved, its pictures enlarged under the heat
+map), and per image what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
+model's resolution), <image>.mask.png and <image>.reconstruction.png. The page
+needs nothing but the pictures beside it; enlarged, it shows the image itself as
+long as that lies where it was.
 
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
 a review band: rejected) and --fail-on-anomaly is given, else 0.`,

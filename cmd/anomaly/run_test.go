@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -341,59 +340,61 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// htmlRow is an article of a report.
+// htmlRow is an image of a report: its verdict and its name.
 type htmlRow struct{ class, name string }
 
-// parseReport returns the rows of index.html in dir, whose links must lead to files.
+// parseReport returns the rows of index.html in dir, in the order of its data.
+// The page must need no other file, and their links must lead to files.
 func parseReport(t *testing.T, dir string) []htmlRow {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(b)
-	for _, raw := range []string{"style", "script"} { // is no markup
-		before, rest, _ := strings.Cut(page, "<"+raw+">")
-		_, after, ok := strings.Cut(rest, "</"+raw+">")
-		if !ok {
-			t.Fatalf("no element %s", raw)
-		}
-		page = before + after
+	if needs := regexp.MustCompile(`<(?:script|link|img|iframe)[^>]*(?:src|href)=|@import|https?:`).Find(page); needs != nil {
+		t.Errorf("the page is not self-contained: %s", needs)
 	}
-	d := xml.NewDecoder(strings.NewReader(page))
-	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	_, rest, _ := strings.Cut(string(page), `<script type="application/json" id="data">`)
+	text, _, ok := strings.Cut(rest, "</script>")
+	if !ok {
+		t.Fatal("index.html has no data")
+	}
+	var data reportData
+	if err := json.Unmarshal([]byte(text), &data); err != nil {
+		t.Fatal(err)
+	}
+	exists := func(address string) {
+		t.Helper()
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "" || u.Host != "" || u.Fragment != "" || u.RawQuery != "" {
+			t.Errorf("link %q is not that of a file (%v)", address, err)
+		} else if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(u.Path))); err != nil {
+			t.Errorf("link %q: %v", address, err)
+		}
+	}
 	var rows []htmlRow
-	for {
-		token, err := d.Token()
-		if err == io.EOF {
-			return rows
+	for _, row := range data.Rows {
+		verdict := "-"
+		switch {
+		case row.Err != "":
+			verdict = "failed"
+		case data.Threshold != nil && *row.Score > *data.Threshold:
+			verdict = "anomalous"
+		case data.Threshold != nil:
+			verdict = "good"
 		}
-		if err != nil {
-			t.Fatalf("index.html: %v", err)
-		}
-		e, ok := token.(xml.StartElement)
-		if !ok {
+		rows = append(rows, htmlRow{verdict, row.Name})
+		if row.Err != "" {
 			continue
 		}
-		attr := map[string]string{}
-		for _, a := range e.Attr {
-			attr[a.Name.Local] = a.Value
+		for _, f := range data.Files {
+			exists(link(row.Name + f.Suffix))
 		}
-		if e.Name.Local == "article" {
-			rows = append(rows, htmlRow{attr["class"], attr["data-name"]})
-		}
-		for _, link := range []string{attr["href"], attr["src"]} {
-			if link == "" {
-				continue
-			}
-			u, err := url.Parse(link)
-			if err != nil || u.Scheme != "" || u.Host != "" || u.Fragment != "" || u.RawQuery != "" {
-				t.Errorf("link %q is not that of a file (%v)", link, err)
-			} else if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(u.Path))); err != nil {
-				t.Errorf("link %q: %v", link, err)
-			}
+		if row.Source != "" {
+			exists(row.Source)
 		}
 	}
+	return rows
 }
 
 func TestReport(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -113,6 +114,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	}
 
 	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Of: len(samples), Saves: o.saves}
+	report.pictures = heatmap.PictureOptions{Reconstruction: image.Black, Threshold: threshold, Tile: pictureTile}
 	started := time.Now()
 	c.startBar(len(samples), "images")
 	err = detect(ctx, det, samples, pictures, func(out *outcome) error {
@@ -135,7 +137,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
 			})...)
 		}
-		report.add(name, f)
+		report.add(out, f)
 		if err := files.save(out); err != nil {
 			return err
 		}
