@@ -214,8 +214,14 @@ func (t *trainer) restore(b []byte) (*state, error) {
 	for _, s := range t.stages[:h.Stage] {
 		scored += len(s.heldBack)
 	}
-	if len(h.History) != h.Epoch || len(h.Scores) != scored {
-		return nil, damaged(fmt.Sprintf("got %d losses and %d scores, want %d and %d", len(h.History), len(h.Scores), h.Epoch, scored))
+	losses := 0 // of this stage
+	for _, e := range h.History {
+		if e.Stage == h.Stage+1 {
+			losses++
+		}
+	}
+	if losses != h.Epoch || len(h.Scores) != scored {
+		return nil, damaged(fmt.Sprintf("got %d losses and %d scores, want %d and %d", losses, len(h.Scores), h.Epoch, scored))
 	}
 	if h.Block != t.block {
 		t.settings.Logf("%s was written on another kind of processor: the last digits will not be those it would have given", t.settings.Checkpoint)

@@ -32,8 +32,8 @@ func FuzzRestore(f *testing.F) {
 		f.Add(b[:len(b)-sha256.Size])
 	}
 	seed(t.fresh(0, nil))
-	st := t.fresh(2, &state{Scores: []float64{1, 2, 3}})
-	st.Epoch, st.Step, st.LossSum, st.History = 1, 1, .5, []Epoch{{Loss: .25, Val: .125}}
+	st := t.fresh(2, &state{Scores: make([]float64, len(t.stages[0].heldBack)+len(t.stages[1].heldBack)), BestEpochs: []int{3, 3}})
+	st.Epoch, st.Step, st.LossSum, st.History = 1, 1, .5, []Epoch{{Stage: 3, Epoch: 1, Loss: .25, Val: .125}}
 	seed(st)
 
 	f.Fuzz(func(test *testing.T, body []byte) {
@@ -48,8 +48,8 @@ func FuzzRestore(f *testing.F) {
 			}
 			return
 		}
-		if done, all := t.stepsBefore(st), t.stepsAll(); done < 0 || done > all || len(st.History) != st.Epoch {
-			test.Errorf("got %d of %d steps and %d losses of %d epochs", done, all, len(st.History), st.Epoch)
+		if done, all := t.stepsBefore(st), t.stepsAll(); done < 0 || done > all {
+			test.Errorf("got %d of %d steps", done, all)
 		}
 	})
 }
