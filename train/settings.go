@@ -25,7 +25,7 @@ type Settings struct {
 	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default "ssim"
 	Epochs       int     `json:"epochs"`        // default 50
 	Batch        int     `json:"batch"`         // images a step; default 16
-	LearningRate float64 `json:"learning_rate"` // at its peak; default 1e-3, right for Adam: SGD wants some hundred times more
+	LearningRate float64 `json:"learning_rate"` // at its peak; default 2e-3, right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
 	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
 
@@ -102,7 +102,7 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 		c.Batch = 16
 	}
 	if c.LearningRate == 0 {
-		c.LearningRate = 1e-3
+		c.LearningRate = 2e-3
 	}
 	if c.Seed == 0 {
 		c.Seed = 1

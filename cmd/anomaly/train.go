@@ -44,7 +44,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "loss", Usage: "mse, l1, ssim or a weighted sum such as ssim+mse:0.1", Value: "ssim"},
 			&cli.IntFlag{Name: "epochs", Usage: "passes over the images", Value: 50},
 			&cli.IntFlag{Name: "batch", Usage: "images a step", Value: 16},
-			&cli.Float64Flag{Name: "lr", Usage: "learning rate at its peak", Value: 1e-3},
+			&cli.Float64Flag{Name: "lr", Usage: "learning rate at its peak", Value: 2e-3},
 			&cli.StringFlag{Name: "optimizer", Usage: "one of " + join(train.Optimizers()), Value: string(train.OptimizerAdam)},
 			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight decay of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
 			&cli.Float64Flag{Name: "momentum", Usage: "of sgd", DefaultText: "0.9"},
@@ -280,7 +280,11 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 		return err
 	}
 	config := o.config()
-	delete(config, "data") // a path of this machine: the metadata has the images' hash
+	// The path is of this machine, and the metadata has the images' hash; the form
+	// of the file has keys of its own, which anomaly export changes.
+	for _, name := range []string{"data", "profile", "input"} {
+		delete(config, name)
+	}
 	b, err := json.Marshal(config)
 	if err != nil {
 		return err
