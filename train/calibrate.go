@@ -18,10 +18,13 @@ import (
 type ThresholdRule string
 
 const (
-	// RuleRate sets the threshold for a target false-reject rate: the one-sided
-	// prediction bound for one more good image, the logarithms of the scores
-	// taken as normal, which widens as the images get fewer (Hahn and Meeker,
-	// Statistical Intervals, section 4.8); never below the quantile of the scores themselves.
+	// RuleRate sets the threshold for a target false-reject rate. With enough
+	// scores (299 for a rate of 1 %) it is the score that, with 95 % confidence,
+	// so few good images exceed, whatever the distribution (Hahn and Meeker,
+	// Statistical Intervals, section 5.3). With fewer it is the prediction bound
+	// for one more good image, the logarithms of the scores taken as normal, which
+	// widens as the images get fewer (section 4.8); never below the quantile of
+	// the scores themselves.
 	RuleRate ThresholdRule = "rate"
 	// RuleMax takes the largest score of a good image.
 	RuleMax ThresholdRule = "max"
@@ -54,7 +57,13 @@ func calibrate(scores []float64, falseReject float64, rule ThresholdRule) Calibr
 	c := Calibration{Rule: rule, FalseReject: falseReject, Scores: s}
 	top := s[n-1]
 	threshold := top
-	if rule == RuleRate {
+	if rule == RuleRate && clopperPearson(0, n, .95) <= falseReject {
+		above := 0
+		for clopperPearson(above+1, n, .95) <= falseReject {
+			above++
+		}
+		threshold = s[n-1-above]
+	} else if rule == RuleRate {
 		threshold = Quantile(s, 1-falseReject)
 		logs := make([]float64, n)
 		positive := true

@@ -45,6 +45,21 @@ func TestRateRuleGolden(t *testing.T) {
 	}
 }
 
+// From 299 scores on no distribution is assumed: of 1000 scores 4 may exceed the
+// threshold for the rate to be below 1 % with 95 % confidence (5: 1.05 %), however
+// far the largest lie out.
+func TestRateRuleWithManyScores(t *testing.T) {
+	var scores []float64
+	for i := range 1000 {
+		scores = append(scores, math.Exp(float64(i%100)/10)) // far from normal in logarithms
+	}
+	scores[0], scores[1], scores[2], scores[3], scores[4] = 1e9, 1e8, 1e7, 1e6, 5e5
+	c := calibrate(scores, .01, RuleRate)
+	if c.Threshold != 5e5 || !(c.Bound <= .01) {
+		t.Errorf("got threshold %v with bound %v, want 5e5 and at most 0.01", c.Threshold, c.Bound)
+	}
+}
+
 // Scores of zero have no logarithm: the quantile alone decides.
 func TestCalibrateZeroScores(t *testing.T) {
 	if c := calibrate([]float64{0, 0, 0}, .01, RuleRate); c.Threshold != 0 {
