@@ -45,7 +45,7 @@ func TestTrainReport(t *testing.T) {
 		mustRun(t, 0, append(append([]string{"train", "--data", data, "--out", path(out)}, tiny...), more...)...)
 	}
 	train("a.onnx", "--epochs", "20", "--report", path("a.html"))
-	train("b.onnx", "--epochs", "3", "--lr", "0.002")
+	train("b.onnx", "--epochs", "3", "--lr", "0.004")
 	page := read("a.html")
 	if charts := svgs(t, page); len(charts) != 3 || strings.Count(charts[0], "class=\"curve") != 2 {
 		t.Errorf("got charts %q, want loss (trained and held back), rate and norm", charts)
@@ -76,7 +76,7 @@ func TestTrainReport(t *testing.T) {
 	if charts := svgs(t, page); len(charts) != 3 || strings.Count(charts[0], "class=\"curve") != 4 {
 		t.Errorf("got charts %q, want two runs'", charts)
 	}
-	for _, want := range []string{"a.onnx", "b.onnx", "20 of 20", "3 of 3", `<tr class="differs"><th>lr</th><td>0.001</td><td>0.002</td></tr>`, `<tr><th>seed</th><td>1</td><td>1</td></tr>`} {
+	for _, want := range []string{"a.onnx", "b.onnx", "20 of 20", "3 of 3", `<tr class="differs"><th>lr</th><td>0.002</td><td>0.004</td></tr>`, `<tr><th>seed</th><td>1</td><td>1</td></tr>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("got no %q in the page", want)
 		}
