@@ -157,7 +157,7 @@ func (p *parser) cOrder() error {
 	case p.take("False"):
 		return nil
 	case p.take("True"):
-		return errors.New("Fortran order is not read: save it with numpy.ascontiguousarray")
+		return errors.New("an array in Fortran order is not read: save it with numpy.ascontiguousarray")
 	}
 	return errors.New("fortran_order: want True or False")
 }
