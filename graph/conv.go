@@ -126,17 +126,26 @@ func window(size, before, after, k, stride, dilation int) int {
 	return span/stride + 1
 }
 
-func inferConv(n *Node) ([]Type, error) {
+// convOperands returns what both convolutions work on: the image, the weights,
+// whose layout is named in errors, and the attributes.
+func convOperands(n *Node, layout string) (x, w *Value, o ConvOptions, err error) {
 	if len(n.Inputs) < 2 || len(n.Inputs) > 3 {
-		return nil, errOperands
+		return nil, nil, o, errOperands
 	}
-	o, err := convOptions(n)
+	if o, err = convOptions(n); err != nil {
+		return nil, nil, o, err
+	}
+	x, w = n.Inputs[0], n.Inputs[1]
+	if x.Rank() != 4 || w.Rank() != 4 || x.DType != w.DType {
+		return nil, nil, o, fmt.Errorf("got %v and %v, want [N,C,H,W] and %s", x.Type, w.Type, layout)
+	}
+	return x, w, o, nil
+}
+
+func inferConv(n *Node) ([]Type, error) {
+	x, w, o, err := convOperands(n, "[O,C,kh,kw]")
 	if err != nil {
 		return nil, err
-	}
-	x, w := n.Inputs[0], n.Inputs[1]
-	if x.Rank() != 4 || w.Rank() != 4 || x.DType != w.DType {
-		return nil, fmt.Errorf("got %v and %v, want [N,C,H,W] and [O,C,kh,kw]", x.Type, w.Type)
 	}
 	if got, want := x.Shape[1], w.Shape[1]*o.Groups; got != want && got != Dynamic && w.Shape[1] != Dynamic {
 		return nil, fmt.Errorf("got %d input channels, want %d", got, want)
@@ -161,16 +170,9 @@ func inferConv(n *Node) ([]Type, error) {
 }
 
 func inferConvTranspose(n *Node) ([]Type, error) {
-	if len(n.Inputs) < 2 || len(n.Inputs) > 3 {
-		return nil, errOperands
-	}
-	o, err := convOptions(n)
+	x, w, o, err := convOperands(n, "[C,O,kh,kw]")
 	if err != nil {
 		return nil, err
-	}
-	x, w := n.Inputs[0], n.Inputs[1]
-	if x.Rank() != 4 || w.Rank() != 4 || x.DType != w.DType {
-		return nil, fmt.Errorf("got %v and %v, want [N,C,H,W] and [C,O,kh,kw]", x.Type, w.Type)
 	}
 	if x.Shape[1] != w.Shape[0] {
 		return nil, fmt.Errorf("got %d input channels, want %d", x.Shape[1], w.Shape[0])

@@ -57,9 +57,9 @@ func calibrate(scores []float64, falseReject float64, rule ThresholdRule) Calibr
 	c := Calibration{Rule: rule, FalseReject: falseReject, Scores: s}
 	top := s[n-1]
 	threshold := top
-	if rule == RuleRate && clopperPearson(0, n, .95) <= falseReject {
+	if rule == RuleRate && clopperPearson(0, n, Confidence) <= falseReject {
 		above := 0
-		for clopperPearson(above+1, n, .95) <= falseReject {
+		for clopperPearson(above+1, n, Confidence) <= falseReject {
 			above++
 		}
 		threshold = s[n-1-above]
@@ -81,13 +81,7 @@ func calibrate(scores []float64, falseReject float64, rule ThresholdRule) Calibr
 	if float64(c.Threshold) < threshold { // rounding must not reject the largest score itself
 		c.Threshold = math.Nextafter32(c.Threshold, math.MaxFloat32)
 	}
-	above := 0
-	for _, x := range s {
-		if x > float64(c.Threshold) {
-			above++
-		}
-	}
-	c.Bound = clopperPearson(above, n, .95)
+	c.Bound = ShareAbove(c.Threshold, s).AtMost
 	return c
 }
 

@@ -183,17 +183,17 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	// A run that was killed may have left these behind.
-	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
-		if err := atomicfile.Clean(path); err != nil {
-			return err
-		}
-	}
-	for _, path := range append(checkpoints, o.out, o.page) {
+	for _, path := range append([]string{o.out, o.page}, checkpoints...) {
 		if path == "" {
 			continue
 		}
 		if err := writable(path); err != nil {
+			return err
+		}
+	}
+	// A run that was killed may have left these behind.
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
 	}
