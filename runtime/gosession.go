@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -11,33 +10,85 @@ import (
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
+// keptGraphs is how many a goEngine keeps of those it has made: for whole
+// batches, for the rest of one, for a single image. They share their weights.
+const keptGraphs = 4
+
 // A goEngine interprets the graph in Go: the provider that is always there.
 type goEngine struct {
-	graph *graph.Graph
-	feeds map[string]*graph.Tensor // the weights
+	model  *model
+	file   *onnxexport.File
+	graphs []*graph.Graph // for inputs of certain shapes, the one used last first
 }
 
+// openGo also makes the graph for one image where the model leaves but the batch
+// open, so that what cannot be run is known before there are images.
 func openGo(m *model) (engine, error) {
-	parsed, err := onnxexport.Parse(m.bytes)
+	file, err := onnxexport.Read(m.bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
-	return &goEngine{parsed.Graph, parsed.Weights}, nil
+	e := &goEngine{model: m, file: file}
+	shapes := make([][]int, len(m.inputs))
+	for i, p := range m.inputs {
+		shapes[i] = slices.Clone(p.Shape)
+		if len(p.Shape) > 0 && p.Shape[0] == graph.Dynamic {
+			shapes[i][0] = 1
+		}
+		if p.Shape == nil || slices.Contains(shapes[i], graph.Dynamic) {
+			return e, nil
+		}
+	}
+	if _, err := e.graphFor(shapes); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// graphFor returns the graph for inputs of the given shapes.
+func (e *goEngine) graphFor(shapes [][]int) (*graph.Graph, error) {
+	i := slices.IndexFunc(e.graphs, func(g *graph.Graph) bool {
+		return slices.EqualFunc(g.Inputs(), shapes, func(v *graph.Value, shape []int) bool { return slices.Equal(v.Shape, shape) })
+	})
+	var g *graph.Graph
+	if i >= 0 {
+		g = e.graphs[i]
+		e.graphs = slices.Delete(e.graphs, i, i+1)
+	} else {
+		named := map[string][]int{}
+		for i, p := range e.model.inputs {
+			named[p.Name] = shapes[i]
+		}
+		m, err := e.file.For(named)
+		if err != nil {
+			return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
+		}
+		g = m.Graph
+	}
+	e.graphs = slices.Insert(e.graphs, 0, g)
+	e.graphs = e.graphs[:min(len(e.graphs), keptGraphs)]
+	return g, nil
 }
 
 // prepare has nothing to do: the interpreter computes just what is wanted.
 func (e *goEngine) prepare([]string) error { return nil }
 
 func (e *goEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
-	feeds := maps.Clone(e.feeds)
-	for i, v := range e.graph.Inputs() {
-		feeds[v.Name()] = in[i]
+	shapes := make([][]int, len(in))
+	feeds := map[string]*graph.Tensor{}
+	for i, t := range in {
+		shapes[i] = t.Shape()
+		feeds[e.model.inputs[i].Name] = t
+	}
+	g, err := e.graphFor(shapes)
+	if err != nil {
+		return err
 	}
 	want := make([]*graph.Value, len(outputs))
 	for i, name := range outputs {
-		want[i] = e.graph.Lookup(name)
+		want[i] = g.Lookup(name)
 	}
-	results, err := ref.Eval[float32](ctx, e.graph, feeds, want...)
+	results, err := ref.Eval[float32](ctx, g, feeds, want...)
 	if err != nil {
 		return fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}

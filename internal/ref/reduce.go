@@ -21,6 +21,16 @@ func reduceKernels[E, A number]() map[string]kernel {
 		}
 		y[0] = sum
 	}
+	one := func(y []A, step int, x []E) {
+		for i := range x {
+			y[i*step] = 1
+		}
+	}
+	multiply := func(y []A, step int, x []E) {
+		for i, v := range x {
+			y[i*step] *= A(v)
+		}
+	}
 	set := func(y []E, step int, x []E) {
 		for i, v := range x {
 			y[i*step] = v
@@ -41,6 +51,10 @@ func reduceKernels[E, A number]() map[string]kernel {
 			for i := range y {
 				y[i] /= A(max(count, 1))
 			}
+			return tensorOf[E](y, shape, err)
+		},
+		"ReduceProd": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+			y, shape, _, err := reduce(n, in, one, multiply)
 			return tensorOf[E](y, shape, err)
 		},
 		"ReduceMax": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {

@@ -10,20 +10,23 @@ import (
 // shapeKernels are the operators that move elements of any type.
 func shapeKernels[E graph.Elem]() map[string]kernel {
 	return map[string]kernel{
-		"Identity":     identity,
-		"Reshape":      reshape,
-		"Transpose":    transpose[E],
-		"Concat":       concat[E],
-		"Slice":        slice[E],
-		"Split":        split[E],
-		"Pad":          pad[E],
-		"Expand":       expand[E],
-		"Gather":       gather[E],
-		"Resize":       resizeNearest[E],
-		"DepthToSpace": depthToSpace[E],
-		"SpaceToDepth": spaceToDepth[E],
-		"Where":        where[E],
-		"Equal":        equal[E](),
+		"Identity":       identity,
+		"Reshape":        reshape,
+		"Transpose":      transpose[E],
+		"Concat":         concat[E],
+		"Slice":          slice[E],
+		"Split":          split[E],
+		"Pad":            pad[E],
+		"Expand":         expand[E],
+		"Gather":         gather[E],
+		"Resize":         resizeNearest[E],
+		"DepthToSpace":   depthToSpace[E],
+		"SpaceToDepth":   spaceToDepth[E],
+		"GatherElements": gatherElements[E],
+		"GatherND":       gatherND[E],
+		"ScatterND":      scatterND[E],
+		"Where":          where[E],
+		"Equal":          equal[E](),
 	}
 }
 
