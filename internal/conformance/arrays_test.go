@@ -98,7 +98,7 @@ func compare(got, want *graph.Tensor, tol tolerance) (float64, error) {
 			diff = math.Inf(1)
 		}
 		differ++
-		if worst = max(worst, diff); !(diff <= tol.abs+tol.rel*math.Abs(w[i])) {
+		if worst = max(worst, diff); !(diff <= tol.of(w[i])) {
 			beyond = append(beyond, i)
 		}
 	}

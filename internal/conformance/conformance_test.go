@@ -32,6 +32,8 @@ type test interface {
 }
 
 var suites = []suite{
+	{"own", ownTests},
+	{"foreign", foreignTests},
 	{"onnx", onnxTests},
 }
 

@@ -73,6 +73,7 @@ func parseManifest(text string) (*manifest, error) {
 			}
 			g.tests = append(g.tests, test)
 		case heading:
+			pending = slices.DeleteFunc(pending, func(line string) bool { return line == "" })
 			m.groups = append(m.groups, &group{comments: pending, provider: provider, reason: reason})
 			pending = nil
 		default:
@@ -88,6 +89,7 @@ func (m *manifest) String() string {
 		fmt.Fprintln(&b, line)
 	}
 	for _, g := range m.groups {
+		fmt.Fprintln(&b)
 		for _, line := range g.comments {
 			fmt.Fprintln(&b, line)
 		}
@@ -192,7 +194,7 @@ func readManifest(t *testing.T) *manifest {
 }
 
 func TestManifest(t *testing.T) {
-	text := "# Scope.\noperators A B\n\n# Why.\ngo: not known\n\ts/1\n\ts/2\ncpu: crashes: signal\n\ts/1\nort: got …, want\n\ts/1\n"
+	text := "# Scope.\noperators A B\n\n# Why.\ngo: not known\n\ts/1\n\ts/2\n\ncpu: crashes: signal\n\ts/1\n\nort: got …, want\n\ts/1\n"
 	m, err := parseManifest(text)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +222,7 @@ func TestManifest(t *testing.T) {
 		}
 	}
 	m.update("go", map[string]error{"s/1": nil, "s/2": fmt.Errorf("B is not known"), "s/3": fmt.Errorf("C is not known"), "s/4": fmt.Errorf("runtime: new: 3")})
-	want := "# Scope.\noperators A B\n\n# Why.\ngo: not known\n\ts/2\n\ts/3\ncpu: crashes: signal\n\ts/1\nort: got …, want\n\ts/1\ngo: new: …\n\ts/4\n"
+	want := "# Scope.\noperators A B\n\n# Why.\ngo: not known\n\ts/2\n\ts/3\n\ncpu: crashes: signal\n\ts/1\n\nort: got …, want\n\ts/1\n\ngo: new: …\n\ts/4\n"
 	if got := m.String(); got != want {
 		t.Errorf("updated: got %q, want %q", got, want)
 	}
