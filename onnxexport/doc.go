@@ -9,7 +9,7 @@
 // Files are ONNX IR 8, opset 18, of ONNX's own operators only, except that
 // graphs with foreign operators ([graph.Graph.ForeignOp]) import their domains.
 //
-// Other tools' files, of opsets 7 to 25, are read too: by [Read] and, for inputs
+// Other tools' files, of opsets 6 to 28, are read too: by [Read] and, for inputs
 // of given shapes, by [File.For]. The files import_*.go have an importer for
 // each operator that package graph does not have, or has in one of its forms.
 //

@@ -11,11 +11,11 @@ import (
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 )
 
-// Opsets of ONNX's own operators that can be read: broadcasting is what it is
-// today since the first, the last is the newest one there is.
+// Opsets of ONNX's own operators that can be read: the first that PyTorch wrote,
+// the last there is.
 const (
-	minOpset = 7
-	maxOpset = 25
+	minOpset = 6
+	maxOpset = 28
 )
 
 // A File is an ONNX file whose tensors have been decoded, of which [File.For]
@@ -34,7 +34,7 @@ type leaf struct {
 }
 
 // Read reads an ONNX file: one that [Marshal] wrote, or another tool's of opset
-// 7 to 25, of the operators of package graph and of those that can be expressed
+// 6 to 28, of the operators of package graph and of those that can be expressed
 // with them. Half floats (float16, bfloat16) become float32.
 //
 // Read trusts nothing in b: every error wraps [ErrModel]. One that there are
@@ -156,29 +156,31 @@ func Parse(b []byte) (*Model, error) {
 	return f.model(nil)
 }
 
-// For returns the file's model for inputs of the given shapes, all of them and
-// without dynamic dimensions: exporters write graphs that compute shapes from
-// those of the inputs, and here these are numbers. All initializers are
-// constants, and what depends on constants alone has been computed, in so far as
-// the results take about the room that the file's tensors do; results that
-// depend on the shapes in no way are computed once for all models of the file.
+// For returns the file's model for inputs like these: of their shapes, and those
+// that [File.ShapeInputs] names of their values. Exporters write graphs that
+// compute shapes from those of the inputs, and here these are numbers. All
+// initializers are constants, and what depends on constants alone has been
+// computed, in so far as the results take about the room that the file's tensors
+// do; results that depend on the inputs in no way are computed once for all
+// models of the file.
 //
 // Models of one file share their constants. Errors wrap [ErrModel].
-func (f *File) For(shapes map[string][]int) (*Model, error) {
-	if shapes == nil {
-		shapes = map[string][]int{}
+func (f *File) For(inputs map[string]*graph.Tensor) (*Model, error) {
+	if inputs == nil {
+		inputs = map[string]*graph.Tensor{}
 	}
-	return f.model(shapes)
+	return f.model(inputs)
 }
 
-// model builds the graph: for the given shapes, or where nil as it is.
-func (f *File) model(shapes map[string][]int) (*Model, error) {
+// model builds the graph: for the given inputs, or where nil as it is.
+func (f *File) model(inputs map[string]*graph.Tensor) (*Model, error) {
 	metadata, err := f.metadata()
+
 	if err != nil {
 		return nil, err
 	}
 	p := f.proto.Graph
-	r := newReader(f, shapes)
+	r := newReader(f, inputs)
 	if err := r.read(p); err != nil {
 		return nil, errorf("graph %q: %w", p.GetName(), err)
 	}

@@ -46,6 +46,7 @@ var importers = map[string]importer{
 	"BatchNormalization":    importBatchNorm,
 	"GroupNormalization":    importGroupNorm,
 	"InstanceNormalization": importInstanceNorm,
+	"LRN":                   importLRN,
 	"LayerNormalization":    importLayerNorm,
 	"LpNormalization":       importLpNorm,
 	"RMSNormalization":      importRMSNorm,
@@ -54,6 +55,7 @@ var importers = map[string]importer{
 	"AveragePool":       importAveragePool,
 	"Conv":              importConv,
 	"ConvTranspose":     importConvTranspose,
+	"Gemm":              importGemm,
 	"GlobalAveragePool": importGlobalPool(graph.ReduceMean),
 	"GlobalMaxPool":     importGlobalPool(graph.ReduceMax),
 	"MatMul":            importMatMul,
@@ -68,7 +70,7 @@ var importers = map[string]importer{
 	"ReduceL2":        reduced(func(x *graph.Value, sum sumOver) *graph.Value { return graph.Sqrt(sum(graph.Square(x))) }),
 	"ReduceLogSum":    reduced(func(x *graph.Value, sum sumOver) *graph.Value { return graph.Log(sum(x)) }),
 	"ReduceLogSumExp": importReduceLogSumExp,
-	"ReduceMax":       importReduce,
+	"ReduceMax":       importReduceMax,
 	"ReduceMean":      importReduce,
 	"ReduceMin":       importReduceMin,
 	"ReduceProd":      importReduce,
@@ -86,6 +88,7 @@ var importers = map[string]importer{
 	"Reshape":         importReshape,
 	"Shape":           importShape,
 	"Size":            importSize,
+	"SpaceToDepth":    importSpaceToDepth,
 	"Slice":           importSlice,
 	"Split":           importSplit,
 	"Squeeze":         importSqueeze,
@@ -115,6 +118,7 @@ func (n *node) convert() (vs []*graph.Value, err error) {
 			err = fmt.Errorf("operands or attributes do not fit the operator (%v)", e)
 		}
 	}()
+	n.alignOperands()
 	convert := importers[n.op]
 	if convert == nil {
 		convert = (*node).asIs

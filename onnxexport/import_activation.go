@@ -22,6 +22,7 @@ func importCelu(n *node) ([]*graph.Value, error) {
 func importDropout(n *node) ([]*graph.Value, error) {
 	n.takeFloat("ratio", .5)
 	n.takeInt("seed", 0)
+	n.takeInt("is_test", 1) // before opset 7
 	if err := n.operands(1, 3); err != nil {
 		return nil, err
 	}
@@ -104,6 +105,9 @@ func importPRelu(n *node) ([]*graph.Value, error) {
 		return nil, err
 	}
 	x, slope := n.in[0], n.in[1]
+	if n.opset < 7 && slope.Rank() == 1 && x.Rank() > 2 { // one for each channel
+		slope = reshape(slope, append([]int{slope.Dim(0)}, slices.Repeat([]int{1}, x.Rank()-2)...)...)
+	}
 	return one(graph.Where(graph.Greater(scalar(x, 0), x), graph.Mul(x, slope), x))
 }
 

@@ -3,10 +3,24 @@ package onnxexport
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 )
+
+// alignOperands gives the second operand the dimensions with which it is
+// broadcast as it was before opset 7: from a named axis on, not to the end.
+func (n *node) alignOperands() {
+	if n.opset >= 7 || take(n, "broadcast", int64(-1)) < 0 || len(n.in) != 2 {
+		return
+	}
+	a, b := n.in[0], n.in[1]
+	axis := int(n.takeInt("axis", int64(a.Rank()-b.Rank())))
+	if behind := a.Rank() - axis - b.Rank(); axis >= 0 && behind > 0 {
+		n.setOperand(1, reshape(b, append(slices.Clone(b.Shape), slices.Repeat([]int{1}, behind)...)...))
+	}
+}
 
 // importCast converts to one of the types of package graph; half floats are float32.
 func importCast(n *node) ([]*graph.Value, error) {

@@ -12,6 +12,7 @@ import (
 func importBatchNorm(n *node) ([]*graph.Value, error) {
 	eps := n.takeFloat("epsilon", 1e-5)
 	n.takeFloat("momentum", .9)
+	n.takeInt("is_test", 1) // before opset 7; the results tell, too
 	if n.takeInt("training_mode", 0) != 0 {
 		return nil, fmt.Errorf("training_mode: got 1, want 0")
 	}
@@ -59,13 +60,48 @@ func importInstanceNorm(n *node) ([]*graph.Value, error) {
 	return one(graph.InstanceNorm(n.in[0], n.in[1], n.in[2], eps))
 }
 
+// importLayerNorm also gives the mean and the reciprocal of the standard deviation.
 func importLayerNorm(n *node) ([]*graph.Value, error) {
 	axis, eps := int(n.takeInt("axis", -1)), n.takeFloat("epsilon", 1e-5)
 	n.takeInt("stash_type", 1)
 	if err := n.operands(2, 3); err != nil {
 		return nil, err
 	}
-	return one(graph.LayerNorm(n.in[0], axis, n.in[1], n.operand(2), eps))
+	x := n.in[0]
+	y := graph.LayerNorm(x, axis, n.in[1], n.operand(2), eps)
+	if n.results == 1 || n.graph.Err() != nil {
+		return one(y)
+	}
+	axis, err := axisOf(axis, x.Rank())
+	if err != nil {
+		return nil, err
+	}
+	axes := from(axis, x.Rank())
+	mean := graph.ReduceMean(x, true, axes...)
+	variance := graph.ReduceMean(graph.Square(graph.Sub(x, mean)), true, axes...)
+	return []*graph.Value{y, mean, graph.Div(scalar(x, 1), graph.Sqrt(graph.Add(variance, scalar(x, eps))))}, nil
+}
+
+// importLRN divides by a power of the mean square over neighbouring channels,
+// which is an average over the rows of an image of channels by places.
+func importLRN(n *node) ([]*graph.Value, error) {
+	alpha, beta, bias := n.takeFloat("alpha", 1e-4), n.takeFloat("beta", .75), n.takeFloat("bias", 1)
+	window := n.takeInt("size", 0)
+	if err := n.operands(1, 1); err != nil {
+		return nil, err
+	}
+	x := n.in[0]
+	if x.Rank() < 3 || window < 1 || window > maxElements {
+		return nil, fmt.Errorf("got %v and a size of %d", x.Type, window)
+	}
+	square := reshape(graph.Square(x), x.Shape[0], 1, x.Shape[1], size(x.Shape[2:]))
+	mean := n.graph.Op("AveragePool", []graph.Attr{
+		{Name: "count_include_pad", Value: int64(1)},
+		{Name: "kernel_shape", Value: []int64{window, 1}},
+		{Name: "pads", Value: []int64{(window - 1) / 2, 0, window / 2, 0}},
+	}, square)
+	base := graph.Add(graph.Mul(reshape(mean, x.Shape...), scalar(x, alpha)), scalar(x, bias))
+	return one(graph.Div(x, graph.Pow(base, scalar(x, beta))))
 }
 
 // importRMSNorm divides by the root of the mean square over the dimensions from axis on.

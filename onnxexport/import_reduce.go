@@ -53,6 +53,19 @@ func importReduceLogSumExp(n *node) ([]*graph.Value, error) {
 	return one(graph.Add(graph.Log(sum), graph.ReduceMax(x, keep, axes...)))
 }
 
+// importReduceMax: of bools since opset 20, as bytes.
+func importReduceMax(n *node) ([]*graph.Value, error) {
+	if len(n.in) == 0 || n.in[0] == nil || n.in[0].DType != graph.Bool {
+		return importReduce(n)
+	}
+	n.setOperand(0, graph.Cast(n.in[0], graph.Uint8))
+	vs, err := importReduce(n)
+	if err != nil {
+		return nil, err
+	}
+	return one(graph.Cast(vs[0], graph.Bool))
+}
+
 // importReduceMin is -max(-x), of a type that has negative numbers.
 func importReduceMin(n *node) ([]*graph.Value, error) {
 	x, keep, axes, err := reduction(n)
@@ -60,7 +73,7 @@ func importReduceMin(n *node) ([]*graph.Value, error) {
 		return nil, err
 	}
 	signed := x
-	if x.DType == graph.Uint8 {
+	if x.DType == graph.Uint8 || x.DType == graph.Bool {
 		signed = graph.Cast(x, graph.Int32)
 	}
 	return one(graph.Cast(graph.Neg(graph.ReduceMax(graph.Neg(signed), keep, axes...)), x.DType))

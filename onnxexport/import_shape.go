@@ -204,6 +204,18 @@ func importSize(n *node) ([]*graph.Value, error) {
 	return one(reshape(ints(n.graph, count)))
 }
 
+// importSpaceToDepth: opset 28 gives it the orders that DepthToSpace has.
+func importSpaceToDepth(n *node) ([]*graph.Value, error) {
+	if order := graph.BlockOrder(n.takeText("mode", string(graph.DCR))); order != graph.DCR {
+		block := n.takeInt("blocksize", 0)
+		if err := n.operands(1, 1); err != nil {
+			return nil, err
+		}
+		return one(graph.SpaceToDepth(n.in[0], int(block), order))
+	}
+	return n.asIs()
+}
+
 // importSlice: the bounds were attributes before opset 10.
 func importSlice(n *node) ([]*graph.Value, error) {
 	for i, name := range []string{"starts", "ends", "axes", "steps"} {

@@ -8,7 +8,10 @@ import (
 	"strconv"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/internal/ref"
 )
 
@@ -85,17 +88,6 @@ func importCases(t testing.TB) []importCase {
 	return cases
 }
 
-// model returns the case's model for its inputs, which it returns too.
-func (c importCase) model(t testing.TB, f *File) (*Model, map[string]*graph.Tensor, error) {
-	shapes, feeds := map[string][]int{}, map[string]*graph.Tensor{}
-	for name, x := range c.Inputs {
-		feeds[name] = x.tensor(t)
-		shapes[name] = x.Shape
-	}
-	m, err := f.For(shapes)
-	return m, feeds, err
-}
-
 func TestImport(t *testing.T) {
 	tried := map[string]bool{}
 	for _, c := range importCases(t) {
@@ -108,7 +100,11 @@ func TestImport(t *testing.T) {
 				tried[n.GetOpType()] = true
 			}
 			for range 2 { // what was folded is used again
-				m, feeds, err := c.model(t, f)
+				feeds := map[string]*graph.Tensor{}
+				for name, x := range c.Inputs {
+					feeds[name] = x.tensor(t)
+				}
+				m, err := f.For(feeds)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -159,4 +155,35 @@ func near(t *testing.T, name string, got *graph.Tensor, want []float64) {
 			t.Fatalf("output %q, element %d: got %v, want %v", name, i, g, w)
 		}
 	}
+}
+
+// TestImportAxis: before opset 7 an attribute says from which axis on the second
+// operand is broadcast, and the ONNX Runtime of the goldens starts with opset 7.
+func TestImportAxis(t *testing.T) {
+	f := &onnxpb.ModelProto{IrVersion: proto.Int64(3), OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: proto.Int64(6)}}, Graph: &onnxpb.GraphProto{}}
+	g := graph.New("")
+	f.Graph.Input = []*onnxpb.ValueInfoProto{valueInfo(g.Input("x", graph.Float32, 1, 2, 3)), valueInfo(g.Input("w", graph.Float32, 2))}
+	f.Graph.Initializer = []*onnxpb.TensorProto{tensorProto("w", graph.NewTensor([]float32{10, 20}, 2))}
+	f.Graph.Output = []*onnxpb.ValueInfoProto{valueInfo(g.Input("y", graph.Float32, 1, 2, 3))}
+	number := func(name string, i int64) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INT.Enum(), I: &i}
+	}
+	f.Graph.Node = []*onnxpb.NodeProto{{
+		OpType: proto.String("Add"), Input: []string{"x", "w"}, Output: []string{"y"},
+		Attribute: []*onnxpb.AttributeProto{number("broadcast", 1), number("axis", 1)},
+	}}
+	b, err := proto.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds := map[string]*graph.Tensor{"x": graph.NewTensor([]float32{1, 2, 3, 4, 5, 6}, 1, 2, 3), "w": m.Weights["w"]}
+	out, err := ref.Eval[float32](t.Context(), m.Graph, feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "y", out[0], []float64{11, 12, 13, 24, 25, 26})
 }

@@ -21,9 +21,21 @@ func importConvTranspose(n *node) ([]*graph.Value, error) {
 	return n.slide(n.in[1].Shape[min(2, n.in[1].Rank()):], n.padTransposed)
 }
 
+// importMaxPool pools integers as floats, which have all of 8 bits.
 func importMaxPool(n *node) ([]*graph.Value, error) {
 	if err := n.operands(1, 1); err != nil {
 		return nil, err
+	}
+	if x := n.in[0]; n.results == 1 {
+		n.takeInt("storage_order", 0) // of the places, the other result
+		if x.DType == graph.Uint8 {
+			n.setOperand(0, graph.Cast(x, graph.Float32))
+			vs, err := importMaxPool(n)
+			if err != nil {
+				return nil, err
+			}
+			return one(graph.Cast(vs[0], x.DType))
+		}
 	}
 	return n.slide(fromInt64(n.peekInts("kernel_shape")), func(w window) error {
 		if err := n.padSame(w); err != nil {
@@ -80,6 +92,14 @@ func importGlobalPool(reduce func(x *graph.Value, keep bool, axes ...int) *graph
 		}
 		return one(reduce(x, true, from(2, x.Rank())...))
 	}
+}
+
+// importGemm: before opset 7 an attribute said whether the addend is broadcast.
+func importGemm(n *node) ([]*graph.Value, error) {
+	if n.opset < 7 {
+		n.takeInt("broadcast", 0)
+	}
+	return n.asIs()
 }
 
 // importMatMul makes a matrix of a vector, a row on the left and a column on the right.
@@ -229,7 +249,10 @@ func (n *node) padTransposed(w window) error {
 	if len(shape) > 2 { // some give the batch and the channels too
 		shape = shape[len(shape)-2:]
 	}
-	more := n.peekInts("output_padding")
+	beyond := slices.Clone(n.takeInts("output_padding"))
+	if len(beyond) != 2 {
+		beyond = make([]int64, 2)
+	}
 	pads := make([]int64, 4)
 	for i, d := range w.image {
 		if d == graph.Dynamic {
@@ -242,16 +265,14 @@ func (n *node) padTransposed(w window) error {
 			}
 			want = shape[i]
 		}
-		all := w.strides[i]*(d-1) + w.reach(i)
-		if len(more) == 2 {
-			all += int(more[i])
-		}
+		all := w.strides[i]*(d-1) + w.reach(i) + int(beyond[i])
 		if want > all {
-			return fmt.Errorf("output_shape: got %d, want at most %d", want, all)
+			beyond[i] += int64(want - all)
 		}
-		w.share(pads, i, all-want)
+		w.share(pads, i, max(0, all-want))
 	}
 	n.set("pads", pads)
+	n.set("output_padding", beyond)
 	return nil
 }
 

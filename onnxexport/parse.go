@@ -19,7 +19,8 @@ const (
 // A reader turns a file's graph into one of package graph.
 type reader struct {
 	file    *File
-	shapes  map[string][]int // of the inputs; nil leaves them as declared and folds nothing
+	inputs  map[string]*graph.Tensor // nil leaves the inputs as declared and folds nothing
+	shaping []string                 // names of inputs whose values are used
 	graph   *graph.Graph
 	values  map[string]*graph.Value // what nodes may use so far
 	named   map[*graph.Value]bool   // those that have the name they have in the file
@@ -30,10 +31,11 @@ type reader struct {
 	work    int // operations it may still take
 }
 
-func newReader(f *File, shapes map[string][]int) *reader {
+func newReader(f *File, inputs map[string]*graph.Tensor) *reader {
 	r := &reader{
 		file:    f,
-		shapes:  shapes,
+		inputs:  inputs,
+		shaping: f.ShapeInputs(),
 		graph:   graph.New(f.proto.Graph.GetName()),
 		values:  map[string]*graph.Value{},
 		named:   map[*graph.Value]bool{},
@@ -69,8 +71,8 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 			return fmt.Errorf("input %q: %w", in.GetName(), err)
 		}
 	}
-	constant := shapeOperands(p.Node)
-	if r.shapes == nil {
+	constant := shaping(p.Node)
+	if r.inputs == nil {
 		for _, l := range r.file.leaves {
 			if l.tensor.DType() == graph.Float32 && len(l.tensor.Shape()) > 0 && !constant[l.name] {
 				r.weights[l.name] = l.tensor
@@ -98,32 +100,22 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 	return nil
 }
 
-// shapeOperands returns the names of the float operands whose values are part
-// of a shape: the region and the scales of Resize.
-func shapeOperands(nodes []*onnxpb.NodeProto) map[string]bool {
-	names := map[string]bool{}
-	for _, n := range nodes {
-		if op := n.GetOpType(); op == "Resize" || op == "Upsample" {
-			for _, name := range n.Input[min(1, len(n.Input)):] {
-				names[name] = true
-			}
-		}
-	}
-	return names
-}
-
 // input declares an input of the graph.
 func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	t, err := valueType(p)
 	if err != nil {
 		return err
 	}
-	if r.shapes != nil {
-		shape, given := r.shapes[p.GetName()]
-		if !given || slices.Contains(shape, graph.Dynamic) || t.Shape != nil && !slices.EqualFunc(shape, t.Shape, mayBe) {
-			return fmt.Errorf("shape: got %v, want one of %v", shape, t)
+	x := r.inputs[p.GetName()]
+	if r.inputs != nil {
+		if x == nil {
+			return fmt.Errorf("got no tensor, want %v", t)
 		}
-		t.Shape = slices.Clone(shape)
+		given := graph.Type{DType: x.DType(), Shape: x.Shape()}
+		if given.DType != t.DType || t.Shape != nil && !slices.EqualFunc(given.Shape, t.Shape, mayBe) {
+			return fmt.Errorf("got %v, want %v", given, t)
+		}
+		t = given
 	}
 	if t.Shape == nil {
 		return fmt.Errorf("got no shape")
@@ -134,7 +126,11 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	if err := checkType(t); err != nil {
 		return err
 	}
-	r.values[p.GetName()] = r.graph.Input(p.GetName(), t.DType, t.Shape...)
+	v := r.graph.Input(p.GetName(), t.DType, t.Shape...)
+	if x != nil && slices.Contains(r.shaping, p.GetName()) {
+		v = r.graph.Const("", x)
+	}
+	r.values[p.GetName()] = v
 	return r.graph.Err()
 }
 
@@ -222,7 +218,7 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 
 // results imports a node, and computes what it gives if that depends on constants alone.
 func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
-	if tensors := r.file.folded[i]; tensors != nil && r.shapes != nil && r.depth == 0 {
+	if tensors := r.file.folded[i]; tensors != nil && r.inputs != nil && r.depth == 0 {
 		var vs []*graph.Value
 		for _, t := range tensors {
 			vs = append(vs, r.constant("", t))
@@ -238,7 +234,7 @@ func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
 			return nil, err
 		}
 	}
-	if r.shapes == nil {
+	if r.inputs == nil {
 		return vs, nil
 	}
 	return r.fold(i, n, vs)

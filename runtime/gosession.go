@@ -3,6 +3,8 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -16,9 +18,17 @@ const keptGraphs = 4
 
 // A goEngine interprets the graph in Go: the provider that is always there.
 type goEngine struct {
-	model  *model
-	file   *onnxexport.File
-	graphs []*graph.Graph // for inputs of certain shapes, the one used last first
+	model   *model
+	file    *onnxexport.File
+	shaping []string  // names of inputs whose values decide shapes
+	graphs  []madeFor // the one used last first
+}
+
+// madeFor is the graph for inputs of certain shapes, and certain values of those
+// that decide shapes.
+type madeFor struct {
+	graph  *graph.Graph
+	values map[string]*graph.Tensor
 }
 
 // openGo also makes the graph for one image where the model leaves but the batch
@@ -28,59 +38,74 @@ func openGo(m *model) (engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
-	e := &goEngine{model: m, file: file}
-	shapes := make([][]int, len(m.inputs))
-	for i, p := range m.inputs {
-		shapes[i] = slices.Clone(p.Shape)
-		if len(p.Shape) > 0 && p.Shape[0] == graph.Dynamic {
-			shapes[i][0] = 1
+	e := &goEngine{model: m, file: file, shaping: file.ShapeInputs()}
+	feeds := map[string]*graph.Tensor{}
+	for _, p := range m.inputs {
+		shape := slices.Clone(p.Shape)
+		if len(shape) > 0 && shape[0] == graph.Dynamic {
+			shape[0] = 1
 		}
-		if p.Shape == nil || slices.Contains(shapes[i], graph.Dynamic) {
+		if p.Shape == nil || slices.Contains(shape, graph.Dynamic) || !known(p.DType) {
 			return e, nil
 		}
+		feeds[p.Name] = graph.Zeros(p.DType, shape...)
 	}
-	if _, err := e.graphFor(shapes); err != nil {
-		return nil, err
+	if len(e.shaping) == 0 {
+		if _, err := e.graphFor(feeds); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }
 
-// graphFor returns the graph for inputs of the given shapes.
-func (e *goEngine) graphFor(shapes [][]int) (*graph.Graph, error) {
-	i := slices.IndexFunc(e.graphs, func(g *graph.Graph) bool {
-		return slices.EqualFunc(g.Inputs(), shapes, func(v *graph.Value, shape []int) bool { return slices.Equal(v.Shape, shape) })
-	})
-	var g *graph.Graph
+// graphFor returns the graph for inputs like these.
+func (e *goEngine) graphFor(feeds map[string]*graph.Tensor) (*graph.Graph, error) {
+	i := slices.IndexFunc(e.graphs, func(g madeFor) bool { return g.fits(feeds) })
+	var g madeFor
 	if i >= 0 {
 		g = e.graphs[i]
 		e.graphs = slices.Delete(e.graphs, i, i+1)
 	} else {
-		named := map[string][]int{}
-		for i, p := range e.model.inputs {
-			named[p.Name] = shapes[i]
+		g.values = map[string]*graph.Tensor{}
+		inputs := maps.Clone(feeds)
+		for _, name := range e.shaping {
+			g.values[name] = feeds[name].Clone() // the caller may change its own
+			inputs[name] = g.values[name]
 		}
-		m, err := e.file.For(named)
+		m, err := e.file.For(inputs)
 		if err != nil {
 			return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 		}
-		g = m.Graph
+		g.graph = m.Graph
 	}
 	e.graphs = slices.Insert(e.graphs, 0, g)
 	e.graphs = e.graphs[:min(len(e.graphs), keptGraphs)]
-	return g, nil
+	return g.graph, nil
+}
+
+func (g madeFor) fits(feeds map[string]*graph.Tensor) bool {
+	for _, v := range g.graph.Inputs() {
+		if !slices.Equal(v.Shape, feeds[v.Name()].Shape()) {
+			return false
+		}
+	}
+	for name, x := range g.values {
+		if !reflect.DeepEqual(x.Raw(), feeds[name].Raw()) {
+			return false
+		}
+	}
+	return true
 }
 
 // prepare has nothing to do: the interpreter computes just what is wanted.
 func (e *goEngine) prepare([]string) error { return nil }
 
 func (e *goEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
-	shapes := make([][]int, len(in))
 	feeds := map[string]*graph.Tensor{}
 	for i, t := range in {
-		shapes[i] = t.Shape()
 		feeds[e.model.inputs[i].Name] = t
 	}
-	g, err := e.graphFor(shapes)
+	g, err := e.graphFor(feeds)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,12 @@ func reduceKernels[E, A number]() map[string]kernel {
 			return tensorOf[E](y, shape, err)
 		},
 		"ReduceProd": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-			y, shape, _, err := reduce(n, in, one, multiply)
+			y, shape, count, err := reduce(n, in, one, multiply)
+			if count == 0 {
+				for i := range y {
+					y[i] = 1
+				}
+			}
 			return tensorOf[E](y, shape, err)
 		},
 		"ReduceMax": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {

@@ -87,6 +87,8 @@ for opset in [7, 11, 13, 18]:
         case(op, opset, [image], [i64(-1, 1)] if operand else [], keepdims=0, **({} if operand else {"axes": [-1, 1]}))
 case("ReduceLogSum", 18, [np.abs(image) + np.float32(1)], [i64(2)])
 case("ReduceMin", 18, [np.arange(6, dtype=np.uint8).reshape(2, 3)], [i64(1)])
+for op in ["ReduceMax", "ReduceMin"]:
+    case(op, 20, [image > 0], [i64(1)], name=f"{op} bool")
 case("ReduceMin", 13, [np.arange(-3, 3).reshape(2, 3)], axes=[0])
 for opset in [7, 11, 13, 21]:
     old = opset < 13
@@ -145,6 +147,9 @@ case("GroupNormalization", 21, [f32(2, 4, 3)], [f32(4), f32(4)], num_groups=2)
 case("InstanceNormalization", 7, [image], [f32(3), f32(3)], epsilon=1e-2)
 case("LayerNormalization", 17, [image], [f32(5, 4), f32(5, 4)], axis=2)
 case("LayerNormalization", 17, [image], [f32(4)])
+case("LayerNormalization", 17, [image], [f32(4), f32(4)], results=3, name="LayerNormalization, mean, deviation")
+for window in [3, 5]:
+    case("LRN", 13, [f32(2, 7, 3, 2)], size=window, alpha=.5, beta=.6, bias=2.)
 for p in [1, 2]:
     case("LpNormalization", 7, [f32(2, 3) + np.float32(4)], p=p, axis=1)
 
@@ -190,6 +195,9 @@ for k, s, p in [(3, 2, 0), (2, 2, 0), (3, 2, 1), (2, 3, 1)]:
     case("MaxPool", 12, [f32(1, 2, 8, 9)], **pool)
     case("AveragePool", 19, [f32(1, 2, 8, 9)], **pool)
     case("AveragePool", 19, [f32(1, 2, 8, 9)], count_include_pad=1, **pool)
+case("MaxPool", 12, [np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)], kernel_shape=[2, 2], strides=[1, 2], storage_order=1, name="MaxPool uint8")
+case("SpaceToDepth", 13, [f32(1, 2, 4, 6)], blocksize=2)
+case("ConvTranspose", 11, [f32(1, 1, 3, 3)], [f32(1, 2, 3, 3)], output_shape=[10, 8], strides=[3, 2], name="ConvTranspose to a larger shape")
 case("GlobalMaxPool", 7, [image])
 case("GlobalAveragePool", 7, [f32(2, 3, 5)])
 case("MatMul", 9, [f32(3), f32(3, 2)], name="MatMul row")
@@ -238,6 +246,7 @@ model("nearest neighbours", 18, [  # as PatchCore looks its patches up
     node("TopK", "d,k", "near,at", largest=0, axis=1), node("Gather", "bank,at", "found"), node("ReduceMin", "d,last", "nearest", keepdims=0),
     node("ArgMax", "nearest", "worst", axis=0, keepdims=1),
 ], {"p": f32(6, 4)}, {"bank": f32(9, 4), "last": i64(-1), "two": np.float32(2), "zero": np.float32(0), "k": i64(2)}, outputs="near,at,found,worst")
+model("shape as an input", 13, [node("Mul", "to,one", "t"), node("Reshape", "x,t", "y")], {"x": image, "to": i64(-1, 5)}, {"one": np.int64(1)})
 model("squeeze that may not be", 13, [  # as TorchScript exports it
     node("Shape", "x", "s"), node("Gather", "s,one", "d"), node("Equal", "d,one", "c"),
     helper.make_node("If", ["c"], ["y"],
