@@ -46,9 +46,23 @@ func (r *reader) fold(i int, n *node, vs []*graph.Value) ([]*graph.Value, error)
 	return vs, nil
 }
 
+// spend takes from what folding may make.
+func (r *reader) spend(elements, operations int) error {
+	if elements > r.room || operations > r.work {
+		return fmt.Errorf("constants: got %d elements in %d operations more, want at most %d and %d", elements, operations, r.room, r.work)
+	}
+	r.room, r.work = r.room-elements, r.work-operations
+	return nil
+}
+
 // compute returns values that depend on constants alone as constants, or as
 // they are where that would take too much.
-func (r *reader) compute(vs []*graph.Value) ([]*graph.Value, error) {
+func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
+	defer func() { // kernels trust those who build graphs, as inference does
+		if e := recover(); e != nil {
+			err = fmt.Errorf("operands or attributes do not fit the operator (%v)", e)
+		}
+	}()
 	var pending []*graph.Value
 	for _, v := range vs {
 		if v.Node() != nil {
@@ -61,16 +75,15 @@ func (r *reader) compute(vs []*graph.Value) ([]*graph.Value, error) {
 	room, work := 0, 0
 	for _, m := range r.graph.Nodes(pending...) {
 		elements, operations := cost(m)
-		room, work = room+elements, work+operations
-		if room > r.room || work > r.work {
-			return vs, nil
-		}
+		room, work = min(room+elements, maxElements), min(work+operations, 2*maxFoldWork)
+	}
+	if r.spend(room, work) != nil {
+		return vs, nil
 	}
 	tensors, err := ref.Eval[float32](context.Background(), r.graph, nil, pending...)
 	if err != nil {
 		return nil, err
 	}
-	r.room, r.work = r.room-room, r.work-work
 	vs = slices.Clone(vs)
 	for j, v := range vs {
 		if at := slices.Index(pending, v); at >= 0 {

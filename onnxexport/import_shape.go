@@ -2,6 +2,7 @@ package onnxexport
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -139,18 +140,19 @@ func importRange(n *node) ([]*graph.Value, error) {
 func countUp[T float32 | float64 | int32 | int64](n *node) ([]*graph.Value, error) {
 	number := func(i int) T { return graph.Data[T](n.in[i].Const())[0] }
 	start, limit, delta := number(0), number(1), number(2)
-	if delta == 0 || (float64(limit)-float64(start))/float64(delta) > minFoldRoom {
-		return nil, fmt.Errorf("got %v to %v in steps of %v, want at most %d numbers", start, limit, delta, minFoldRoom)
+	count := math.Ceil((float64(limit) - float64(start)) / float64(delta))
+	if delta == 0 || count != count || count > maxElements {
+		return nil, fmt.Errorf("got %v to %v in steps of %v", start, limit, delta)
 	}
-	xs := []T{}
-	for i := 0; ; i++ {
-		x := start + T(i)*delta
-		if delta > 0 && !(x < limit) || delta < 0 && !(x > limit) {
-			break
-		}
-		xs = append(xs, x)
+	size := max(0, int(count))
+	if err := n.reader.spend(size, size); err != nil {
+		return nil, err
 	}
-	return one(n.graph.Const("", graph.NewTensor(xs, len(xs))))
+	numbers := make([]T, size)
+	for i := range numbers {
+		numbers[i] = start + T(i)*delta
+	}
+	return one(n.graph.Const("", graph.NewTensor(numbers, len(numbers))))
 }
 
 // importReshape: with allowzero a 0 is a dimension without elements.

@@ -331,6 +331,49 @@ func TestParseRefusesMeanings(t *testing.T) {
 	}
 }
 
+// FuzzFor reads files for inputs of zeros, two images where the batch is open.
+func FuzzFor(f *testing.F) {
+	f.Add(goodFile(f))
+	for _, c := range importCases(f) {
+		f.Add(c.File)
+	}
+	for _, c := range hostileFolds {
+		f.Add(foldFile(f, c.nodes...))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := Read(b)
+		if err == nil {
+			for range 2 {
+				_, err = file.For(zeroInputs(file))
+			}
+		}
+		if err != nil && !errors.Is(err, ErrModel) {
+			t.Fatalf("got %v, want it to wrap ErrModel", err)
+		}
+	})
+}
+
+// zeroInputs returns zeros for the inputs of a file, those of at most a million
+// elements.
+func zeroInputs(f *File) map[string]*graph.Tensor {
+	feeds := map[string]*graph.Tensor{}
+	for _, in := range f.proto.Graph.Input {
+		t, err := valueType(in)
+		if err != nil || elemSize[t.DType] == 0 || checkType(t) != nil {
+			continue
+		}
+		for i, d := range t.Shape {
+			if d == graph.Dynamic {
+				t.Shape[i] = 2
+			}
+		}
+		if graph.Elements(t.Shape) <= 1e6 {
+			feeds[in.GetName()] = graph.Zeros(t.DType, t.Shape...)
+		}
+	}
+	return feeds
+}
+
 func FuzzParse(f *testing.F) {
 	good := goodFile(f)
 	f.Add(good)
