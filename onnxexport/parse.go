@@ -324,6 +324,9 @@ func attributes(ps []*onnxpb.AttributeProto) ([]graph.Attr, error) {
 		case onnxpb.AttributeProto_FLOATS:
 			a.Value = append([]float32{}, p.Floats...)
 		case onnxpb.AttributeProto_TENSOR:
+			if p.T == nil {
+				return nil, fmt.Errorf("attribute %q: got no tensor", a.Name)
+			}
 			t, err := tensor(p.GetT())
 			if err != nil {
 				return nil, fmt.Errorf("attribute %q: %w", a.Name, err)
