@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -15,14 +16,17 @@ import (
 // other tools that give a reconstruction of their input, whose map and score it
 // computes itself.
 //
-// It is safe for concurrent use. Batches run one at a time; calls side by side
-// gain in that one's images are prepared while another's are computed. What an
-// image is found to be does not depend on the images beside it.
+// It is safe for concurrent use. Calls side by side are computed together, as many
+// images as fit a batch: what comes while a batch is computed goes into the next
+// one (see also Options.BatchWindow). What an image is found to be does not depend
+// on the images beside it, and no call fails because of another.
 type Detector struct {
 	options  Options
 	swapping chan struct{}   // holds a value while a Swap or a Close is under way
 	closing  context.Context // ends when Close is called
 	close    context.CancelFunc
+
+	leak goruntime.Cleanup
 
 	mu      sync.Mutex
 	current *leased // nil once closed
@@ -31,8 +35,9 @@ type Detector struct {
 // A leased model is freed when nobody uses it any more.
 type leased struct {
 	*loaded
-	users int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
-	idle  chan struct{} // closed when users comes to 0
+	batches *batcher
+	users   int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
+	idle    chan struct{} // closed when users comes to 0
 }
 
 // A Result is what a model finds in one image.
@@ -74,7 +79,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := OpenBytes(b, o)
+	d, err := open(b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -84,18 +89,27 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
+	return open(model, o, caller())
+}
+
+// open is [OpenBytes], called at a line of some file.
+func open(model []byte, o *Options, at string) (*Detector, error) {
 	d := &Detector{options: o.withDefaults(), swapping: make(chan struct{}, 1)}
 	l, err := load(context.Background(), model, d.options)
 	if err != nil {
 		return nil, err
 	}
-	d.current = lease(l)
+	d.current = lease(l, &d.options)
 	d.closing, d.close = context.WithCancel(context.Background())
+	d.leak = reportLeak(d, at, d.options.Logf)
 	return d, nil
 }
 
-func lease(l *loaded) *leased {
-	return &leased{loaded: l, users: 1, idle: make(chan struct{})}
+func lease(l *loaded, o *Options) *leased {
+	detect := func(ctx context.Context, f frames) ([]Result, error) {
+		return l.detect(ctx, f.pix, f.n, o.Reconstruction)
+	}
+	return &leased{loaded: l, batches: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
 }
 
 // acquire returns the model, which stays until it is released.
@@ -126,6 +140,7 @@ func (d *Detector) replace(next *leased) error {
 	d.mu.Unlock()
 	d.release(old)
 	<-old.idle
+	old.batches.done.Wait() // for one that all callers have left
 	return old.loaded.close()
 }
 
@@ -155,6 +170,7 @@ func copied[T any](x *T) *T {
 // under way is cancelled. Later calls, and that Swap, return ErrClosed. Closing
 // again does nothing but wait for the first Close.
 func (d *Detector) Close() error {
+	d.leak.Stop()
 	d.close()
 	d.swapping <- struct{}{}
 	defer func() { <-d.swapping }()
@@ -170,6 +186,9 @@ func (d *Detector) Close() error {
 // return: Swap waits for it. On any error, and if ctx ends before the new one is
 // ready, the old one stays. Swaps side by side take place one after the other.
 func (d *Detector) Swap(ctx context.Context, path string) error {
+	if d.closing.Err() != nil {
+		return ErrClosed
+	}
 	b, err := readFile(path)
 	if err != nil {
 		return err
@@ -214,7 +233,7 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 		next.close()
 		return err
 	}
-	if err := d.replace(lease(next)); err != nil {
+	if err := d.replace(lease(next, &d.options)); err != nil {
 		d.options.Logf("the model that was replaced: %v", err)
 	}
 	return nil
@@ -222,29 +241,19 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
-// (package dataset: antialiased, RGB or grey). On error there are no results;
-// when ctx ends the error is ctx.Err().
+// (package dataset: antialiased, RGB or grey). On error there are no results. When
+// ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer d.release(l)
-	results := make([]Result, 0, len(imgs))
-	size := l.contract.images.pixels()
-	for first := 0; first < len(imgs); first += l.info.Batch {
-		batch := imgs[first:min(first+l.info.Batch, len(imgs))]
-		pix := make([]uint8, len(batch)*size)
-		if err := l.prepare(pix, batch, first); err != nil {
-			return nil, err
-		}
-		r, err := l.detect(ctx, pix, len(batch), d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r...)
-	}
-	return results, nil
+	i, size := l.info, l.contract.images.pixels()
+	return l.serve(ctx, len(imgs), func(first, end int) (frames, error) {
+		f := frames{make([]uint8, (end-first)*size), end - first, i.Height, i.Width}
+		return f, l.prepare(ctx, f.pix, imgs[first:end], first)
+	})
 }
 
 // DetectPixels is [Detector.Detect] for n images that have the model's size
@@ -260,14 +269,20 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 	if n < 0 || len(pix) != n*size {
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
+	return l.serve(ctx, n, func(first, end int) (frames, error) {
+		return frames{pix[first*size : end*size], end - first, i.Height, i.Width}, nil
+	})
+}
+
+// serve computes n images, a batch at a time. prepare gives those from first up to end.
+func (l *leased) serve(ctx context.Context, n int, prepare func(first, end int) (frames, error)) ([]Result, error) {
 	results := make([]Result, 0, n)
-	for first := 0; first < n; first += i.Batch {
-		end := min(first+i.Batch, n)
-		r, err := l.detect(ctx, pix[first*size:end*size], end-first, d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r...)
+	size := l.info.Batch
+	err := l.batches.serve(ctx, (n+size-1)/size,
+		func(i int) (frames, error) { return prepare(i*size, min((i+1)*size, n)) },
+		func(_ int, r []Result) { results = append(results, r...) })
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
 }

@@ -125,14 +125,14 @@ func (l *loaded) close() error {
 
 // prepare resizes a batch on all cores. first is the place of its first image
 // among those given to Detect.
-func (l *loaded) prepare(pix []uint8, batch []image.Image, first int) error {
+func (l *loaded) prepare(ctx context.Context, pix []uint8, batch []image.Image, first int) error {
 	size := l.contract.images.pixels()
 	errs := make([]error, len(batch))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(goruntime.GOMAXPROCS(0), len(batch)) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(batch); i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < len(batch) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				if batch[i] == nil {
 					errs[i] = fmt.Errorf("%w: image %d is nil", ErrInput, first+i)
 				} else if err := imageio.Resize(pix[i*size:][:size], batch[i], l.info.Height, l.info.Width, l.info.Channels); err != nil {
@@ -142,6 +142,9 @@ func (l *loaded) prepare(pix []uint8, batch []image.Image, first int) error {
 		})
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return errors.Join(errs...)
 }
 

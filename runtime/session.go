@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -27,7 +28,8 @@ type Options struct {
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
 	Library string
-	// Logf, where not nil, is told which provider a list or auto came to, and why.
+	// Logf, where not nil, is told which provider a list or auto came to, and why,
+	// and of what was not closed. It is called from any goroutine.
 	Logf func(format string, args ...any)
 
 	// Outputs lists what [Session.Run] computes when it is called without names;
@@ -37,6 +39,10 @@ type Options struct {
 	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
 	// fixed batch size has its own. Detectors only.
 	Batch int
+	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
+	// of other calls; 0 (default) is not at all: as long as a batch is computed the
+	// next one gathers by itself. Detectors only.
+	BatchWindow time.Duration
 	// Reconstruction asks a [Detector] for reconstructions too. Detectors only.
 	Reconstruction bool
 	// Threshold, where not nil, replaces the model's threshold. Detectors only.
@@ -81,6 +87,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.BatchWindow < 0:
+		return fmt.Errorf("%w: batch window: got %v, want 0 or more", ErrInput, o.BatchWindow)
 	case o.MinArea < 0:
 		return fmt.Errorf("%w: smallest area: got %d, want 0 or more", ErrInput, o.MinArea)
 	}
@@ -125,6 +133,7 @@ type Session struct {
 	outputs  []string      // that Run computes by default
 	turn     chan struct{} // holds a value while the engine is in use
 	closed   bool          // guarded by turn
+	leak     goruntime.Cleanup
 }
 
 // OpenSession opens an ONNX model given as the bytes of its file, which the
@@ -143,7 +152,11 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 		s, err = openSession(m, provider, opts)
 		return err
 	})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.leak = reportLeak(s, caller(), opts.Logf)
+	return s, nil
 }
 
 func openSession(m *model, provider string, o Options) (*Session, error) {
@@ -318,8 +331,11 @@ func (s *Session) acquire(ctx context.Context) error {
 func (s *Session) release() { <-s.turn }
 
 // Close waits for the Run in flight and frees the model. Runs that wait for
-// their turn, and later ones, return ErrClosed. Closing again does nothing.
+// their turn, and later ones, return ErrClosed. Closing again does nothing. A
+// Session that is garbage before it is closed is reported to Options.Logf; nobody
+// frees it.
 func (s *Session) Close() error {
+	s.leak.Stop()
 	s.turn <- struct{}{}
 	defer s.release()
 	if s.closed {
