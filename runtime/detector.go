@@ -11,9 +11,10 @@ import (
 
 // A Detector finds anomalies in images.
 //
-// It understands the models that package onnxexport writes, and networks of
-// other tools that give a reconstruction of their input, whose map and score it
-// computes itself.
+// It understands the models that package onnxexport writes, those of anomalib,
+// others that give maps or scores, and networks that give a reconstruction of
+// their input, whose map and score it computes itself (see [KindDetector] and the
+// other kinds).
 //
 // It is safe for concurrent use. Batches run one at a time; calls side by side
 // gain in that one's images are prepared while another's are computed. What an
@@ -37,30 +38,34 @@ type leased struct {
 
 // A Result is what a model finds in one image.
 type Result struct {
-	Score     float32      // raw, the higher the more anomalous; for SSIM maps in [0,2]
+	Score     float32      // the higher the more anomalous: raw, for SSIM maps in [0,2]; anomalib's as its model or its inferencer gives it, as a rule in [0,1]
 	Threshold *float32     // nil where neither model nor Options give one
-	Anomalous bool         // Score > *Threshold; false without a threshold
+	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
 	Verdict   Verdict      // "" without a review band
-	Map       *heatmap.Map // residual of each pixel, of the model's height and width
+	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
-	// Options.Reconstruction asks for it.
+	// Options.Reconstruction asks for it and the model gives it.
 	Reconstruction image.Image
 }
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
-	Kind     string // KindDetector or KindReconstruction
+	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
-	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1]
+	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string // of the input: NHWC or NCHW
 	Batch    int    // images in a batch
 	Fixed    bool   // whether the model insists on Batch
 
-	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels
+	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
+	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
 
 	Outputs        []Info
+	Maps           bool     // whether results have maps
+	Reconstructs   bool     // whether they have reconstructions if Options ask for them
+	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
 	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
 	Review         *Band    // scores to look at again, Options' before the model's; nil: none
@@ -222,7 +227,8 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
-// (package dataset: antialiased, RGB or grey). On error there are no results;
+// (package dataset: antialiased, RGB or grey); a model of no size of its own gets
+// images as they are, those of one size together. On error there are no results;
 // when ctx ends the error is ctx.Err().
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
@@ -230,19 +236,19 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 		return nil, err
 	}
 	defer d.release(l)
-	results := make([]Result, 0, len(imgs))
-	size := l.contract.images.pixels()
-	for first := 0; first < len(imgs); first += l.info.Batch {
-		batch := imgs[first:min(first+l.info.Batch, len(imgs))]
-		pix := make([]uint8, len(batch)*size)
-		if err := l.prepare(pix, batch, first); err != nil {
-			return nil, err
-		}
-		r, err := l.detect(ctx, pix, len(batch), d.options.Reconstruction)
+	results := make([]Result, len(imgs))
+	for _, at := range l.batches(imgs) {
+		f, err := l.prepare(imgs, at)
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, r...)
+		r, err := l.detect(ctx, f, d.options.Reconstruction)
+		if err != nil {
+			return nil, err
+		}
+		for i, at := range at {
+			results[at] = r[i]
+		}
 	}
 	return results, nil
 }
@@ -256,14 +262,18 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 		return nil, err
 	}
 	defer d.release(l)
-	i, size := l.info, l.contract.images.pixels()
+	i := l.info
+	if !l.sized() {
+		return nil, fmt.Errorf("%w: got pixels for a model of no size of its own, want images, or a size in Options", ErrInput)
+	}
+	size := l.contract.images.pixels()
 	if n < 0 || len(pix) != n*size {
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
 	results := make([]Result, 0, n)
 	for first := 0; first < n; first += i.Batch {
 		end := min(first+i.Batch, n)
-		r, err := l.detect(ctx, pix[first*size:end*size], end-first, d.options.Reconstruction)
+		r, err := l.detect(ctx, frames{pix[first*size : end*size], end - first, i.Height, i.Width}, d.options.Reconstruction)
 		if err != nil {
 			return nil, err
 		}
