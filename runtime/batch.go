@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// frames are images of one size, as the model takes them.
-type frames struct {
-	pix              []uint8 // [n, height, width, channels]
-	n, height, width int
-}
-
 func (f *frames) sameSize(g *frames) bool { return f.height == g.height && f.width == g.width }
 
 // A batcher computes the parts of calls that run side by side, as many together
@@ -185,7 +179,7 @@ func (b *batcher) take(cancel context.CancelFunc) (*batch, frames) {
 	f := frames{pix: b.pix[:0], height: b.queue[0].height, width: b.queue[0].width}
 	left := b.queue[:0]
 	for _, p := range b.queue {
-		if !p.sameSize(&f) || f.n+p.n > b.size {
+		if !p.sameSize(&f) || f.n > 0 && (f.n+p.n > b.size || len(f.pix)+len(p.pix) > maxBatch) {
 			left = append(left, p)
 			continue
 		}

@@ -12,9 +12,10 @@ import (
 
 // A Detector finds anomalies in images.
 //
-// It understands the models that package onnxexport writes, and networks of
-// other tools that give a reconstruction of their input, whose map and score it
-// computes itself.
+// It understands the models that package onnxexport writes, those of anomalib,
+// others that give maps or scores, and networks that give a reconstruction of
+// their input, whose map and score it computes itself (see [KindDetector] and the
+// other kinds).
 //
 // It is safe for concurrent use. Calls side by side are computed together, as many
 // images as fit a batch: what comes while a batch is computed goes into the next
@@ -35,37 +36,41 @@ type Detector struct {
 // A leased model is freed when nobody uses it any more.
 type leased struct {
 	*loaded
-	batches *batcher
-	users   int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
-	idle    chan struct{} // closed when users comes to 0
+	queue *batcher
+	users int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
+	idle  chan struct{} // closed when users comes to 0
 }
 
 // A Result is what a model finds in one image.
 type Result struct {
-	Score     float32      // raw, the higher the more anomalous; for SSIM maps in [0,2]
+	Score     float32      // the higher the more anomalous: raw, for SSIM maps in [0,2]; anomalib's as its model or its inferencer gives it, as a rule in [0,1]
 	Threshold *float32     // nil where neither model nor Options give one
-	Anomalous bool         // Score > *Threshold; false without a threshold
+	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
 	Verdict   Verdict      // "" without a review band
-	Map       *heatmap.Map // residual of each pixel, of the model's height and width
+	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
-	// Options.Reconstruction asks for it.
+	// Options.Reconstruction asks for it and the model gives it.
 	Reconstruction image.Image
 }
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
-	Kind     string // KindDetector or KindReconstruction
+	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
-	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1]
+	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string // of the input: NHWC or NCHW
 	Batch    int    // images in a batch
 	Fixed    bool   // whether the model insists on Batch
 
-	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels
+	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
+	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
 
 	Outputs        []Info
+	Maps           bool     // whether results have maps
+	Reconstructs   bool     // whether they have reconstructions if Options ask for them
+	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
 	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
 	Review         *Band    // scores to look at again, Options' before the model's; nil: none
@@ -107,9 +112,9 @@ func open(model []byte, o *Options, at string) (*Detector, error) {
 
 func lease(l *loaded, o *Options) *leased {
 	detect := func(ctx context.Context, f frames) ([]Result, error) {
-		return l.detect(ctx, f.pix, f.n, o.Reconstruction)
+		return l.detect(ctx, f, o.Reconstruction)
 	}
-	return &leased{loaded: l, batches: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
+	return &leased{loaded: l, queue: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
 }
 
 // acquire returns the model, which stays until it is released.
@@ -140,7 +145,7 @@ func (d *Detector) replace(next *leased) error {
 	d.mu.Unlock()
 	d.release(old)
 	<-old.idle
-	old.batches.done.Wait() // for one that all callers have left
+	old.queue.done.Wait() // for one that all callers have left
 	return old.loaded.close()
 }
 
@@ -241,19 +246,28 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
-// (package dataset: antialiased, RGB or grey). On error there are no results. When
-// ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
+// (package dataset: antialiased, RGB or grey); a model of no size of its own gets
+// images as they are, those of one size together. On error there are no results.
+// When ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer d.release(l)
-	i, size := l.info, l.contract.images.pixels()
-	return l.serve(ctx, len(imgs), func(first, end int) (frames, error) {
-		f := frames{make([]uint8, (end-first)*size), end - first, i.Height, i.Width}
-		return f, l.prepare(ctx, f.pix, imgs[first:end], first)
-	})
+	results := make([]Result, len(imgs))
+	batches := l.batches(imgs)
+	err = l.queue.serve(ctx, len(batches),
+		func(i int) (frames, error) { return l.prepare(ctx, imgs, batches[i]) },
+		func(i int, r []Result) {
+			for j, at := range batches[i] {
+				results[at] = r[j]
+			}
+		})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
 }
 
 // DetectPixels is [Detector.Detect] for n images that have the model's size
@@ -265,21 +279,20 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 		return nil, err
 	}
 	defer d.release(l)
-	i, size := l.info, l.contract.images.pixels()
+	i := l.info
+	if !l.sized() {
+		return nil, fmt.Errorf("%w: got pixels for a model of no size of its own, want images, or a size in Options", ErrInput)
+	}
+	size := l.contract.images.pixels()
 	if n < 0 || len(pix) != n*size {
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
-	return l.serve(ctx, n, func(first, end int) (frames, error) {
-		return frames{pix[first*size : end*size], end - first, i.Height, i.Width}, nil
-	})
-}
-
-// serve computes n images, a batch at a time. prepare gives those from first up to end.
-func (l *leased) serve(ctx context.Context, n int, prepare func(first, end int) (frames, error)) ([]Result, error) {
 	results := make([]Result, 0, n)
-	size := l.info.Batch
-	err := l.batches.serve(ctx, (n+size-1)/size,
-		func(i int) (frames, error) { return prepare(i*size, min((i+1)*size, n)) },
+	err = l.queue.serve(ctx, (n+i.Batch-1)/i.Batch,
+		func(at int) (frames, error) {
+			first, end := at*i.Batch, min((at+1)*i.Batch, n)
+			return frames{pix[first*size : end*size], end - first, i.Height, i.Width}, nil
+		},
 		func(_ int, r []Result) { results = append(results, r...) })
 	if err != nil {
 		return nil, err
