@@ -142,6 +142,10 @@ type engine interface {
 	close() error
 }
 
+// plans is how many variants of a model, by what is computed or by the size of
+// images, are kept ready.
+const plans = 4
+
 // openEngine opens a model on exactly this provider.
 func openEngine(m *model, provider string, o Options) (engine, error) {
 	if provider == Go {
