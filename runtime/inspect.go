@@ -50,7 +50,7 @@ func Inspect(b []byte) (*Description, error) {
 		Ops:      map[string]int{},
 		Metadata: m.metadata,
 	}
-	if c, err := recognize(m); err == nil {
+	if c, err := recognize(m, &Options{}); err == nil {
 		d.Kind = c.kind
 	}
 	for _, o := range p.GetOpsetImport() {
@@ -98,7 +98,7 @@ func isWeight(p *onnxpb.ModelProto, t *onnxpb.TensorProto) bool {
 	switch onnxpb.TensorProto_DataType(t.GetDataType()) {
 	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
 		name := t.GetName()
-		return p.GetProducerName() != "anomaly" ||
+		return p.GetProducerName() != producer ||
 			!strings.HasPrefix(name, "const_") && name != "threshold" && name != "pixel_threshold"
 	}
 	return false

@@ -106,7 +106,7 @@ func TestInspectForeign(t *testing.T) {
 	}{
 		"torch_dynamo_dcae_128": {KindReconstruction, 20, 7},
 		"keras_dcae_128_nhwc":   {KindReconstruction, 15, 7},
-		"anomalib_padim_128":    {KindOther, 18, 11},
+		"anomalib_padim_128":    {KindAnomalib, 18, 11},
 	} {
 		b, err := readFile(filepath.Join(testenv.Shared(t, "interop", name), "model.onnx"))
 		if err != nil {

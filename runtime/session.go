@@ -37,9 +37,11 @@ type Options struct {
 	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
 	// fixed batch size has its own. Detectors only.
 	Batch int
-	// Reconstruction asks a [Detector] for reconstructions too. Detectors only.
+	// Reconstruction asks a [Detector] for reconstructions too, of models that give
+	// them. Detectors only.
 	Reconstruction bool
-	// Threshold, where not nil, replaces the model's threshold. Detectors only.
+	// Threshold, where not nil, replaces the model's threshold, or the label that it
+	// gives itself. Detectors only.
 	Threshold *float32
 	// Review, where not nil, replaces the model's review band; the zero Band is
 	// none. A band must hold the threshold. With Threshold alone there is no
@@ -56,6 +58,25 @@ type Options struct {
 	// Map says how the map of a model that gives but a reconstruction is made;
 	// zero is SSIM. Detectors only.
 	Map residual.Options
+
+	// What files of other tools may leave unsaid. Detectors only.
+
+	// MapOutput, ScoreOutput and ReconstructionOutput name outputs; "" goes by
+	// anomalib's names (anomaly_map, pred_score), else by rank and type where there
+	// is one of a kind: [N,1,H,W], [N,H,W,1] or [N,H,W] is a map, [N] or [N,1] a
+	// score, the input's shape a reconstruction.
+	MapOutput, ScoreOutput, ReconstructionOutput string
+	// Layout is NCHW or NHWC; "" goes by where the 1 or 3 channels are and, where
+	// both would fit, takes uint8 for NHWC and floats for NCHW.
+	Layout string
+	// Range is what black and white are in floating-point images, those that go in
+	// and reconstructions that come out; zero is what the file's metadata say in
+	// ONNX's words (Image.NominalPixelRange), else 0 and 1. It is never guessed.
+	Range Range
+	// Height and Width are the size of the images of a model that takes any; 0 is
+	// the size to which its graph itself resizes its input, else its map's if that
+	// is fixed, else each image's own.
+	Height, Width int
 }
 
 func (o *Options) withDefaults() Options {
@@ -81,11 +102,20 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.Layout != "" && o.Layout != NCHW && o.Layout != NHWC:
+		return fmt.Errorf("%w: layout: got %q, want %s or %s", ErrInput, o.Layout, NCHW, NHWC)
+	case o.Height < 0 || o.Width < 0 || (o.Height == 0) != (o.Width == 0) || o.Height > 0 && o.Width > maxPixels/o.Height:
+		return fmt.Errorf("%w: size: got %dx%d, want two sides, of at most %d pixels together", ErrInput, o.Height, o.Width, maxPixels)
 	case o.MinArea < 0:
 		return fmt.Errorf("%w: smallest area: got %d, want 0 or more", ErrInput, o.MinArea)
 	}
 	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
 		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)
+	}
+	if o.Range != (Range{}) {
+		if err := o.Range.check(); err != nil {
+			return err
+		}
 	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
