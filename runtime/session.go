@@ -189,6 +189,20 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 	return s, nil
 }
 
+// OpenSessionFile is [OpenSession] for a model in a file and weights in other files
+// of its folder.
+func OpenSessionFile(path string, o *Options) (*Session, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSession(b, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
 func openSession(m *model, provider string, o Options) (*Session, error) {
 	s := &Session{model: m, provider: provider, turn: make(chan struct{}, 1)}
 	wanted := o.Outputs
