@@ -24,6 +24,9 @@ type Options struct {
 	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
 	// run several sessions side by side.
 	Threads int
+	// ProviderOptions are those that only one provider has, such as a GPU's
+	// number or a reduced precision.
+	ProviderOptions
 	// Library is the path of ONNX Runtime's shared library; "" (default) looks
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
@@ -124,6 +127,11 @@ func (o *Options) validate() error {
 		if err := o.Range.check(); err != nil {
 			return err
 		}
+	}
+	if providers, err := parseProviders(o.Provider); err != nil {
+		return err
+	} else if err := o.ProviderOptions.validate(providers); err != nil {
+		return err
 	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
