@@ -37,11 +37,14 @@ type leased struct {
 
 // A Result is what a model finds in one image.
 type Result struct {
-	Score     float32      // raw, the higher the more anomalous; for SSIM maps in [0,2]
-	Threshold *float32     // nil where neither model nor Options give one
-	Anomalous bool         // Score > *Threshold; false without a threshold
-	Verdict   Verdict      // "" without a review band
-	Map       *heatmap.Map // residual of each pixel, of the model's height and width
+	Score     float32  // raw, the higher the more anomalous; for SSIM maps in [0,2]
+	Model     string   // hash of the model that gave it, as in ModelInfo
+	Threshold *float32 // nil where neither model nor Options give one
+	// PixelThreshold is the model's own for pixels of the map; nil: none.
+	PixelThreshold *float32
+	Anomalous      bool         // Score > *Threshold; false without a threshold
+	Verdict        Verdict      // "" without a review band
+	Map            *heatmap.Map // residual of each pixel, of the model's height and width
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -51,6 +54,7 @@ type Result struct {
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
+	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
 	Kind     string // KindDetector or KindReconstruction
 	Provider string // that is in use
 	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1]
@@ -84,14 +88,18 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	d := &Detector{options: o.withDefaults(), swapping: make(chan struct{}, 1)}
-	l, err := load(context.Background(), model, d.options)
+	options := o.withDefaults()
+	l, err := load(context.Background(), model, options)
 	if err != nil {
 		return nil, err
 	}
-	d.current = lease(l)
+	return newDetector(l, options), nil
+}
+
+func newDetector(l *loaded, o Options) *Detector {
+	d := &Detector{options: o, swapping: make(chan struct{}, 1), current: lease(l)}
 	d.closing, d.close = context.WithCancel(context.Background())
-	return d, nil
+	return d
 }
 
 func lease(l *loaded) *leased {
@@ -164,8 +172,8 @@ func (d *Detector) Close() error {
 	return d.replace(nil)
 }
 
-// Swap replaces the model by that of another file. It opens and warms up the new
-// one while the old one works on; calls of Detect that begin after Swap returns
+// Swap replaces the model by that of another file. It opens the new one, warms it
+// up and checks its self-test while the old one works on; calls of Detect that begin after Swap returns
 // use the new one, calls in flight keep the old one, which is freed when they
 // return: Swap waits for it. On any error, and if ctx ends before the new one is
 // ready, the old one stays. Swaps side by side take place one after the other.
@@ -174,7 +182,7 @@ func (d *Detector) Swap(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.swap(ctx, b, nil); err != nil {
+	if err := d.swap(ctx, b, d.verified(nil)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -56,7 +56,7 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, info: ModelInfo{
-		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Hash: contentHash(m.bytes), Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: c.images.height, Width: c.images.width,
 		Threshold: copied(c.threshold), PixelThreshold: c.pixelThreshold,
 	}}
@@ -171,7 +171,8 @@ func (l *loaded) detect(ctx context.Context, pix []uint8, n int, reconstruction 
 	results := make([]Result, n)
 	for i := range results {
 		r := &results[i]
-		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
+		r.Score, r.Model = scores[i], l.info.Hash
+		r.Threshold, r.PixelThreshold = copied(l.info.Threshold), copied(l.info.PixelThreshold)
 		r.Map = &heatmap.Map{Data: residuals[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
 		l.decision.judge(r)
 		if math.IsNaN(float64(r.Score)) {

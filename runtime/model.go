@@ -255,6 +255,24 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
+// externalFiles returns the names of the files, in a model's folder, that hold
+// weights of it; none of bytes that are no model.
+func externalFiles(b []byte) []string {
+	p, err := unmarshal(b)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, t := range p.GetGraph().GetInitializer() {
+		for _, e := range t.GetExternalData() {
+			if e.GetKey() == "location" && external(t) && !slices.Contains(names, e.GetValue()) {
+				names = append(names, e.GetValue())
+			}
+		}
+	}
+	return names
+}
+
 // gather moves weights that lie in other files of the model's folder, as
 // exporters of large models write them, into the model.
 func gather(b []byte, dir string) ([]byte, error) {
