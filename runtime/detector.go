@@ -74,7 +74,7 @@ type ModelInfo struct {
 // Open opens the model in a file, runs it once to warm up, and returns its
 // detector. Close it when it is no longer needed.
 func Open(path string, o *Options) (*Detector, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (d *Detector) Close() error {
 // return: Swap waits for it. On any error, and if ctx ends before the new one is
 // ready, the old one stays. Swaps side by side take place one after the other.
 func (d *Detector) Swap(ctx context.Context, path string) error {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -243,8 +243,9 @@ func external(t *onnxpb.TensorProto) bool {
 	return t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL
 }
 
-// readFile reads a model's file and the weights that lie beside it.
-func readFile(path string) ([]byte, error) {
+// ReadFile returns the bytes of a model's file, with the weights that lie in other
+// files beside it moved into the model: one file that holds all of it.
+func ReadFile(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)

@@ -227,7 +227,7 @@ func TestInterop(t *testing.T) {
 	for _, name := range []string{"torch_dynamo_dcae_128", "keras_dcae_128_nhwc", "anomalib_padim_128"} {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.Shared(t, "interop", name)
-			model, err := readFile(filepath.Join(dir, "model.onnx"))
+			model, err := ReadFile(filepath.Join(dir, "model.onnx"))
 			if err != nil {
 				t.Fatal(err)
 			}
