@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -14,8 +15,8 @@ import (
 // arrives: damaged weights, and providers that compute something else, show.
 type SelfTest struct {
 	Image string  // which image: "pattern-1"
-	Score float32 // pred_score; of a model that gives a reconstruction alone, the largest difference of a value from the image's
-	Mean  float32 // of the anomaly map; of the differences where there is none
+	Score float32 // as the model gives it; of a model that gives a reconstruction alone, the largest difference of a value in [0,1] from the image's
+	Mean  float32 // of the anomaly map; of the differences for a reconstruction; else 0
 }
 
 // selfTestImage names pattern, the only image there is.
@@ -140,48 +141,84 @@ func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
 	return true, nil
 }
 
+// selfTest reads the model as its file has it, whatever Options make of it.
 func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 	t := SelfTest{Image: selfTestImage}
+	c, err := recognize(l.network.model, &Options{})
+	if err != nil {
+		return t, err
+	}
+	height, width := c.images.height, c.images.width
+	if height < 1 {
+		height, width = warmSize, warmSize
+	}
 	rows := 1
 	if l.info.Fixed {
 		rows = l.info.Batch
 	}
-	c := l.contract
-	pix := pattern(c.images.height, c.images.width, c.images.channels)
-	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: c.tensor(pix, rows)}, l.outputs...)
+	var wanted []string
+	for _, p := range []*port{c.score, c.residuals} {
+		if p != nil {
+			wanted = append(wanted, p.Name)
+		}
+	}
+	if c.kind == KindReconstruction {
+		wanted = []string{c.reconstruction.Name}
+	}
+	if !slices.ContainsFunc(wanted, func(name string) bool { return !slices.Contains(l.outputs, name) }) {
+		wanted = l.outputs // what is ready
+	}
+	f := frames{pattern(height, width, c.images.channels), 1, height, width}
+	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: c.tensor(f, rows)}, wanted...)
 	if err != nil {
 		return t, err
 	}
 	var residuals []float32 // of the first row
-	if c.kind == KindReconstruction {
-		residuals = c.differences(graph.Data[float32](out[c.reconstruction]), pix)
-		for _, v := range residuals {
-			t.Score = max(t.Score, v) // NaN if any is
+	switch {
+	case c.kind == KindReconstruction:
+		y := out[c.reconstruction.Name]
+		if got, want := y.Shape(), c.reconstructed.at(height, width).shape(rows); !slices.Equal(got, want) {
+			return t, fmt.Errorf("%w: got a reconstruction %v, want %v", ErrModel, got, want)
 		}
-	} else {
-		residuals = graph.Data[float32](out[outMap])[:c.images.height*c.images.width]
-		t.Score = graph.Data[float32](out[outScore])[0]
+		residuals = c.differences(floats(y), f)
+	case c.residuals != nil:
+		maps, err := splitMaps(out[c.residuals.Name], rows)
+		if err != nil {
+			return t, err
+		}
+		residuals = maps[0].Data
+	}
+	switch {
+	case c.score != nil:
+		scores := floats(out[c.score.Name])
+		if len(scores) != rows {
+			return t, fmt.Errorf("%w: got %d scores for %d images", ErrModel, len(scores), rows)
+		}
+		t.Score = scores[0]
+	case len(residuals) > 0:
+		t.Score = slices.Max(residuals) // NaN if any is
 	}
 	var sum float64
 	for _, v := range residuals {
 		sum += float64(v)
 	}
-	t.Mean = float32(sum / float64(len(residuals)))
+	t.Mean = float32(sum / float64(max(len(residuals), 1)))
 	return t, nil
 }
 
-// differences returns |y-x| of the first row of a reconstruction y and its image
-// x, uint8 NHWC.
-func (c *contract) differences(y []float32, pix []uint8) []float32 {
-	t := c.reconstructed
+// differences returns |y-x|, in the range of [0,1], of the first row of a
+// reconstruction y and its image x.
+func (c *contract) differences(y []float32, f frames) []float32 {
+	t := c.reconstructed.at(f.height, f.width)
 	area := t.height * t.width
-	d := make([]float32, len(pix))
-	for i, v := range pix {
+	d := make([]float32, len(f.pix))
+	for i, v := range f.pix {
 		at := i
 		if t.layout == NCHW {
 			at = i%t.channels*area + i/t.channels
 		}
-		d[i] = float32(math.Abs(float64(y[at] - float32(v)*(1.0/255))))
+		value := (y[at] - c.outRange.Low) / (c.outRange.High - c.outRange.Low)
+		d[i] = float32(math.Abs(float64(value - float32(v)*(1.0/255))))
 	}
 	return d
 }

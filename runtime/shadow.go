@@ -101,8 +101,10 @@ type Disagreement struct {
 	Live, Candidate Result
 }
 
+func (d *Disagreement) judged() bool { return d.Live.Judged && d.Candidate.Judged }
+
 func (d *Disagreement) changed() bool {
-	return d.Live.Threshold != nil && d.Candidate.Threshold != nil && d.Live.Anomalous != d.Candidate.Anomalous
+	return d.judged() && d.Live.Anomalous != d.Candidate.Anomalous
 }
 
 // shift is NaN where the scores cannot be compared.
@@ -232,7 +234,7 @@ func (s *Shadow) add(d Disagreement) {
 	r := &s.report
 	r.Images++
 	s.moments.add(float64(d.Live.Score), float64(d.Candidate.Score))
-	if d.Live.Threshold != nil && d.Candidate.Threshold != nil {
+	if d.judged() {
 		s.verdict++
 	}
 	if shift := d.shift(); !math.IsNaN(shift) {
@@ -284,7 +286,7 @@ func (s *Shadow) Report() ShadowReport {
 	case r.Images == 0:
 		r.Why = "no image was compared"
 	case s.verdict < r.Images:
-		r.Why = "not both models have a threshold, and there are no verdicts to compare"
+		r.Why = "not both models say what is anomalous, and there are no verdicts to compare"
 	case r.Changed > allowed:
 		r.Why = fmt.Sprintf("%d of %d verdicts differ, want at most %d", r.Changed, s.verdict, allowed)
 	default:

@@ -93,7 +93,7 @@ func TestShadowDecides(t *testing.T) {
 	}{
 		{"one verdict of two", other, ShadowOptions{Images: 2, MaxChanged: .4}, []uint8{0, 255}, false, "1 of 2 verdicts differ, want at most 0"},
 		{"none", other, ShadowOptions{Images: 2, MaxChanged: -1}, []uint8{100, 255}, true, "0 of 2 verdicts differ, at most 0 may"},
-		{"no threshold", plainModel(t, plain{.5, 8, 8}, 0), ShadowOptions{Images: 1}, []uint8{0}, false, "not both models have a threshold, and there are no verdicts to compare"},
+		{"no threshold", plainModel(t, plain{.5, 8, 8}, 0), ShadowOptions{Images: 1}, []uint8{0}, false, "not both models say what is anomalous, and there are no verdicts to compare"},
 		{"by time", other, ShadowOptions{Duration: 1}, []uint8{255}, true, "0 of 1 verdicts differ, at most 0 may"},
 		{"by time, with nothing", other, ShadowOptions{Duration: 1}, nil, false, "no image was compared"},
 	}

@@ -93,10 +93,10 @@ type watcher struct {
 	options  WatchOptions
 	path     string // as it was given
 
-	weights []string // files beside the model, in its folder, that hold its weights
-	seen    []stamp  // at the look before: of the model, then of its weights
-	done    []stamp  // of what was read last
-	failed  string   // what was told last, and of which content; "" after a success
+	beside []string // files in the model's folder that belong to it
+	seen   []stamp  // at the look before: of the model, then of those
+	done   []stamp  // of what was read last
+	failed string   // what was told last, and of which content; "" after a success
 }
 
 // look compares what is there with what was, and swaps where it has settled as
@@ -108,7 +108,7 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(w.path, "", err)
 		return nil
 	}
-	now := stamps(path, w.weights)
+	now := stamps(path, w.beside)
 	settled := slices.EqualFunc(now, w.seen, stamp.equal)
 	w.seen = now
 	if !settled || slices.EqualFunc(now, w.done, stamp.equal) {
@@ -120,15 +120,15 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
 		return nil
 	}
-	if weights := externalFiles(b); !slices.Equal(weights, w.weights) {
-		w.weights, w.seen = weights, nil // they have to settle too
+	if beside := externalFiles(b); !slices.Equal(beside, w.beside) {
+		w.beside, w.seen = beside, nil // they have to settle too
 		return nil
 	}
 	hash := contentHash(b)
 	if b, err = gather(b, filepath.Dir(path)); err == nil {
 		hash = contentHash(b)
 	}
-	if !slices.EqualFunc(now, stamps(path, w.weights), stamp.equal) {
+	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
 		w.seen = nil // it changed while it was read
 		return nil
 	}
@@ -197,12 +197,13 @@ type stamp struct {
 }
 
 // stamps returns those of a model and of files in its folder.
-func stamps(model string, weights []string) []stamp {
+func stamps(model string, beside []string) []stamp {
+	paths := []string{model}
+	for _, name := range beside {
+		paths = append(paths, filepath.Join(filepath.Dir(model), name))
+	}
 	var all []stamp
-	for _, path := range append([]string{model}, weights...) {
-		if path != model {
-			path = filepath.Join(filepath.Dir(model), path)
-		}
+	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			info = nil
