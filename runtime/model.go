@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Info is the name and the type of an input or output. Dimensions that the model
@@ -245,7 +246,7 @@ func external(t *onnxpb.TensorProto) bool {
 
 // readFile reads a model's file and the weights that lie beside it.
 func readFile(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
@@ -295,6 +296,9 @@ func embed(t *onnxpb.TensorProto, folder *os.Root, files map[string][]byte) erro
 	data, read := files[name]
 	if !read {
 		var err error
+		if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w", name, regular.ErrIrregular)
+		}
 		if data, err = folder.ReadFile(name); err != nil {
 			return err
 		}

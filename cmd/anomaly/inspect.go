@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -24,7 +24,7 @@ func inspectCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return usagef("inspect takes one model, got %d arguments", c.NArg())
 			}
-			b, err := os.ReadFile(c.Args().First())
+			b, err := regular.Read(c.Args().First())
 			if err != nil {
 				return err
 			}
