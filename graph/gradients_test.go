@@ -551,7 +551,7 @@ func TestGradientsTorch(t *testing.T) {
 // flat are the operators without a gradient.
 var flat = []string{
 	"And", "ArgMax", "ArgMin", "Atan", "Ceil", "Cos", "Equal", "Floor", "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
-	"Mod", "Not", "Or", "ReduceProd", "Round", "ScatterElements", "ScatterND", "Sign", "Sin", "TopK",
+	"Mod", "Not", "Or", "Range", "ReduceProd", "Round", "ScatterElements", "ScatterND", "Shape", "Sign", "Sin", "TopK",
 }
 
 // TestResizeGradient: a resize is linear, so its gradient is the transpose of
@@ -762,6 +762,8 @@ func TestGradientsErrors(t *testing.T) {
 			`gradient with respect to "x": got float32[2,4,6,6], want a float value of the same graph`},
 		{"no VJP", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return sum(g.Op("Sign", nil, x)) },
 			`Sign ("sign_2") has no gradient`},
+		{"Floor", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return sum(graph.Floor(x)) },
+			`Floor ("floor_2") has no gradient`},
 		{"foreign", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
 			return g.ForeignOp("com.example", "Relu", nil, []graph.Type{{DType: graph.Float32, Shape: []int{1}}}, x)[0]
 		}, `Relu ("relu_2") has no gradient`},

@@ -8,7 +8,7 @@ import (
 // The operators here have no gradient: networks of other tools have them, and
 // are only run.
 func init() {
-	for _, op := range []string{"Atan", "Ceil", "Cos", "Floor", "Round", "Sin"} {
+	for _, op := range []string{"Atan", "Ceil", "Cos", "Round", "Sin"} {
 		register(op, inferFloat, nil)
 	}
 	register("Mod", inferMod, nil, Attr{"fmod", int64(0)})
@@ -21,9 +21,6 @@ func init() {
 	register("GatherND", inferGatherND, nil, Attr{"batch_dims", only{int64(0)}})
 	register("ScatterND", inferScatterND, nil, Attr{"reduction", only{"none"}})
 }
-
-// Floor returns the largest whole number that is not above x.
-func Floor(x *Value) *Value { return x.g.Op("Floor", nil, x) }
 
 // inferMod: of floats there is the remainder of a division that rounds towards
 // zero alone, as ONNX says.

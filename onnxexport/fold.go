@@ -46,15 +46,6 @@ func (r *reader) fold(i int, n *node, vs []*graph.Value) ([]*graph.Value, error)
 	return vs, nil
 }
 
-// spend takes from what folding may make.
-func (r *reader) spend(elements, operations int) error {
-	if elements > r.room || operations > r.work {
-		return fmt.Errorf("constants: got %d elements in %d operations more, want at most %d and %d", elements, operations, r.room, r.work)
-	}
-	r.room, r.work = r.room-elements, r.work-operations
-	return nil
-}
-
 // compute returns values that depend on constants alone as constants, or as
 // they are where that would take too much.
 func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
@@ -77,13 +68,14 @@ func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
 		elements, operations := cost(m)
 		room, work = min(room+elements, maxElements), min(work+operations, 2*maxFoldWork)
 	}
-	if r.spend(room, work) != nil {
+	if room > r.room || work > r.work {
 		return vs, nil
 	}
 	tensors, err := ref.Eval[float32](context.Background(), r.graph, nil, pending...)
 	if err != nil {
 		return nil, err
 	}
+	r.room, r.work = r.room-room, r.work-work
 	vs = slices.Clone(vs)
 	for j, v := range vs {
 		if at := slices.Index(pending, v); at >= 0 {

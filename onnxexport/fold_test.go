@@ -51,8 +51,8 @@ var hostileFolds = []struct {
 	{"numbers without end", []*onnxpb.NodeProto{
 		op("Range", "one,million,one", "a"), op("Range", "one,million,one", "b"), op("Range", "one,million,one", "c"),
 		op("Range", "one,million,one", "d"), op("Range", "one,million,one", "e"),
-	}, "Range \"e\"): constants: got 1048575 elements"},
-	{"a step of nothing", []*onnxpb.NodeProto{op("Sub", "one,one", "zero"), op("Range", "one,two,zero", "r")}, "in steps of 0"},
+	}, ""},
+	{"a step of nothing", []*onnxpb.NodeProto{op("Sub", "one,one", "zero"), op("Range", "one,two,zero", "r")}, "got 1 to 2 by 0"},
 	{"doubling", doublings(40), "elements for each image"},
 	{"a large product", []*onnxpb.NodeProto{op("ConstantOfShape", "square", "a"), op("MatMul", "a,a", "b"), op("MatMul", "b,b", "c")}, ""},
 	{"division by zero", []*onnxpb.NodeProto{op("Sub", "one,one", "zero"), op("Div", "one,zero", "d")}, "division by zero"},

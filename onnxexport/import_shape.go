@@ -2,7 +2,6 @@ package onnxexport
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -114,45 +113,12 @@ func keep(f func() ([]*graph.Value, error), err error) ([]*graph.Value, error) {
 	return f()
 }
 
-// importRange counts from start to before limit.
+// importRange: the numbers may be lists of one.
 func importRange(n *node) ([]*graph.Value, error) {
-	if err := n.operands(3, 3); err != nil {
-		return nil, err
+	for i := range n.in {
+		n.makeScalar(i)
 	}
-	for i, v := range n.in {
-		if v.Const() == nil || v.Const().Len() != 1 || v.DType != n.in[0].DType {
-			return nil, fmt.Errorf("operand %d: got %v %q, want a constant number", i, v.Type, v.Name())
-		}
-	}
-	switch n.in[0].DType {
-	case graph.Float32:
-		return countUp[float32](n)
-	case graph.Float64:
-		return countUp[float64](n)
-	case graph.Int32:
-		return countUp[int32](n)
-	case graph.Int64:
-		return countUp[int64](n)
-	}
-	return nil, fmt.Errorf("got %v, want numbers", n.in[0].Type)
-}
-
-func countUp[T float32 | float64 | int32 | int64](n *node) ([]*graph.Value, error) {
-	number := func(i int) T { return graph.Data[T](n.in[i].Const())[0] }
-	start, limit, delta := number(0), number(1), number(2)
-	count := math.Ceil((float64(limit) - float64(start)) / float64(delta))
-	if delta == 0 || count != count || count > maxElements {
-		return nil, fmt.Errorf("got %v to %v in steps of %v", start, limit, delta)
-	}
-	size := max(0, int(count))
-	if err := n.reader.spend(size, size); err != nil {
-		return nil, err
-	}
-	numbers := make([]T, size)
-	for i := range numbers {
-		numbers[i] = start + T(i)*delta
-	}
-	return one(n.graph.Const("", graph.NewTensor(numbers, len(numbers))))
+	return n.asIs()
 }
 
 // importReshape: with allowzero a 0 is a dimension without elements.
@@ -173,26 +139,24 @@ func importReshape(n *node) ([]*graph.Value, error) {
 	return n.asIs()
 }
 
-// importShape gives the dimensions from start to before end, which are numbers
-// where the inputs have a shape.
+// importShape gives the dimensions from start to before end: as numbers for
+// inputs of known shapes.
 func importShape(n *node) ([]*graph.Value, error) {
 	if err := n.operands(1, 1); err != nil {
 		return nil, err
 	}
 	x := n.in[0]
-	start, end := int(n.takeInt("start", 0)), int(n.takeInt("end", int64(x.Rank())))
+	if n.reader.inputs == nil || slices.Contains(x.Shape, graph.Dynamic) {
+		return n.asIs()
+	}
 	bound := func(i int) int {
 		if i < 0 {
 			i += x.Rank()
 		}
 		return min(max(i, 0), x.Rank())
 	}
-	start, end = bound(start), bound(end)
-	dims := x.Shape[start:max(start, end)]
-	if slices.Contains(dims, graph.Dynamic) {
-		return nil, fmt.Errorf("got %v, want known dimensions", x.Type)
-	}
-	return one(ints(n.graph, dims...))
+	start, end := bound(int(n.takeInt("start", 0))), bound(int(n.takeInt("end", int64(x.Rank()))))
+	return one(ints(n.graph, x.Shape[start:max(start, end)]...))
 }
 
 func importSize(n *node) ([]*graph.Value, error) {

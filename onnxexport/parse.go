@@ -252,7 +252,8 @@ func (r *reader) output(p *onnxpb.ValueInfoProto) error {
 	if err != nil {
 		return err
 	}
-	if t.DType != v.DType || t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, mayBe) {
+	// Of shapes that the file's writer saw for one image, others are no mistake.
+	if strict := r.inputs == nil; t.DType != v.DType || strict && t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, mayBe) {
 		return fmt.Errorf("the file declares %v, its operators give %v", t, v.Type)
 	}
 	r.graph.Output(p.GetName(), v)
