@@ -17,7 +17,9 @@ type outcome struct {
 	sample *dataset.Sample
 	size   image.Point // of the original image
 	image  image.Image // nil unless it is to be kept
-	pixels []uint8     // at the model's size, until there is a result
+	pixels []uint8     // as the model sees them, until there is a result
+	height int         // of pixels
+	width  int
 	result anrt.Result
 	err    error
 }
@@ -33,9 +35,9 @@ func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, k
 }
 
 // detectAltered is detect with pixels that alter changes before the model sees
-// them: those of sample i, uint8 [height, width, channels] of the model's size.
-// Nil changes nothing.
-func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, alter func(i int, pixels []uint8), handle func(*outcome) error) error {
+// them: those of sample i, uint8 [height, width, channels] of the model's size or,
+// where it has none, of the image's. Nil changes nothing.
+func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, alter func(i int, pixels []uint8, height, width int), handle func(*outcome) error) error {
 	info := det.Info()
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
@@ -50,10 +52,10 @@ func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sa
 	}
 	ahead := info.Batch + goruntime.GOMAXPROCS(0)
 	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
-		o := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
+		o := &outcome{sample: item.Sample, pixels: item.Pixels, height: item.Height, width: item.Width, err: item.Err}
 		if o.err == nil {
 			if alter != nil {
-				alter(item.Index, o.pixels)
+				alter(item.Index, o.pixels, o.height, o.width)
 			}
 			o.size = item.Image.Bounds().Size()
 			if keepImages {
@@ -78,17 +80,15 @@ var errScore = errors.New("the score is not a finite number")
 // compute fills in the results of those outcomes that have pixels.
 func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
 	var readable []*outcome
-	var pixels []uint8
 	for _, o := range batch {
 		if o.err == nil {
 			readable = append(readable, o)
-			pixels = append(pixels, o.pixels...)
 		}
 	}
 	if len(readable) == 0 {
 		return
 	}
-	results, err := det.DetectPixels(ctx, pixels, len(readable))
+	results, err := resultsOf(ctx, det, readable)
 	switch {
 	case err != nil && len(readable) > 1: // one image of the batch may be the reason
 		for _, o := range readable {
@@ -104,4 +104,22 @@ func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
 			}
 		}
 	}
+}
+
+// resultsOf gives the pixels of outcomes to the model, which has a size or sees
+// each image at its own.
+func resultsOf(ctx context.Context, det *anrt.Detector, batch []*outcome) ([]anrt.Result, error) {
+	info := det.Info()
+	if info.Height > 0 {
+		var pixels []uint8
+		for _, o := range batch {
+			pixels = append(pixels, o.pixels...)
+		}
+		return det.DetectPixels(ctx, pixels, len(batch))
+	}
+	var images []image.Image
+	for _, o := range batch {
+		images = append(images, pixelImage(o.pixels, o.height, o.width, info.Channels))
+	}
+	return det.Detect(ctx, images...)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -24,13 +23,9 @@ func inspectCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return usagef("inspect takes one model, got %d arguments", c.NArg())
 			}
-			b, err := os.ReadFile(c.Args().First())
+			d, err := anrt.InspectFile(c.Args().First())
 			if err != nil {
 				return err
-			}
-			d, err := anrt.Inspect(b)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.Args().First(), err)
 			}
 			if c.Bool("json") {
 				return json.NewEncoder(c.App.Writer).Encode(d)
@@ -43,11 +38,26 @@ func inspectCommand() *cli.Command {
 func printDescription(w io.Writer, d *anrt.Description) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "kind\t%s\n", d.Kind)
+	if d.Problem != "" {
+		fmt.Fprintf(t, "problem\t%s\n", d.Problem)
+	}
+	if d.Images != nil {
+		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
+	}
+	tensor := func(what string, i anrt.TensorInfo) {
+		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, i.Name, i.DType, i.Shape, i.Meaning)
+	}
 	for _, in := range d.Inputs {
-		fmt.Fprintf(t, "input\t%s\t%s %v\n", in.Name, in.DType, in.Shape)
+		tensor("input", in)
 	}
 	for _, out := range d.Outputs {
-		fmt.Fprintf(t, "output\t%s\t%s %v\n", out.Name, out.DType, out.Shape)
+		tensor("output", out)
+	}
+	if d.Threshold != nil {
+		fmt.Fprintf(t, "threshold\t%s\n", short(*d.Threshold))
+	}
+	if d.PixelThreshold != nil {
+		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
 	}
 	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
 	var ops []string
@@ -63,4 +73,23 @@ func printDescription(w io.Writer, d *anrt.Description) error {
 		fmt.Fprintf(t, "%s\t%s\n", key, d.Metadata[key])
 	}
 	return t.Flush()
+}
+
+// imagesLine says in words which images a model takes.
+func imagesLine(i *anrt.ImagesInfo) string {
+	colours := map[int]string{1: "grey", 3: "RGB"}[i.Channels]
+	size := fmt.Sprintf("%dx%d", i.Height, i.Width)
+	switch i.SizedBy {
+	case "graph":
+		size += ", to which the graph itself would resize"
+	case "map":
+		size += ", the size of the map"
+	case "image":
+		size = "of any size, each its own (--size fixes it)"
+	}
+	batch := "any number at once"
+	if i.Batch > 0 {
+		batch = fmt.Sprintf("%d at once", i.Batch)
+	}
+	return fmt.Sprintf("%s, %s, black to white %s, %s, %s", colours, size, i.Range, i.Layout, batch)
 }
