@@ -24,6 +24,7 @@ const (
 	thresholdKey      = "anomaly.threshold"
 	pixelThresholdKey = "anomaly.pixel_threshold"
 	reviewKey         = "anomaly.review"
+	mapKey            = "anomaly.map"
 	rangeKey          = "Image.NominalPixelRange" // ONNX's own
 )
 
@@ -139,6 +140,8 @@ func recognize(m *model, o *Options) (*contract, error) {
 		return nil, err
 	case m.metadata[profileKey] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.ours, c.label = KindDetector, true, nil
+	case m.metadata[profileKey] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
+		c.kind, c.label = KindAnomalib, nil // which says no more than the score
 	case text != "" && (c.residuals != nil && c.residuals.Name == legacyOut || c.score != nil && c.score.Name == legacyOut):
 		c.kind, legacy = KindAnomalib, text
 	case found:
@@ -366,7 +369,8 @@ func (c *contract) setRange(m *model, o *Options) error {
 // of others: from what makes the label and the mask, or else from anomalib's
 // normalising, which puts thresholds at 0.5.
 func (c *contract) setThresholds(m *model) error {
-	if c.kind == KindAnomalib || m.metadata[profileKey] == "" {
+	normalized := m.metadata[profileKey] == onnxexport.Anomalib.String()
+	if c.kind == KindAnomalib && !normalized || m.metadata[profileKey] == "" {
 		c.threshold = m.trace.above(c.score, c.label, c.kind)
 		c.pixelThreshold = m.trace.above(c.residuals, find(m.outputs, outMask), c.kind)
 		if c.score == nil {
@@ -391,7 +395,21 @@ func (c *contract) setThresholds(m *model) error {
 		}
 		c.review = &b
 	}
+	if normalized {
+		c.normalize(m)
+	}
 	return nil
+}
+
+// normalize puts thresholds and review band, which the metadata has for raw
+// scores, where profile anomalib has its scores.
+func (c *contract) normalize(m *model) {
+	if b, t := c.review, c.threshold; b != nil && t != nil {
+		o := &residual.Options{Kind: residual.Kind(m.metadata[mapKey])}
+		*b = Band{onnxexport.Normalize(b.Low, *t, o), onnxexport.Normalize(b.High, *t, o)}
+	}
+	half := float32(.5)
+	c.threshold, c.pixelThreshold = copied(&half), copied(&half)
 }
 
 // above returns the number that a value must exceed for its label, either of which

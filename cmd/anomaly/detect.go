@@ -24,26 +24,45 @@ type outcome struct {
 	err    error
 }
 
+// detectOptions say how detect looks at images; nil is the defaults.
+type detectOptions struct {
+	keepImages bool // for handle
+	// alter, where not nil, changes pixels before the model sees them: those of
+	// sample i, uint8 [height, width, channels] of the model's size or, where it has
+	// none, of the image's.
+	alter func(i int, pixels []uint8, height, width int)
+	// swapped says that the detector's model may be swapped meanwhile, for one of
+	// another size too.
+	swapped bool
+	// batch, where not nil, gets each batch once it is computed, with its images,
+	// before handle gets the first of it.
+	batch func(ctx context.Context, batch []*outcome) error
+}
+
 // detect runs all samples through the detector, a batch at a time, and hands on
 // the outcomes in their order. Meanwhile the images of the next batch are read.
 // An image that cannot be read or computed is an outcome with an error.
 //
 // When ctx ends, the batch in flight is finished and handed on before ctx's error
 // is returned. An error of handle ends it too.
-func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, handle func(*outcome) error) error {
-	return detectAltered(ctx, det, samples, keepImages, nil, handle)
-}
-
-// detectAltered is detect with pixels that alter changes before the model sees
-// them: those of sample i, uint8 [height, width, channels] of the model's size or,
-// where it has none, of the image's. Nil changes nothing.
-func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, alter func(i int, pixels []uint8, height, width int), handle func(*outcome) error) error {
+func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, o *detectOptions, handle func(*outcome) error) error {
+	if o == nil {
+		o = &detectOptions{}
+	}
 	info := det.Info()
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
-		compute(context.WithoutCancel(ctx), det, batch)
-		for _, o := range batch {
-			if err := handle(o); err != nil {
+		compute(context.WithoutCancel(ctx), det, batch, o.swapped)
+		if o.batch != nil {
+			if err := o.batch(ctx, batch); err != nil {
+				return err
+			}
+		}
+		for _, out := range batch {
+			if !o.keepImages {
+				out.image = nil
+			}
+			if err := handle(out); err != nil {
 				return err
 			}
 		}
@@ -52,17 +71,17 @@ func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sa
 	}
 	ahead := info.Batch + goruntime.GOMAXPROCS(0)
 	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
-		o := &outcome{sample: item.Sample, pixels: item.Pixels, height: item.Height, width: item.Width, err: item.Err}
-		if o.err == nil {
-			if alter != nil {
-				alter(item.Index, o.pixels, o.height, o.width)
+		out := &outcome{sample: item.Sample, pixels: item.Pixels, height: item.Height, width: item.Width, err: item.Err}
+		if out.err == nil {
+			if o.alter != nil {
+				o.alter(item.Index, out.pixels, out.height, out.width)
 			}
-			o.size = item.Image.Bounds().Size()
-			if keepImages {
-				o.image = item.Image
+			out.size = item.Image.Bounds().Size()
+			if o.keepImages || o.swapped || o.batch != nil {
+				out.image = item.Image
 			}
 		}
-		batch = append(batch, o)
+		batch = append(batch, out)
 		if len(batch) == info.Batch {
 			if err := flush(); err != nil {
 				return err
@@ -77,8 +96,9 @@ func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sa
 
 var errScore = errors.New("the score is not a finite number")
 
-// compute fills in the results of those outcomes that have pixels.
-func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
+// compute fills in the results of those outcomes that have pixels: from these, or
+// from the images where the model's size may be another by now.
+func compute(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped bool) {
 	var readable []*outcome
 	for _, o := range batch {
 		if o.err == nil {
@@ -88,11 +108,11 @@ func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
 	if len(readable) == 0 {
 		return
 	}
-	results, err := resultsOf(ctx, det, readable)
+	results, err := resultsOf(ctx, det, readable, swapped)
 	switch {
 	case err != nil && len(readable) > 1: // one image of the batch may be the reason
 		for _, o := range readable {
-			compute(ctx, det, []*outcome{o})
+			compute(ctx, det, []*outcome{o}, swapped)
 		}
 	case err != nil:
 		readable[0].err = err
@@ -106,20 +126,24 @@ func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
 	}
 }
 
-// resultsOf gives the pixels of outcomes to the model, which has a size or sees
-// each image at its own.
-func resultsOf(ctx context.Context, det *anrt.Detector, batch []*outcome) ([]anrt.Result, error) {
+// resultsOf gives outcomes to the model: their pixels; or the images, where it may
+// have been swapped; or pixels as images, where it sees each at its own size.
+func resultsOf(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped bool) ([]anrt.Result, error) {
 	info := det.Info()
-	if info.Height > 0 {
-		var pixels []uint8
-		for _, o := range batch {
-			pixels = append(pixels, o.pixels...)
-		}
-		return det.DetectPixels(ctx, pixels, len(batch))
-	}
+	var pixels []uint8
 	var images []image.Image
 	for _, o := range batch {
-		images = append(images, pixelImage(o.pixels, o.height, o.width, info.Channels))
+		switch {
+		case swapped:
+			images = append(images, o.image)
+		case info.Height == 0:
+			images = append(images, pixelImage(o.pixels, o.height, o.width, info.Channels))
+		default:
+			pixels = append(pixels, o.pixels...)
+		}
 	}
-	return det.Detect(ctx, images...)
+	if pixels == nil {
+		return det.Detect(ctx, images...)
+	}
+	return det.DetectPixels(ctx, pixels, len(batch))
 }

@@ -162,7 +162,7 @@ func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []datas
 	var judged []judgement
 	judges := det.Info().Judges
 	failed := 0
-	err := detectAltered(ctx, det, samples, false, alter, func(out *outcome) error {
+	err := detect(ctx, det, samples, &detectOptions{alter: alter}, func(out *outcome) error {
 		c.stepBar()
 		if out.err != nil {
 			failed++

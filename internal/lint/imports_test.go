@@ -29,16 +29,17 @@ var mayImport = map[string][]string{
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
-	"internal/atomicfile": nil,
-	"internal/imageio":    {"golang.org/x/image"},
-	"internal/label":      nil,
-	"internal/lint":       nil,
-	"internal/lower":      {"graph"},
-	"internal/npy":        nil,
-	"internal/onnxpb":     {"google.golang.org/protobuf"},
-	"internal/randgraph":  {"graph"},
-	"internal/ref":        {"graph", "gorgonia.org/tensor"},
-	"internal/testenv":    nil,
+	"internal/atomicfile":  nil,
+	"internal/conformance": nil,
+	"internal/imageio":     {"golang.org/x/image"},
+	"internal/label":       nil,
+	"internal/lint":        nil,
+	"internal/lower":       {"graph"},
+	"internal/npy":         nil,
+	"internal/onnxpb":      {"google.golang.org/protobuf"},
+	"internal/randgraph":   {"graph"},
+	"internal/ref":         {"graph", "gorgonia.org/tensor"},
+	"internal/testenv":     nil,
 }
 
 const (
