@@ -16,6 +16,7 @@ import (
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -113,7 +114,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if !tested {
 		c.notef("%s has no self-test", o.model)
 	}
-	old, err := os.ReadFile(o.live)
+	old, err := regular.Read(o.live)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -263,7 +264,7 @@ func (c *console) rollback(live string) error {
 		return err
 	}
 	was := "nothing"
-	now, err := os.ReadFile(live)
+	now, err := regular.Read(live)
 	switch {
 	case err == nil:
 		was = modelHash(now)[:hashDigits]
@@ -271,7 +272,7 @@ func (c *console) rollback(live string) error {
 		return err
 	}
 	for _, v := range slices.Backward(versions) {
-		b, err := os.ReadFile(v.path)
+		b, err := regular.Read(v.path)
 		if err != nil {
 			return err
 		}
