@@ -59,6 +59,7 @@ type Result struct {
 type ModelInfo struct {
 	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
+	Library  string // version of ONNX Runtime; "" with provider go
 	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string // of the input: NHWC or NCHW
 	Batch    int    // images in a batch
@@ -257,9 +258,16 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 	defer d.release(l)
 	results := make([]Result, len(imgs))
 	batches := l.batches(imgs)
+	var inUse [2]frames // while one is computed the next is prepared
 	err = l.queue.serve(ctx, len(batches),
-		func(i int) (frames, error) { return l.prepare(ctx, imgs, batches[i]) },
+		func(i int) (f frames, err error) {
+			f, err = l.prepare(ctx, imgs, batches[i])
+			inUse[i%2] = f
+			return f, err
+		},
 		func(i int, r []Result) {
+			pix := inUse[i%2].pix
+			l.pixels.Put(&pix)
 			for j, at := range batches[i] {
 				results[at] = r[j]
 			}
