@@ -204,7 +204,7 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 // OpenSessionFile is [OpenSession] for a model in a file and weights in other files
 // of its folder.
 func OpenSessionFile(path string, o *Options) (*Session, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

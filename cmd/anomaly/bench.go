@@ -317,7 +317,7 @@ func (s *subject) throughput(ctx context.Context, d time.Duration) (throughput, 
 	}
 	errOver := errors.New("over")
 	for {
-		err := detect(ctx, s.detector, s.samples, false, func(o *outcome) error {
+		err := detect(ctx, s.detector, s.samples, nil, func(o *outcome) error {
 			if o.err != nil {
 				return o.err
 			}
