@@ -53,6 +53,9 @@ cover: ## test, and print what share of each package's statements the tests of a
 fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 	@scripts/fuzz
 
+soak: ## swap models under a stream of requests, open and close them, and write docs/soak.md (5 minutes)
+	$(GO) run ./internal/soak
+
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
