@@ -268,8 +268,9 @@ func external(t *onnxpb.TensorProto) bool {
 	return t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL
 }
 
-// readFile reads a model's file and the weights that lie beside it.
-func readFile(path string) ([]byte, error) {
+// ReadFile returns the bytes of a model's file, with the weights that lie in other
+// files beside it moved into the model: one file that holds all of it.
+func ReadFile(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
@@ -278,6 +279,24 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return b, nil
+}
+
+// externalFiles returns the names of the files, in a model's folder, that gather
+// reads or would if they were there; none of bytes that are no model.
+func externalFiles(b []byte) []string {
+	p, err := unmarshal(b)
+	if err != nil {
+		return nil
+	}
+	names := []string{sidecarName}
+	for _, t := range externals(p.GetGraph()) {
+		for _, e := range t.GetExternalData() {
+			if e.GetKey() == "location" && !slices.Contains(names, e.GetValue()) {
+				names = append(names, e.GetValue())
+			}
+		}
+	}
+	return names
 }
 
 // gather moves what lies in other files of the model's folder into the model:

@@ -18,14 +18,20 @@ import (
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
-// edit changes a model's file.
+// edit changes the graph in a model's file.
 func edit(t *testing.T, b []byte, change func(*onnxpb.GraphProto)) []byte {
+	t.Helper()
+	return editModel(t, b, func(p *onnxpb.ModelProto) { change(p.Graph) })
+}
+
+// editModel changes a model's file.
+func editModel(t *testing.T, b []byte, change func(*onnxpb.ModelProto)) []byte {
 	t.Helper()
 	p, err := unmarshal(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	change(p.Graph)
+	change(p)
 	if b, err = proto.Marshal(p); err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,7 @@ func loadLibrary(named string) (path, version string, places []Place, err error)
 		if err := ort.DisableTelemetry(); err != nil {
 			return "", "", places, fmt.Errorf("%s: %w", p.Path, err)
 		}
+		returnMemory()
 		environment.path = resolve(p.Path)
 		return environment.path, ort.GetVersion(), places[:i+1], nil
 	}
@@ -77,9 +78,6 @@ func resolve(path string) string {
 	}
 	return path
 }
-
-// plans is how many lists of outputs an engine keeps ready.
-const plans = 4
 
 // An ortEngine runs a model on ONNX Runtime. A session of the binding has fixed
 // outputs, and ONNX Runtime computes all that a model has: so there is one for

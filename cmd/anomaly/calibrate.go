@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -270,6 +271,27 @@ func finite(t float32) *float32 {
 
 // same reports whether two thresholds are, also where there are none.
 func same(a, b float32) bool { return a == b || finite(a) == nil && finite(b) == nil }
+
+// selfTested gives a model its self-test. The provider go computes it: it is
+// there wherever anomaly is, gives the same figures whatever trained the model,
+// and so checks the others.
+func selfTested(m *onnxexport.Model) error {
+	b, err := onnxexport.Marshal(m)
+	if err != nil {
+		return err
+	}
+	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: anrt.Go, Batch: 1})
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	defer det.Close()
+	t, err := det.SelfTest(context.Background())
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	maps.Copy(m.Metadata, t.Metadata())
+	return nil
+}
 
 // writeModel writes a model's file.
 func writeModel(path string, m *onnxexport.Model) error {

@@ -114,6 +114,9 @@ func (c *console) export(o *exportOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}
+	if err := selfTested(n); err != nil {
+		return err
+	}
 	if err := writeModel(o.out, n); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -298,10 +297,14 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 		return err
 	}
 	e.Metadata["config"] = string(b)
-	err = atomicfile.Write(o.out, func(w io.Writer) error {
-		return onnxexport.Write(w, result.Spec, result.Weights, &e)
-	})
+	m, err := onnxexport.Build(result.Spec, result.Weights, &e)
 	if err != nil {
+		return err
+	}
+	if err := selfTested(m); err != nil {
+		return err
+	}
+	if err := writeModel(o.out, m); err != nil {
 		return err
 	}
 	return o.writeConfig(o.out + configSuffix)
