@@ -8,13 +8,13 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -204,7 +204,7 @@ type calibration struct {
 
 // calibrate is `anomaly calibrate`.
 func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
-	b, err := os.ReadFile(o.survey.model)
+	b, err := regular.Read(o.survey.model)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -102,7 +102,7 @@ func exportAction(c *cli.Context) error {
 
 // export is `anomaly export`.
 func (c *console) export(o *exportOptions) error {
-	b, err := os.ReadFile(o.model)
+	b, err := regular.Read(o.model)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -27,28 +27,28 @@ that are damaged, and a provider that computes something else, are an error (exi
 {"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"}, what the model gave,
 or null.`,
 		Flags: []cli.Flag{
-			jsonFlag, providerFlag, threadsFlag,
+			jsonFlag, providerFlag, providerOptionFlag, threadsFlag,
 			&cli.BoolFlag{Name: "verify", Usage: "run the self-test that the file carries", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("inspect takes one model, got %d arguments", c.NArg())
 			}
-			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("threads")) {
-				return usagef("--provider and --threads are of --verify: nothing else runs the model")
+			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
+				return usagef("--provider, --provider-option and --threads are of --verify: nothing else runs the model")
 			}
-			provider, err := parseProvider(c)
+			provider, of, err := parseProvider(c)
 			if err != nil {
 				return err
 			}
-			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &anrt.Options{Provider: provider, Threads: c.Int("threads"), Batch: 1})
+			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &anrt.Options{Provider: provider, ProviderOptions: of, Threads: c.Int("threads"), Batch: 1})
 		},
 	}
 }
 
 // inspect is `anomaly inspect`; o is for verify.
 func (c *console) inspect(ctx context.Context, path string, verify, asJSON bool, o *anrt.Options) error {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -198,6 +199,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	release, err := lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	// A run that was killed may have left these behind.
 	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
@@ -313,7 +319,7 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 // writable reports early that nothing can be written at path.
 func writable(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot write %s: it is no file", path)
+		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
 	var op *fs.PathError
