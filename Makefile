@@ -33,8 +33,8 @@ testnocgo: ## build without cgo and test what must work so
 testrace: ## run the race detector on RACE
 	$(GO) test -race -short -timeout 10m $(RACE)
 
-conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes docs/interop.md
-	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-interop)
+conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes manifest and docs/interop.md
+	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
 
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
