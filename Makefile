@@ -6,12 +6,12 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # What the race detector watches by default: the packages that share state between goroutines.
 RACE   ?= ./runtime/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
-NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/...
+NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo lint staticcheck vulncheck cover fuzz bench clean
+.PHONY: help setup build test testrace testnocgo conformance lint staticcheck vulncheck cover fuzz soak bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,9 @@ testnocgo: ## build without cgo and test what must work so
 testrace: ## run the race detector on RACE
 	$(GO) test -race -short -timeout 10m $(RACE)
 
+conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes docs/interop.md
+	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-interop)
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -53,5 +56,5 @@ fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv and the cache folder stay
+clean: ## remove what was built; .venv, .openvino and the cache folder stay
 	rm -rf bin

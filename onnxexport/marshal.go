@@ -18,7 +18,6 @@ const (
 	irVersion = 8  // the first that goes with the opset
 	opset     = 18 // of ONNX's own domain; what package graph builds
 	producer  = "anomaly"
-	batchDim  = "N" // the name of graph.Dynamic in a file
 )
 
 // Errors of this package wrap one of these, or are those of the writer.
@@ -42,7 +41,8 @@ type Model struct {
 	Metadata map[string]string        // the file's metadata_props
 }
 
-// Marshal returns m as the bytes of an ONNX file. Equal models give equal bytes.
+// Marshal returns m as the bytes of an ONNX file. Equal models give equal bytes, and
+// no part of them from the beginning is a model.
 //
 // The graph's inputs come first, then its parameters without a weight: so a
 // training step takes its parameters as inputs. Parameters with a weight and
@@ -95,7 +95,6 @@ func Marshal(m *Model) ([]byte, error) {
 	file := &onnxpb.ModelProto{
 		IrVersion:    proto.Int64(irVersion),
 		ProducerName: proto.String(producer),
-		Graph:        p,
 		OpsetImport:  []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(opset)}},
 	}
 	for _, d := range slices.Sorted(maps.Keys(domains)) {
@@ -106,12 +105,22 @@ func Marshal(m *Model) ([]byte, error) {
 			Key: proto.String(key), Value: proto.String(m.Metadata[key]),
 		})
 	}
-	if size := proto.Size(file); size > math.MaxInt32 {
-		return nil, errorf("got %d bytes, want less than protobuf's 2 GiB", size)
-	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(file)
-	if err != nil {
-		return nil, errorf("%w", err)
+	return encode(file, p)
+}
+
+// encode returns the bytes of a file with a graph. The graph comes last, though its
+// field's number is not the largest: so no beginning of a file, as one finds while
+// it is copied, is a model.
+func encode(file *onnxpb.ModelProto, g *onnxpb.GraphProto) ([]byte, error) {
+	var b []byte
+	for _, part := range []*onnxpb.ModelProto{file, {Graph: g}} {
+		if size := len(b) + proto.Size(part); size > math.MaxInt32 {
+			return nil, errorf("got %d bytes, want less than protobuf's 2 GiB", size)
+		}
+		var err error
+		if b, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(b, part); err != nil {
+			return nil, errorf("%w", err)
+		}
 	}
 	return b, nil
 }
@@ -142,16 +151,20 @@ func (m *Model) validate() error {
 	return nil
 }
 
+// dimNames are the names of dimensions that are graph.Dynamic, by axis, as images
+// have them: dimensions of one name have one size.
+var dimNames = []string{"N", "C", "H", "W"}
+
 func valueInfo(v *graph.Value) *onnxpb.ValueInfoProto {
 	t := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(v.DType))}
 	if v.Shape != nil {
 		t.Shape = &onnxpb.TensorShapeProto{}
-		for _, d := range v.Shape {
+		for axis, d := range v.Shape {
 			dim := &onnxpb.TensorShapeProto_Dimension{}
-			if d == graph.Dynamic {
-				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: batchDim}
-			} else {
+			if d != graph.Dynamic {
 				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}
+			} else if axis < len(dimNames) {
+				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: dimNames[axis]}
 			}
 			t.Shape.Dim = append(t.Shape.Dim, dim)
 		}

@@ -31,6 +31,9 @@ func TestReopen(t *testing.T) {
 			}
 		}
 	}
+	for _, kind := range residual.Kinds() {
+		forms = append(forms, &Options{Profile: Anomalib, Map: residual.Options{Kind: kind}, Threshold: .25, PixelThreshold: .125})
+	}
 	for _, o := range forms {
 		o.Metadata = map[string]string{"model": "x", "data.hash": "y"}
 	}
@@ -76,7 +79,9 @@ func TestReopenErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		edit(&p)
-		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&p)
+		g := p.Graph
+		p.Graph = nil
+		b, err := encode(&p, g)
 		if err != nil {
 			t.Fatal(err)
 		}

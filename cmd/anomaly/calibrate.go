@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ stored for run; a new threshold removes the old band. --min-area and --zones sco
 as they do in run, which must then be given them as well; zones with a threshold of
 their own are left out.
 
-The file is rewritten in place, or to --out: its thresholds, the metadata that says the
+The file, one of profile detector, is rewritten in place, or to --out: its thresholds, the metadata that says the
 same, and nothing else. With --json, standard output has one object:
 
   {"model": "m.onnx", "rule": "recall", "threshold": 0.3, "pixel_threshold": 0.3,
@@ -211,6 +212,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
+	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
+		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
+	}
 	cal := &calibration{Model: o.out, Rule: o.rule}
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
@@ -252,8 +256,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 
 // Metadata of a model that this package reads or changes.
 const (
-	hashKey   = "anomaly.data.hash"
-	reviewKey = "anomaly.review"
+	hashKey    = "anomaly.data.hash"
+	profileKey = "anomaly.profile"
+	reviewKey  = "anomaly.review"
 )
 
 // finite returns nil for a threshold that there is none of.
@@ -266,6 +271,27 @@ func finite(t float32) *float32 {
 
 // same reports whether two thresholds are, also where there are none.
 func same(a, b float32) bool { return a == b || finite(a) == nil && finite(b) == nil }
+
+// selfTested gives a model its self-test. The provider go computes it: it is
+// there wherever anomaly is, gives the same figures whatever trained the model,
+// and so checks the others.
+func selfTested(m *onnxexport.Model) error {
+	b, err := onnxexport.Marshal(m)
+	if err != nil {
+		return err
+	}
+	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: anrt.Go, Batch: 1})
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	defer det.Close()
+	t, err := det.SelfTest(context.Background())
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	maps.Copy(m.Metadata, t.Metadata())
+	return nil
+}
 
 // writeModel writes a model's file.
 func writeModel(path string, m *onnxexport.Model) error {

@@ -30,6 +30,7 @@ func (o *trainOptions) config() map[string]any {
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
+		"provider-option": append([]string{}, o.providerOptions...),
 	}
 }
 
@@ -67,8 +68,14 @@ func readConfig(c *cli.Context, path string) error {
 		if c.IsSet(name) {
 			continue
 		}
-		if err := c.Set(name, fmt.Sprint(value.Elem())); err != nil {
-			return usagef("--config %s: %s: %v", path, name, err)
+		list, ok := value.Elem().Interface().([]string)
+		if !ok {
+			list = []string{fmt.Sprint(value.Elem())}
+		}
+		for _, v := range list {
+			if err := c.Set(name, v); err != nil {
+				return usagef("--config %s: %s: %v", path, name, err)
+			}
 		}
 	}
 	return nil

@@ -83,7 +83,22 @@ var mishaps = []group{
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
+		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
+		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
+	}},
+	{"The model in use", []mishap{
+		{what: "verified, with damaged weights", prepare: hostile(damage), args: "inspect hostile.onnx --verify --provider go", code: 1},
+		{what: "deployed from a truncated file", prepare: both(folder("new", "model.onnx"), truncate("new/model.onnx")), args: "deploy new/model.onnx model.onnx", code: 1},
+		{what: "deployed with damaged weights", prepare: hostile(damage), args: "deploy hostile.onnx model.onnx", code: 1},
+		{what: "deployed onto a folder", args: "deploy model.onnx images", code: 1},
+		{what: "deployed into a folder that may not be written", prepare: mode("images", 0o555), args: "deploy model.onnx images/model.onnx", code: 1, asNobody: true},
+		{what: "deployed where there is no room for two", prepare: write("disk/model.onnx", "what is there"), args: "deploy model.onnx disk/model.onnx", code: 1, disk: 12},
+		{what: "a golden set that is absent", args: "deploy model.onnx new.onnx --gate absent", code: 1},
+		{what: "a golden set that it does worse on", prepare: both(golden, deployed("images")), args: "deploy hostile.onnx images/model.onnx --gate golden", code: 1},
+		{what: "nothing to roll back to", args: "rollback model.onnx", code: 1},
+		{what: "rolled back in a folder that may not be written", prepare: both(deployed("images"), mode("images", 0o555)), args: "rollback images/model.onnx", code: 1, asNobody: true},
+		{what: "rolled back to a damaged model", prepare: both(deployed("images"), flip("images/model.onnx.0001-16de1a8c7a0c")), args: "rollback images/model.onnx", code: 1},
 	}},
 	{"The images", []mishap{
 		{what: "absent", args: "run model.onnx absent.png", code: 1},
@@ -208,6 +223,7 @@ var varying = []struct {
 	{regexp.MustCompile(`(?m)^.* images/s\n`), ""},
 	{regexp.MustCompile(`hash [0-9a-f]+`), "hash …"},
 	{regexp.MustCompile(`got \d+ bytes that are`), "got … bytes that are"},
+	{regexp.MustCompile(`got [0-9.e-]+, want [0-9.e-]+ ± [0-9.e-]+`), "got …, want … ± …"},
 	{regexp.MustCompile(`node \d+ \((\w+) "\w+"\)`), "node … ($1)"},
 }
 
@@ -239,7 +255,7 @@ func (m *mishap) happen(t *testing.T, provider string) string {
 		m.prepare(t)
 	}
 	args := strings.Fields(m.args)
-	if command := args[0]; command == "run" || command == "train" || command == "eval" {
+	if command := args[0]; command == "run" || command == "train" || command == "eval" || command == "deploy" {
 		if command == "train" {
 			args = slices.Insert(args, 1, tiny...)
 		}
@@ -524,6 +540,11 @@ func hugePNG(name string) func(*testing.T) {
 	return write(name, string(binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))))
 }
 
+// forAnomalib exports the model for anomalib.
+func forAnomalib(t *testing.T) {
+	mustRun(t, 0, "export", "model.onnx", "--profile", "anomalib", "--out", "anomalib.onnx")
+}
+
 // checkpoint leaves that of a training run on a folder, which was interrupted.
 func checkpoint(data string) func(*testing.T) {
 	return func(t *testing.T) {
@@ -590,6 +611,30 @@ func nanWeights(m *onnxpb.ModelProto) {
 	for at := 0; at < len(weight(m).RawData); at += 4 {
 		binary.LittleEndian.PutUint32(weight(m).RawData[at:], math.Float32bits(float32(math.NaN())))
 	}
+}
+
+// damage sets the exponents of a convolution's weights wrong.
+func damage(m *onnxpb.ModelProto) {
+	for at := 3; at < len(weight(m).RawData); at += 4 {
+		weight(m).RawData[at] ^= 2
+	}
+}
+
+// deployed leaves model.onnx in a folder, deployed in place of a file.
+func deployed(folder string) func(*testing.T) {
+	return func(t *testing.T) {
+		live := filepath.Join(folder, "model.onnx")
+		write(live, "what is there")(t)
+		mustRun(t, 0, "deploy", "--provider", "go", "model.onnx", live)
+	}
+}
+
+// golden makes a golden set of good images, and hostile.onnx, which rejects them.
+func golden(t *testing.T) {
+	must(t, os.MkdirAll("golden/test", 0o755))
+	must(t, os.Rename("images", "golden/test/good"))
+	must(t, os.Mkdir("images", 0o755))
+	mustRun(t, 0, "calibrate", "model.onnx", "--threshold", "1e-9", "--out", "hostile.onnx")
 }
 
 func unknownOperator(m *onnxpb.ModelProto) {
