@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -16,14 +17,17 @@ import (
 // their input, whose map and score it computes itself (see [KindDetector] and the
 // other kinds).
 //
-// It is safe for concurrent use. Batches run one at a time; calls side by side
-// gain in that one's images are prepared while another's are computed. What an
-// image is found to be does not depend on the images beside it.
+// It is safe for concurrent use. Calls side by side are computed together, as many
+// images as fit a batch: what comes while a batch is computed goes into the next
+// one (see also Options.BatchWindow). What an image is found to be does not depend
+// on the images beside it, and no call fails because of another.
 type Detector struct {
 	options  Options
 	swapping chan struct{}   // holds a value while a Swap or a Close is under way
 	closing  context.Context // ends when Close is called
 	close    context.CancelFunc
+
+	leak goruntime.Cleanup
 
 	mu      sync.Mutex
 	current *leased // nil once closed
@@ -32,6 +36,7 @@ type Detector struct {
 // A leased model is freed when nobody uses it any more.
 type leased struct {
 	*loaded
+	queue *batcher
 	users int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
 	idle  chan struct{} // closed when users comes to 0
 }
@@ -41,8 +46,12 @@ type Result struct {
 	Score     float32      // the higher the more anomalous: raw, for SSIM maps in [0,2]; anomalib's as its model or its inferencer gives it, as a rule in [0,1]
 	Threshold *float32     // nil where neither model nor Options give one
 	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
+	Judged    bool         // whether Anomalous is a verdict, by a threshold or the model's own label; ModelInfo.Judges
 	Verdict   Verdict      // "" without a review band
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
+
+	Model          string   // hash of the model that gave it, as in ModelInfo
+	PixelThreshold *float32 // residual above which a pixel is anomalous, the model's; nil: none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -52,6 +61,7 @@ type Result struct {
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
+	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
 	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
 	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
@@ -75,11 +85,11 @@ type ModelInfo struct {
 // Open opens the model in a file, runs it once to warm up, and returns its
 // detector. Close it when it is no longer needed.
 func Open(path string, o *Options) (*Detector, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := OpenBytes(b, o)
+	d, err := open(b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -89,18 +99,33 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	d := &Detector{options: o.withDefaults(), swapping: make(chan struct{}, 1)}
-	l, err := load(context.Background(), model, d.options)
+	return open(model, o, caller())
+}
+
+// open is [OpenBytes], called at a line of some file.
+func open(model []byte, o *Options, at string) (*Detector, error) {
+	options := o.withDefaults()
+	l, err := load(context.Background(), model, options)
 	if err != nil {
 		return nil, err
 	}
-	d.current = lease(l)
-	d.closing, d.close = context.WithCancel(context.Background())
+	d := newDetector(l, options)
+	d.leak = reportLeak(d, at, d.options.Logf)
 	return d, nil
 }
 
-func lease(l *loaded) *leased {
-	return &leased{loaded: l, users: 1, idle: make(chan struct{})}
+func newDetector(l *loaded, o Options) *Detector {
+	d := &Detector{options: o, swapping: make(chan struct{}, 1)}
+	d.current = lease(l, &d.options)
+	d.closing, d.close = context.WithCancel(context.Background())
+	return d
+}
+
+func lease(l *loaded, o *Options) *leased {
+	detect := func(ctx context.Context, f frames) ([]Result, error) {
+		return l.detect(ctx, f, o.Reconstruction)
+	}
+	return &leased{loaded: l, queue: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
 }
 
 // acquire returns the model, which stays until it is released.
@@ -131,6 +156,7 @@ func (d *Detector) replace(next *leased) error {
 	d.mu.Unlock()
 	d.release(old)
 	<-old.idle
+	old.queue.done.Wait() // for one that all callers have left
 	return old.loaded.close()
 }
 
@@ -160,6 +186,7 @@ func copied[T any](x *T) *T {
 // under way is cancelled. Later calls, and that Swap, return ErrClosed. Closing
 // again does nothing but wait for the first Close.
 func (d *Detector) Close() error {
+	d.leak.Stop()
 	d.close()
 	d.swapping <- struct{}{}
 	defer func() { <-d.swapping }()
@@ -169,17 +196,20 @@ func (d *Detector) Close() error {
 	return d.replace(nil)
 }
 
-// Swap replaces the model by that of another file. It opens and warms up the new
-// one while the old one works on; calls of Detect that begin after Swap returns
+// Swap replaces the model by that of another file. It opens the new one, warms it
+// up and checks its self-test while the old one works on; calls of Detect that begin after Swap returns
 // use the new one, calls in flight keep the old one, which is freed when they
 // return: Swap waits for it. On any error, and if ctx ends before the new one is
 // ready, the old one stays. Swaps side by side take place one after the other.
 func (d *Detector) Swap(ctx context.Context, path string) error {
-	b, err := readFile(path)
+	if d.closing.Err() != nil {
+		return ErrClosed
+	}
+	b, err := ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if err := d.swap(ctx, b, nil); err != nil {
+	if err := d.swap(ctx, b, d.verified(nil)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
@@ -219,7 +249,7 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 		next.close()
 		return err
 	}
-	if err := d.replace(lease(next)); err != nil {
+	if err := d.replace(lease(next, &d.options)); err != nil {
 		d.options.Logf("the model that was replaced: %v", err)
 	}
 	return nil
@@ -228,8 +258,8 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
 // (package dataset: antialiased, RGB or grey); a model of no size of its own gets
-// images as they are, those of one size together. On error there are no results;
-// when ctx ends the error is ctx.Err().
+// images as they are, those of one size together. On error there are no results.
+// When ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
 	if err != nil {
@@ -237,18 +267,16 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 	}
 	defer d.release(l)
 	results := make([]Result, len(imgs))
-	for _, at := range l.batches(imgs) {
-		f, err := l.prepare(imgs, at)
-		if err != nil {
-			return nil, err
-		}
-		r, err := l.detect(ctx, f, d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		for i, at := range at {
-			results[at] = r[i]
-		}
+	batches := l.batches(imgs)
+	err = l.queue.serve(ctx, len(batches),
+		func(i int) (frames, error) { return l.prepare(ctx, imgs, batches[i]) },
+		func(i int, r []Result) {
+			for j, at := range batches[i] {
+				results[at] = r[j]
+			}
+		})
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
 }
@@ -271,13 +299,14 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
 	results := make([]Result, 0, n)
-	for first := 0; first < n; first += i.Batch {
-		end := min(first+i.Batch, n)
-		r, err := l.detect(ctx, frames{pix[first*size : end*size], end - first, i.Height, i.Width}, d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r...)
+	err = l.queue.serve(ctx, (n+i.Batch-1)/i.Batch,
+		func(at int) (frames, error) {
+			first, end := at*i.Batch, min((at+1)*i.Batch, n)
+			return frames{pix[first*size : end*size], end - first, i.Height, i.Width}, nil
+		},
+		func(_ int, r []Result) { results = append(results, r...) })
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
 }

@@ -67,7 +67,7 @@ const warmSize = 256
 
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, info: ModelInfo{
-		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Hash: contentHash(m.bytes), Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
@@ -187,7 +187,7 @@ func (l *loaded) batches(imgs []image.Image) [][]int {
 }
 
 // prepare resizes a batch, the images at these places, on all cores.
-func (l *loaded) prepare(imgs []image.Image, at []int) (frames, error) {
+func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (frames, error) {
 	height, width := l.size(imgs[at[0]])
 	if !l.sized() {
 		if img := imgs[at[0]]; img == nil || height < 1 || width < 1 || width > maxPixels/height {
@@ -204,7 +204,7 @@ func (l *loaded) prepare(imgs []image.Image, at []int) (frames, error) {
 	var wg sync.WaitGroup
 	for range min(goruntime.GOMAXPROCS(0), len(at)) {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(at); i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < len(at) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				if img := imgs[at[i]]; img == nil {
 					errs[i] = fmt.Errorf("%w: image %d is nil", ErrInput, at[i])
 				} else if err := imageio.Resize(f.pix[i*size:][:size], img, height, width, l.info.Channels); err != nil {
@@ -214,6 +214,9 @@ func (l *loaded) prepare(imgs []image.Image, at []int) (frames, error) {
 		})
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return f, err
+	}
 	return f, errors.Join(errs...)
 }
 
@@ -263,6 +266,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	for i := range results {
 		r := &results[i]
 		r.Score, r.Threshold, r.Map = scores[i], copied(l.info.Threshold), maps[i]
+		r.Judged, r.Model, r.PixelThreshold = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold)
 		if math.IsNaN(float64(r.Score)) {
 			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
 		}

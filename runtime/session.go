@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -23,11 +24,15 @@ type Options struct {
 	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
 	// run several sessions side by side.
 	Threads int
+	// ProviderOptions are those that only one provider has, such as a GPU's
+	// number or a reduced precision.
+	ProviderOptions
 	// Library is the path of ONNX Runtime's shared library; "" (default) looks
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
 	Library string
-	// Logf, where not nil, is told which provider a list or auto came to, and why.
+	// Logf, where not nil, is told which provider a list or auto came to, and why,
+	// and of what was not closed. It is called from any goroutine.
 	Logf func(format string, args ...any)
 
 	// Outputs lists what [Session.Run] computes when it is called without names;
@@ -37,6 +42,10 @@ type Options struct {
 	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
 	// fixed batch size has its own. Detectors only.
 	Batch int
+	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
+	// of other calls; 0 (default) is not at all: as long as a batch is computed the
+	// next one gathers by itself. Detectors only.
+	BatchWindow time.Duration
 	// Reconstruction asks a [Detector] for reconstructions too, of models that give
 	// them. Detectors only.
 	Reconstruction bool
@@ -102,6 +111,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.BatchWindow < 0:
+		return fmt.Errorf("%w: batch window: got %v, want 0 or more", ErrInput, o.BatchWindow)
 	case o.Layout != "" && o.Layout != NCHW && o.Layout != NHWC:
 		return fmt.Errorf("%w: layout: got %q, want %s or %s", ErrInput, o.Layout, NCHW, NHWC)
 	case o.Height < 0 || o.Width < 0 || (o.Height == 0) != (o.Width == 0) || o.Height > 0 && o.Width > maxPixels/o.Height:
@@ -116,6 +127,11 @@ func (o *Options) validate() error {
 		if err := o.Range.check(); err != nil {
 			return err
 		}
+	}
+	if providers, err := parseProviders(o.Provider); err != nil {
+		return err
+	} else if err := o.ProviderOptions.validate(providers); err != nil {
+		return err
 	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
@@ -133,6 +149,10 @@ type engine interface {
 	run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error
 	close() error
 }
+
+// plans is how many variants of a model, by what is computed or by the size of
+// images, are kept ready.
+const plans = 4
 
 // openEngine opens a model on exactly this provider.
 func openEngine(m *model, provider string, o Options) (engine, error) {
@@ -155,6 +175,7 @@ type Session struct {
 	outputs  []string      // that Run computes by default
 	turn     chan struct{} // holds a value while the engine is in use
 	closed   bool          // guarded by turn
+	leak     goruntime.Cleanup
 }
 
 // OpenSession opens an ONNX model given as the bytes of its file, which the
@@ -173,7 +194,25 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 		s, err = openSession(m, provider, opts)
 		return err
 	})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.leak = reportLeak(s, caller(), opts.Logf)
+	return s, nil
+}
+
+// OpenSessionFile is [OpenSession] for a model in a file and weights in other files
+// of its folder.
+func OpenSessionFile(path string, o *Options) (*Session, error) {
+	b, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSession(b, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
 }
 
 func openSession(m *model, provider string, o Options) (*Session, error) {
@@ -348,8 +387,11 @@ func (s *Session) acquire(ctx context.Context) error {
 func (s *Session) release() { <-s.turn }
 
 // Close waits for the Run in flight and frees the model. Runs that wait for
-// their turn, and later ones, return ErrClosed. Closing again does nothing.
+// their turn, and later ones, return ErrClosed. Closing again does nothing. A
+// Session that is garbage before it is closed is reported to Options.Logf; nobody
+// frees it.
 func (s *Session) Close() error {
+	s.leak.Stop()
 	s.turn <- struct{}{}
 	defer s.release()
 	if s.closed {

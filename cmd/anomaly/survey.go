@@ -29,7 +29,7 @@ type surveyOptions struct {
 
 // scoringFlags are flags of the commands that score images.
 var scoringFlags = []cli.Flag{
-	providerFlag, threadsFlag, maxPixelsFlag,
+	providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
@@ -50,7 +50,7 @@ func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 		minArea:  c.Int("min-area"),
 	}
 	var err error
-	if o.detector.Provider, err = parseProvider(c); err != nil {
+	if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
 		return o, err
 	}
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
@@ -113,11 +113,11 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		return nil, err
 	}
 
-	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Of: len(samples), Saves: o.saves}
+	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Of: len(samples), Saves: o.saves}
 	report.pictures = heatmap.PictureOptions{Reconstruction: image.Black, Threshold: threshold, Tile: pictureTile}
 	started := time.Now()
 	c.startBar(len(samples), "images")
-	err = detect(ctx, det, samples, pictures, func(out *outcome) error {
+	err = detect(ctx, det, samples, &detectOptions{keepImages: pictures}, func(out *outcome) error {
 		c.stepBar()
 		name := out.sample.OutputName()
 		if out.err != nil {
