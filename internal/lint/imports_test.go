@@ -29,6 +29,9 @@ var mayImport = map[string][]string{
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
+	"examples/camera":  {"dataset", "heatmap", "runtime"},
+	"examples/hotswap": {"dataset", "runtime"},
+
 	"internal/atomicfile": nil,
 	"internal/imageio":    {"golang.org/x/image"},
 	"internal/label":      nil,
