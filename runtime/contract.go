@@ -24,6 +24,7 @@ const (
 	thresholdKey      = "anomaly.threshold"
 	pixelThresholdKey = "anomaly.pixel_threshold"
 	reviewKey         = "anomaly.review"
+	mapKey            = "anomaly.map"
 	rangeKey          = "Image.NominalPixelRange" // ONNX's own
 )
 
@@ -116,11 +117,13 @@ func readImages(p *port, layout string) (imageType, bool) {
 // recognize tells what a model is for from its names, types, metadata and the
 // ends of its graph; options say what they do not.
 func recognize(m *model, o *Options) (*contract, error) {
-	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; `+
-		`want one input uint8[N,H,W,C] or float32[N,C,H,W] in either layout, with C 1 or 3 and H×W at most %d, `+
-		`and outputs %q, a map float32[N,1,H,W], [N,H,W,1] or [N,H,W], %q, a score float32[N] or [N,1], or both, with %q and %q or without, `+
-		`or under other names if there is one of a kind, or which Options name; `+
-		`or one output of the input's shape, its reconstruction`,
+	unknown := fmt.Errorf("%w: is none that a detector understands: got inputs %s and outputs %s; want one input, images of 1 or 3 channels and H×W up to %d:\n"+
+		"  uint8 or float32 [N,H,W,C] or [N,C,H,W]\n"+
+		"and outputs of these, under these names, under others if there is one of a kind, or named in Options (--map-output, …):\n"+
+		"  %q, the map: float32 [N,1,H,W], [N,H,W,1] or [N,H,W]\n"+
+		"  %q, the score: float32 [N] or [N,1]\n"+
+		"  %q and %q, bool of the same shapes\n"+
+		"or one output of the input's shape, its reconstruction",
 		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, outLabel, outMask)
 	if len(m.inputs) != 1 {
 		return nil, unknown
@@ -137,6 +140,8 @@ func recognize(m *model, o *Options) (*contract, error) {
 		return nil, err
 	case m.metadata[profileKey] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.ours, c.label = KindDetector, true, nil
+	case m.metadata[profileKey] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
+		c.kind, c.label = KindAnomalib, nil // which says no more than the score
 	case text != "" && (c.residuals != nil && c.residuals.Name == legacyOut || c.score != nil && c.score.Name == legacyOut):
 		c.kind, legacy = KindAnomalib, text
 	case found:
@@ -193,7 +198,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			}
 		}
 		if len(names) > 1 {
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name it in Options", ErrModel, describe(m.outputs), names, role)
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one in Options (--%s-output)", ErrModel, describe(m.outputs), names, role, role)
 		}
 		if *into != nil {
 			taken[names[0]] = true
@@ -313,7 +318,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 		}
 	}
 	if i.height > 0 || i.width > 0 {
-		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options", ErrInput, &c.input)
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options (--size)", ErrInput, &c.input)
 	}
 	return nil
 }
@@ -364,7 +369,8 @@ func (c *contract) setRange(m *model, o *Options) error {
 // of others: from what makes the label and the mask, or else from anomalib's
 // normalising, which puts thresholds at 0.5.
 func (c *contract) setThresholds(m *model) error {
-	if c.kind == KindAnomalib || m.metadata[profileKey] == "" {
+	normalized := m.metadata[profileKey] == onnxexport.Anomalib.String()
+	if c.kind == KindAnomalib && !normalized || m.metadata[profileKey] == "" {
 		c.threshold = m.trace.above(c.score, c.label, c.kind)
 		c.pixelThreshold = m.trace.above(c.residuals, find(m.outputs, outMask), c.kind)
 		if c.score == nil {
@@ -389,7 +395,21 @@ func (c *contract) setThresholds(m *model) error {
 		}
 		c.review = &b
 	}
+	if normalized {
+		c.normalize(m)
+	}
 	return nil
+}
+
+// normalize puts thresholds and review band, which the metadata has for raw
+// scores, where profile anomalib has its scores.
+func (c *contract) normalize(m *model) {
+	if b, t := c.review, c.threshold; b != nil && t != nil {
+		o := &residual.Options{Kind: residual.Kind(m.metadata[mapKey])}
+		*b = Band{onnxexport.Normalize(b.Low, *t, o), onnxexport.Normalize(b.High, *t, o)}
+	}
+	half := float32(.5)
+	c.threshold, c.pixelThreshold = copied(&half), copied(&half)
 }
 
 // above returns the number that a value must exceed for its label, either of which

@@ -14,6 +14,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/residual"
 )
 
 // A loaded is a model, ready: its contract, its sessions, and what they give.
@@ -57,6 +58,9 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	}
 	if o.Reconstruction && !l.info.Reconstructs {
 		o.Logf("the model gives no reconstructions")
+	}
+	if o.Map != (residual.Options{}) && c.kind != KindReconstruction {
+		o.Logf("the model gives maps or scores of its own: the kind of map that is asked for is of models that give but reconstructions")
 	}
 	return l, nil
 }
@@ -296,7 +300,7 @@ func (l *loaded) explain(ctx context.Context, f frames, err error) error {
 	if l.sized() || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options brings all images to it)", err, f.height, f.width)
+	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options (--size) brings all images to it)", err, f.height, f.width)
 }
 
 // splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].
@@ -344,7 +348,7 @@ type sizedSession struct {
 func (r *residuals) run(ctx context.Context, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
 	c := r.contract
 	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
-		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options brings all images to one that fits", ErrModel, got, want)
+		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options (--size) brings all images to one that fits", ErrModel, got, want)
 	}
 	r.mu.Lock() // until it has run, lest it be closed to make room for another
 	defer r.mu.Unlock()

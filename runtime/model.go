@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Info is the name and the type of an input or output. Dimensions that the model
@@ -271,7 +272,7 @@ func external(t *onnxpb.TensorProto) bool {
 // ReadFile returns the bytes of a model's file, with the weights that lie in other
 // files beside it moved into the model: one file that holds all of it.
 func ReadFile(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
@@ -365,6 +366,9 @@ func embed(t *onnxpb.TensorProto, folder *os.Root, files map[string][]byte) erro
 	data, read := files[name]
 	if !read {
 		var err error
+		if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w", name, regular.ErrIrregular)
+		}
 		if data, err = folder.ReadFile(name); err != nil {
 			return err
 		}

@@ -198,6 +198,14 @@ func TestExternalWeights(t *testing.T) {
 		defer d.Close()
 		img := pictures(1)[0]
 		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{Provider: provider}), img)[0], 0)
+
+		s, err := OpenSessionFile(path, &Options{Provider: provider})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	for name, change := range map[string]func(){
 		"outside": func() { first.ExternalData[0].Value = proto.String("../outside.bin") },
@@ -212,6 +220,9 @@ func TestExternalWeights(t *testing.T) {
 		}
 		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
 			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
+		}
+		if _, err := OpenSessionFile(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: session: got %v, want ErrModel of %s", name, err, path)
 		}
 	}
 }

@@ -3,13 +3,13 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -151,13 +151,18 @@ func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	threads, spin := o.Threads, "0"
+	if c := o.CPU; c != nil && provider == CPU {
+		threads = cmp.Or(c.Threads, threads)
+		spin = flag(c.Spin)
+	}
 	err = errors.Join(
 		s.SetExecutionMode(ort.ExecutionModeSequential),
-		s.SetIntraOpNumThreads(o.Threads),
+		s.SetIntraOpNumThreads(threads),
 		s.SetInterOpNumThreads(1),
 		// Threads that wait for work spinning take the cores from decoding and from
 		// other sessions: 1.7 times slower on a busy machine.
-		s.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		s.AddSessionConfigEntry("session.intra_op.allow_spinning", spin),
 	)
 	if accelerator(provider) {
 		err = errors.Join(err, s.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"))
@@ -181,6 +186,7 @@ var needs = map[string]string{
 	DirectML: "Windows and the library of the Python package onnxruntime-directml, named by " + libraryVariable,
 }
 
+// appendProvider adds the provider with its options as ONNX Runtime names them.
 func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
 	switch provider {
 	case CUDA:
@@ -189,7 +195,7 @@ func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
 			return err
 		}
 		defer c.Destroy()
-		if err := c.Update(map[string]string{"use_tf32": "0"}); err != nil {
+		if err := c.Update(o.CUDA.entries()); err != nil {
 			return err
 		}
 		return s.AppendExecutionProviderCUDA(c)
@@ -199,21 +205,24 @@ func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
 			return err
 		}
 		defer t.Destroy()
+		if err := t.Update(o.TensorRT.entries()); err != nil {
+			return err
+		}
 		return s.AppendExecutionProviderTensorRT(t)
 	case OpenVINO:
-		return s.AppendExecutionProviderOpenVINO(map[string]string{
-			"device_type":    "CPU",
-			"precision":      "FP32",
-			"num_of_threads": strconv.Itoa(o.Threads),
-		})
+		return s.AppendExecutionProviderOpenVINO(o.OpenVINO.entries(o.Threads))
 	case CoreML:
-		return s.AppendExecutionProviderCoreMLV2(nil)
+		return s.AppendExecutionProviderCoreMLV2(o.CoreML.entries())
 	case DirectML:
 		// DirectML allocates by itself.
 		if err := s.SetMemPattern(false); err != nil {
 			return err
 		}
-		return s.AppendExecutionProviderDirectML(0)
+		device := 0
+		if o.DirectML != nil {
+			device = o.DirectML.Device
+		}
+		return s.AppendExecutionProviderDirectML(device)
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ type Options struct {
 	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
 	// run several sessions side by side.
 	Threads int
+	// ProviderOptions are those that only one provider has, such as a GPU's
+	// number or a reduced precision.
+	ProviderOptions
 	// Library is the path of ONNX Runtime's shared library; "" (default) looks
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
@@ -125,6 +128,11 @@ func (o *Options) validate() error {
 			return err
 		}
 	}
+	if providers, err := parseProviders(o.Provider); err != nil {
+		return err
+	} else if err := o.ProviderOptions.validate(providers); err != nil {
+		return err
+	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
@@ -190,6 +198,20 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 		return nil, err
 	}
 	s.leak = reportLeak(s, caller(), opts.Logf)
+	return s, nil
+}
+
+// OpenSessionFile is [OpenSession] for a model in a file and weights in other files
+// of its folder.
+func OpenSessionFile(path string, o *Options) (*Session, error) {
+	b, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSession(b, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	return s, nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // WatchOptions are options of [Detector.Watch]; nil is all defaults.
@@ -114,7 +116,7 @@ func (w *watcher) look(ctx context.Context) error {
 	if !settled || slices.EqualFunc(now, w.done, stamp.equal) {
 		return nil
 	}
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		w.done = now
 		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))

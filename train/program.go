@@ -160,7 +160,7 @@ func (t *trainer) session(g *graph.Graph, threads int, logf func(string, ...any)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	return anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, Threads: threads, Logf: logf})
+	return anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
 }
 
 // program returns the program for a key, made at its first use.

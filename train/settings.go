@@ -11,6 +11,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // Errors that [Fit] wraps.
@@ -53,6 +54,8 @@ type Settings struct {
 
 	// Provider as package runtime names them; default "auto".
 	Provider string `json:"-"`
+	// ProviderOptions are those of the provider, as package runtime has them.
+	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
 	// It has no influence on the result.
 	Workers int `json:"-"`

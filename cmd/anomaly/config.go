@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/urfave/cli/v2"
 )
@@ -30,6 +30,7 @@ func (o *trainOptions) config() map[string]any {
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
+		"provider-option": append([]string{}, o.providerOptions...),
 	}
 }
 
@@ -46,7 +47,7 @@ func (o *trainOptions) writeConfig(path string) error {
 
 // readConfig sets the flags that a configuration file names and the command line does not.
 func readConfig(c *cli.Context, path string) error {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return fmt.Errorf("%w: --config: %w", errUsage, err)
 	}
@@ -67,8 +68,14 @@ func readConfig(c *cli.Context, path string) error {
 		if c.IsSet(name) {
 			continue
 		}
-		if err := c.Set(name, fmt.Sprint(value.Elem())); err != nil {
-			return usagef("--config %s: %s: %v", path, name, err)
+		list, ok := value.Elem().Interface().([]string)
+		if !ok {
+			list = []string{fmt.Sprint(value.Elem())}
+		}
+		for _, v := range list {
+			if err := c.Set(name, v); err != nil {
+				return usagef("--config %s: %s: %v", path, name, err)
+			}
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/google/go-cmp/cmp"
 )
 
 // notConfig are the flags of train that its result does not depend on.
@@ -68,7 +69,7 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	for _, name := range []string{"data", "profile", "input"} {
 		delete(want, name)
 	}
-	if !maps.Equal(got, want) {
+	if !cmp.Equal(got, want) {
 		t.Errorf("got metadata %v, want %v", got, want)
 	}
 }
@@ -84,6 +85,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"epochs": null}`:                     "epochs: got null",
 		`{"loss": 3}`:                          "loss: got 3",
 		`{"epochs": 0}`:                        "--epochs: got 0",
+		`{"provider-option": ["a=1"]}`:         `there is no key "a"`,
 		`{"optimizer": "lion"}`:                "lion",
 		`{"schedule": "step"}`:                 "step",
 		`{"optimizer": "sgd", "momentum": 0}`:  "--momentum",

@@ -108,13 +108,19 @@ func TestReviewBand(t *testing.T) {
 		for want, r := range map[string]*anrt.Result{
 			"score 0.4, threshold 0.5: review":     {Score: .4, Threshold: &threshold, Verdict: anrt.Review},
 			"score 0.4: accept":                    {Score: .4, Verdict: anrt.Accept},
-			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold},
+			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold, Anomalous: true},
+			"score 0.4, threshold 0.5: good":       {Score: .4, Threshold: &threshold},
+			"score 0.4, threshold 0.5: anomalous":  {Score: .4, Threshold: &threshold, Anomalous: true}, // the model's own label
+			"score 0.3: anomalous":                 {Score: .3, Anomalous: true},
 		} {
-			if got := caption(r); got != want {
+			if got := caption(r, true); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
 	})
+	if got := caption(&anrt.Result{Score: .3}, false); got != "score 0.3" {
+		t.Errorf("no verdict: got %q", got)
+	}
 	for _, tt := range []struct{ band, want string }{
 		{"0.4", "LOW:HIGH"}, {"", "LOW:HIGH"}, {"2:1", "ascending"}, {"0:0.01", "holds the threshold"},
 	} {

@@ -30,7 +30,7 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` to work in", Value: "anomaly-demo"},
 			&cli.Uint64Flag{Name: "seed", Usage: "of the images and the training", Value: 1},
-			providerFlag, threadsFlag,
+			providerFlag, providerOptionFlag, threadsFlag,
 		},
 		Action: func(c *cli.Context) error {
 			switch {
@@ -46,7 +46,7 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 			o := fullDemo
 			o.dir, o.seed, o.threads = c.String("out"), c.Uint64("seed"), c.Int("threads")
 			var err error
-			if o.provider, err = parseProvider(c); err != nil {
+			if o.provider, o.providerOptions, err = parseProvider(c); err != nil {
 				return err
 			}
 			return newConsole(c).demo(c.Context, &o)
@@ -60,6 +60,8 @@ type demoOptions struct {
 	seed     uint64
 	provider string
 	threads  int
+
+	providerOptions anrt.ProviderOptions
 
 	train, good, defective int // images: to train on, good ones to test, of each defect
 	spec                   models.Spec
@@ -90,14 +92,15 @@ func (c *console) demo(ctx context.Context, o *demoOptions) error {
 	err := c.train(ctx, &trainOptions{
 		data: data, out: model, spec: o.spec,
 		settings: train.Settings{
-			Loss: "ssim+mse:10", Epochs: o.epochs, Batch: 8, LearningRate: 5e-3, Seed: o.seed, Provider: o.provider, Workers: o.threads,
+			Loss: "ssim+mse:10", Epochs: o.epochs, Batch: 8, LearningRate: 5e-3, Seed: o.seed, Provider: o.provider,
+			ProviderOptions: o.providerOptions, Workers: o.threads,
 		},
 	})
 	if err != nil {
 		return err
 	}
 	survey := surveyOptions{
-		model: model, detector: anrt.Options{Provider: o.provider, Threads: o.threads},
+		model: model, detector: anrt.Options{Provider: o.provider, ProviderOptions: o.providerOptions, Threads: o.threads},
 		dir: results, saves: saves{Picture: true}, minArea: 1,
 	}
 	if err := c.eval(ctx, &evalOptions{data: data, survey: survey}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -38,7 +39,7 @@ newest of them. --keep limits how many there are.
 		Flags: []cli.Flag{
 			gateFlag,
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
-			providerFlag, threadsFlag, maxPixelsFlag,
+			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 		},
 		Action: func(c *cli.Context) error {
 			switch {
@@ -52,7 +53,7 @@ newest of them. --keep limits how many there are.
 			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
 			o.detector.Threads = c.Int("threads")
 			var err error
-			if o.detector.Provider, err = parseProvider(c); err != nil {
+			if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
 				return err
 			}
 			if o.maxPixels, err = parseMaxPixels(c); err != nil {
@@ -113,7 +114,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if !tested {
 		c.notef("%s has no self-test", o.model)
 	}
-	old, err := os.ReadFile(o.live)
+	old, err := regular.Read(o.live)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -263,7 +264,7 @@ func (c *console) rollback(live string) error {
 		return err
 	}
 	was := "nothing"
-	now, err := os.ReadFile(live)
+	now, err := regular.Read(live)
 	switch {
 	case err == nil:
 		was = modelHash(now)[:hashDigits]
@@ -271,7 +272,7 @@ func (c *console) rollback(live string) error {
 		return err
 	}
 	for _, v := range slices.Backward(versions) {
-		b, err := os.ReadFile(v.path)
+		b, err := regular.Read(v.path)
 		if err != nil {
 			return err
 		}

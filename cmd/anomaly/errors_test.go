@@ -69,16 +69,27 @@ var mishaps = []group{
 		{what: "absent", args: "run absent.onnx images", code: 1},
 		{what: "a folder", args: "run images images", code: 1},
 		{what: "empty", prepare: write("empty.onnx", ""), args: "run empty.onnx images", code: 1},
+		{what: "a pipe that nobody writes to", prepare: pipe("pipe.onnx"), args: "run pipe.onnx images", code: 1},
+		{what: "a device without an end", args: "inspect /dev/zero", code: 1},
+		{what: "a link to itself", prepare: symlink("link.onnx", "link.onnx"), args: "run link.onnx images", code: 1},
 		{what: "text named .onnx", prepare: write("text.onnx", "version https://example.com/large-files\n"), args: "run text.onnx images", code: 1},
 		{what: "text named .onnx, inspected", prepare: write("text.onnx", "version https://example.com/large-files\n"), args: "inspect text.onnx", code: 1},
 		{what: "truncated", prepare: truncate("model.onnx"), args: "run model.onnx images", code: 1},
 		{what: "cycle of operators", prepare: hostile(cycle), args: "run hostile.onnx images", code: 1},
 		{what: "absurd size of the images", prepare: hostile(resized(1 << 30)), args: "run hostile.onnx images", code: 1},
 		{what: "absurd shape of a weight", prepare: hostile(absurdWeight), args: "run hostile.onnx images", code: 1},
-		{what: "weights outside its folder", prepare: hostile(outside), args: "run hostile.onnx images", code: 1},
+		{what: "weights outside its folder", prepare: hostile(outside("../../secret")), args: "run hostile.onnx images", code: 1},
+		{what: "weights in a pipe", prepare: both(pipe("pipe"), hostile(outside("pipe"))), args: "run hostile.onnx images", code: 1},
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
+		{what: "of another tool, with two outputs that could be the map", prepare: twoMaps, args: "run two.onnx images", code: 1},
+		{what: "of another tool, and an output that it does not have", prepare: twoMaps, args: "run two.onnx images --map-output c", code: 2},
+		{what: "of another size than the one that is asked for", args: "run model.onnx images --size 64", code: 2},
+		{what: "of another tool, with preprocessing that is not known here", prepare: croppedModel, args: "run cropped.onnx images", code: 1},
+		{what: "of another tool, to be exported in another form", prepare: twoMaps, args: "export two.onnx --out new.onnx", code: 1},
+		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
+		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
 	}},
 	{"The model in use", []mishap{
@@ -103,6 +114,13 @@ var mishaps = []group{
 		{what: "one that may not be read among others", prepare: mode("images/b.png", 0), args: "run model.onnx images", code: 1, asNobody: true},
 		{what: "a truncated one among others", prepare: truncate("images/b.png"), args: "run model.onnx images --out results --save map", code: 1,
 			leaves: []string{"results/a.png.map.npy", "results/c.png.map.npy", "results/index.html"}},
+		{what: "a pipe", prepare: pipe("pipe.png"), args: "run model.onnx pipe.png", code: 1},
+		{what: "a device without an end", args: "run model.onnx /dev/zero", code: 1},
+		{what: "a folder named like an image, empty", prepare: folder("x.png"), args: "run model.onnx x.png", code: 1},
+		{what: "a link to itself among others", prepare: both(remove("images/b.png"), symlink("b.png", "images/b.png")), args: "run model.onnx images", code: 1},
+		{what: "a link to nothing among others", prepare: both(remove("images/b.png"), symlink("absent.png", "images/b.png")), args: "run model.onnx images", code: 1},
+		{what: "names that are no text, or move the cursor", prepare: both(write("images/\xff.png", "no image"), write("images/\x1b[2J\n.png", "no image")),
+			args: "run model.onnx images", code: 1},
 		{what: "one that is no image among others", prepare: write("images/b.png", "no image"), args: "run model.onnx images", code: 1},
 		{what: "one above the limit", args: "run model.onnx images --max-pixels 1199", code: 1},
 		{what: "a header that announces too much", prepare: hugePNG("images/b.png"), args: "run model.onnx images", code: 1},
@@ -124,11 +142,16 @@ var mishaps = []group{
 	{"The output", []mishap{
 		{what: "in a folder that does not exist", args: "train --data good --out absent/new.onnx", code: 1},
 		{what: "is a folder", args: "train --data good --out images", code: 1},
+		{what: "is a pipe", prepare: pipe("pipe"), args: "train --data good --out pipe", code: 1},
+		{what: "is a device, for a changed model", prepare: device("null"), args: "export --input float --out null model.onnx", code: 1},
+		{what: "is being written by another training", prepare: locked("new.onnx"), args: "train --data good --out new.onnx", code: 1},
 		{what: "pictures into a file", args: "run model.onnx images --out model.onnx", code: 1},
 		{what: "model into a folder that may not be written", prepare: mode("images", 0o555), args: "train --data good --out images/new.onnx", code: 1, asNobody: true},
 		{what: "pictures into a folder that may not be written", prepare: mode("good", 0o555), args: "run model.onnx images/a.png --out good", code: 1, asNobody: true},
 		{what: "no room for the checkpoint", prepare: write("disk/file", "a page"), args: "train --data good --out disk/new.onnx", code: 1, disk: 8, leaves: []string{"disk/new.onnx.log.jsonl"}},
 		{what: "no room for the model", args: "train --data good --out disk/new.onnx", code: 1, disk: 16, leaves: []string{"disk/new.onnx.ckpt", "disk/new.onnx.log.jsonl"}},
+		{what: "no room for a changed model", args: "export --input float --out disk/new.onnx model.onnx", code: 1, disk: 4},
+		{what: "no room for thresholds in a copy", args: "calibrate --threshold 0.1 --out disk/new.onnx model.onnx", code: 1, disk: 4},
 		{what: "no room for pictures", args: "run model.onnx images/a.png --out disk/results", code: 1, disk: 4},
 		{what: "no room for the report", args: "run model.onnx images/a.png --out disk/results --save map", code: 1, disk: 8,
 			leaves: []string{"disk/results/a.png.map.npy"}},
@@ -403,6 +426,10 @@ func files(t *testing.T, dir string) map[string][sha256.Size]byte {
 		if err != nil || entry.IsDir() {
 			return err
 		}
+		if !entry.Type().IsRegular() { // what it is must stay, too
+			sums[filepath.ToSlash(strings.TrimPrefix(path, dir+"/"))] = sha256.Sum256([]byte(entry.Type().String()))
+			return nil
+		}
 		b, err := os.ReadFile(path)
 		if err != nil && !os.IsPermission(err) {
 			return err
@@ -440,6 +467,36 @@ func mode(name string, mode os.FileMode) func(*testing.T) {
 	return func(t *testing.T) {
 		must(t, os.Chmod(name, mode))
 		t.Cleanup(func() { os.Chmod(name, 0o755) })
+	}
+}
+
+func pipe(name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, syscall.Mkfifo(name, 0o644)) }
+}
+
+// device makes a copy of /dev/null.
+func device(name string) func(*testing.T) {
+	return func(t *testing.T) {
+		if err := syscall.Mknod(name, syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
+			t.Skip("cannot make a device: ", err)
+		}
+	}
+}
+
+func symlink(to, name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, os.Symlink(to, name)) }
+}
+
+func remove(name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, os.Remove(name)) }
+}
+
+// locked holds the files of a training run.
+func locked(out string) func(*testing.T) {
+	return func(t *testing.T) {
+		release, err := lock(out)
+		must(t, err)
+		t.Cleanup(release)
 	}
 }
 
@@ -486,6 +543,11 @@ func hugePNG(name string) func(*testing.T) {
 	header := append([]byte("IHDR"), 0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60, 8, 2, 0, 0, 0)
 	file := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), header...)
 	return write(name, string(binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))))
+}
+
+// forAnomalib exports the model for anomalib.
+func forAnomalib(t *testing.T) {
+	mustRun(t, 0, "export", "model.onnx", "--profile", "anomalib", "--out", "anomalib.onnx")
 }
 
 // checkpoint leaves that of a training run on a folder, which was interrupted.
@@ -541,10 +603,13 @@ func weight(m *onnxpb.ModelProto) *onnxpb.TensorProto {
 
 func absurdWeight(m *onnxpb.ModelProto) { weight(m).Dims = []int64{1 << 40, 1 << 40, 1 << 40, 3} }
 
-func outside(m *onnxpb.ModelProto) {
-	w := weight(m)
-	w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
-	w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String("../../secret")}}
+// outside says that a weight lies in another file.
+func outside(location string) func(*onnxpb.ModelProto) {
+	return func(m *onnxpb.ModelProto) {
+		w := weight(m)
+		w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+		w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
+	}
 }
 
 func nanWeights(m *onnxpb.ModelProto) {
@@ -581,11 +646,39 @@ func unknownOperator(m *onnxpb.ModelProto) {
 	m.Graph.Node[len(m.Graph.Node)/2].OpType = proto.String("Secret")
 }
 
+// writeGraph writes a model that package onnxexport did not make.
+func writeGraph(t *testing.T, path string, g *graph.Graph) {
+	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+	must(t, err)
+	var m onnxpb.ModelProto
+	must(t, proto.Unmarshal(b, &m))
+	m.ProducerName = proto.String("another tool")
+	b, err = proto.Marshal(&m)
+	must(t, err)
+	must(t, os.WriteFile(path, b, 0o644))
+}
+
+// twoMaps writes two.onnx, a model with two maps of names that say nothing.
+func twoMaps(t *testing.T) {
+	g := graph.New("two")
+	x := g.Input("x", graph.Float32, graph.Dynamic, 3, 16, 16)
+	g.Output("a", graph.ReduceMax(x, true, 1))
+	g.Output("b", graph.ReduceMean(x, true, 1))
+	writeGraph(t, "two.onnx", g)
+}
+
+// croppedModel writes cropped.onnx as anomalib 0.7 does, with metadata.json.
+func croppedModel(t *testing.T) {
+	g := graph.New("cropped")
+	g.Output("output", graph.ReduceMax(g.Input("input", graph.Float32, 1, 3, 16, 16), true, 1))
+	writeGraph(t, "cropped.onnx", g)
+	must(t, os.WriteFile("metadata.json", []byte(`{"image_threshold": 1, "transform": {"transform": {"__class_fullname__": "Compose", "transforms": [
+		{"__class_fullname__": "Resize", "height": 16, "width": 16}, {"__class_fullname__": "RandomCrop", "height": 16, "width": 16}]}}}`), 0o644))
+}
+
 // fourChannels writes four.onnx, a model of images of four channels.
 func fourChannels(t *testing.T) {
 	g := graph.New("four")
 	g.Output("y", graph.Relu(g.Input("x", graph.Float32, graph.Dynamic, 4, 16, 16)))
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
-	must(t, err)
-	must(t, os.WriteFile("four.onnx", b, 0o644))
+	writeGraph(t, "four.onnx", g)
 }

@@ -72,18 +72,22 @@ func parse[T fmt.Stringer](c *cli.Context, flag string, values ...T) (T, error) 
 	return values[i], nil
 }
 
-// parseProvider returns the value of --provider: auto, a provider or a list of them.
-func parseProvider(c *cli.Context) (string, error) {
+// parseProvider returns the value of --provider (auto, a provider or a list of
+// them) and its --provider-options.
+func parseProvider(c *cli.Context) (string, anrt.ProviderOptions, error) {
+	var o anrt.ProviderOptions
 	got := c.String("provider")
-	if got == anrt.Auto {
-		return got, nil
-	}
-	for name := range strings.SplitSeq(got, ",") {
-		if !slices.Contains(anrt.Providers(), strings.TrimSpace(name)) {
-			return "", usagef("--provider: got %q, want %s, or some of %s", got, anrt.Auto, strings.Join(anrt.Providers(), ","))
+	if got != anrt.Auto {
+		for name := range strings.SplitSeq(got, ",") {
+			if !slices.Contains(anrt.Providers(), strings.TrimSpace(name)) {
+				return "", o, usagef("--provider: got %q, want %s, or some of %s", got, anrt.Auto, strings.Join(anrt.Providers(), ","))
+			}
 		}
 	}
-	return got, nil
+	if err := o.Set(got, c.StringSlice("provider-option")...); err != nil {
+		return "", o, usagef("--provider-option: %s", strings.TrimPrefix(err.Error(), "runtime: "))
+	}
+	return got, o, nil
 }
 
 // parseMaxPixels returns the value of --max-pixels.
@@ -104,8 +108,9 @@ func limit(samples []dataset.Sample, maxPixels int) {
 
 // Flags that several commands share.
 var (
-	providerFlag  = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
-	threadsFlag   = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
-	maxPixelsFlag = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
-	jsonFlag      = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
+	providerFlag       = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
+	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
+	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
+	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
+	jsonFlag           = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
 )

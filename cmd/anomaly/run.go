@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -40,6 +41,16 @@ there is a third verdict: accept up to LOW, reject above HIGH, between them
 review, to be looked at again. The object then has one more key:
 "verdict": "accept", "review" or "reject"; "anomalous" stays what it is. The band
 must hold the threshold; --threshold without --review-band leaves no band.
+
+Models of other tools are told apart by what they give: anomalib's, of any version
+since 0.7 (score, label, map and mask or some of them, or output with metadata.json
+beside it; as they come, normalised or not), networks that give a reconstruction, and
+others that give a map, a score or both. anomaly inspect says what a model is taken
+for. What a model does not give is left out. --map-output, --score-output and
+--reconstruction-output name outputs where that is not clear, --layout and --range say
+what images are in their tensors, --size brings images to one size where the model
+would take any, --map makes the map of a reconstruction. The verdict is the model's own
+label where it gives one, unless --threshold, --min-area or --zones are given.
 
 Defects smaller than --min-area do not count: the score is the highest residual
 that so many connected pixels reach together. --zones FILE divides the image: a
@@ -250,9 +261,9 @@ func (f finding) String() string {
 	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", verdict, short(f.Score), threshold, len(f.Regions), printable(f.Path))
 }
 
-// printable quotes a path that would move a terminal's cursor.
+// printable quotes a path that is no text or would move a terminal's cursor.
 func printable(path string) string {
-	if strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(path)
 	}
 	return path

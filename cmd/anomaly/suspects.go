@@ -150,7 +150,7 @@ func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data
 	if err != nil {
 		return err
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: fitted.Settings.Provider, Reconstruction: true})
+	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: fitted.Settings.Provider, ProviderOptions: fitted.Settings.ProviderOptions, Reconstruction: true})
 	if err != nil {
 		return err
 	}

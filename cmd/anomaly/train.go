@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -57,14 +58,14 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "3/128 of the size"},
 			&cli.Float64Flag{Name: "false-reject", Usage: "share of good images that the threshold may reject", Value: 0.01},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
-			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector or reconstruction", Value: "detector"},
+			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector, reconstruction or anomalib (see export)", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
 			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (trains five networks more to find them)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
-			providerFlag, threadsFlag, maxPixelsFlag,
+			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 		},
 		Action: trainAction,
 	}
@@ -110,6 +111,7 @@ func trainAction(c *cli.Context) error {
 			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
 		},
+		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
 			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
@@ -125,17 +127,23 @@ func trainAction(c *cli.Context) error {
 		o.settings.Map.Blur = c.Float64("blur")
 	}
 	var err error
-	if o.settings.Provider, err = parseProvider(c); err != nil {
+	if o.settings.Provider, o.settings.ProviderOptions, err = parseProvider(c); err != nil {
 		return err
 	}
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return err
 	}
-	if o.export.Profile, err = parse(c, "profile", onnxexport.Detector, onnxexport.Reconstruction); err != nil {
+	if o.export.Profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
 		return err
 	}
 	if o.export.Input, err = parse(c, "input", onnxexport.Uint8NHWC, onnxexport.FloatNCHW); err != nil {
 		return err
+	}
+	if o.export.Profile == onnxexport.Anomalib {
+		if o.export.Input != onnxexport.Uint8NHWC {
+			return usagef("--input: profile %v has its own", onnxexport.Anomalib)
+		}
+		o.export.Input = ""
 	}
 	return newConsole(c).train(c.Context, o)
 }
@@ -159,14 +167,15 @@ func join[T ~string](names []T) string {
 
 // trainOptions are the flags of `anomaly train`.
 type trainOptions struct {
-	data, out string
-	page      string // "" writes none
-	suspects  string // folder; "" writes none
-	drop      bool   // the suspects
-	spec      models.Spec
-	settings  train.Settings
-	export    onnxexport.Options
-	maxPixels int // of an image; 0 is the default
+	data, out       string
+	page            string   // "" writes none
+	suspects        string   // folder; "" writes none
+	drop            bool     // the suspects
+	providerOptions []string // as the command line has them
+	spec            models.Spec
+	settings        train.Settings
+	export          onnxexport.Options
+	maxPixels       int // of an image; 0 is the default
 }
 
 // train is `anomaly train`.
@@ -190,6 +199,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	release, err := lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	// A run that was killed may have left these behind.
 	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
@@ -305,7 +319,7 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 // writable reports early that nothing can be written at path.
 func writable(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot write %s: it is no file", path)
+		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
 	var op *fs.PathError
