@@ -61,6 +61,11 @@ var mishaps = []group{
 		{what: "a flag without its value, after the arguments", args: "run model.onnx images --batch", code: 2},
 		{what: "no images named", args: "run model.onnx", code: 2},
 		{what: "a provider that does not exist", args: "run model.onnx images --provider nonsense", code: 2},
+		{what: "a provider that this system cannot have", args: "run model.onnx images --provider coreml", code: 1},
+		{what: "an option that the provider does not have", args: "run model.onnx images --provider cpu --provider-option device_id=1", code: 2},
+		{what: "an option that no provider has", args: "run model.onnx images --provider cuda --provider-option tf32=1", code: 2},
+		{what: "an option of a wrong value", args: "run --provider-option cuda.gpu_mem_limit=-1 model.onnx images --provider cuda,cpu", code: 2},
+		{what: "a precision that the provider cannot compute in", args: "run model.onnx images --provider openvino --provider-option precision=FP16", code: 2},
 		{what: "a batch that no memory holds", args: "run model.onnx images --batch 1000000000", code: 2},
 		{what: "results into the folder of the images", args: "run model.onnx images --out images", code: 2},
 		{what: "the model written over an image", args: "train --data good --out good/0.png", code: 2},
@@ -210,7 +215,7 @@ func (m *mishap) provoke(t *testing.T) string {
 
 // cpuUsable reports whether ONNX Runtime can be used here.
 var cpuUsable = sync.OnceValue(func() bool {
-	return slices.ContainsFunc(anrt.Diagnose().Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
+	return slices.ContainsFunc(anrt.Diagnose(&anrt.Options{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
 })
 
 func (m *mishap) happen(t *testing.T, provider string) string {
