@@ -21,5 +21,7 @@
 //
 // # Shapes
 //
-// Dimensions are known, or [Dynamic] for the batch: the one symbolic dimension.
+// Dimensions are known, or [Dynamic]: the batch and, where a graph takes images of
+// any size, their height and width. Dynamic dimensions are taken to be equal
+// wherever operands must agree; [Size] gives them to the graph itself.
 package graph

@@ -22,6 +22,7 @@ func init() {
 		return []*Value{Mul(dy, Sign(n.Inputs[0]))}
 	})
 	register("Sign", inferUnary, nil)
+	register("Floor", inferFloat, nil)
 	register("Relu", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return []*Value{Where(Greater(n.Outputs[0], dy.g.Scalar(0)), dy, dy.g.Scalar(0))}
 	})
@@ -56,6 +57,9 @@ func Abs(x *Value) *Value { return x.g.Op("Abs", nil, x) }
 
 // Sign returns -1, 0 or 1.
 func Sign(x *Value) *Value { return x.g.Op("Sign", nil, x) }
+
+// Floor returns the largest whole number that is not above x.
+func Floor(x *Value) *Value { return x.g.Op("Floor", nil, x) }
 
 // Square returns x·x.
 func Square(x *Value) *Value { return Mul(x, x) }

@@ -549,7 +549,7 @@ func TestGradientsTorch(t *testing.T) {
 }
 
 // flat are the operators without a gradient.
-var flat = []string{"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "ScatterElements", "Sign"}
+var flat = []string{"And", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Range", "ScatterElements", "Shape", "Sign"}
 
 // TestGatherGradient: indices that are no constant, but an input.
 func TestGatherGradient(t *testing.T) {
@@ -721,6 +721,8 @@ func TestGradientsErrors(t *testing.T) {
 			`gradient with respect to "x": got float32[2,4,6,6], want a float value of the same graph`},
 		{"no VJP", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return sum(g.Op("Sign", nil, x)) },
 			`Sign ("sign_2") has no gradient`},
+		{"Floor", func(g *graph.Graph, x, w *graph.Value) *graph.Value { return sum(graph.Floor(x)) },
+			`Floor ("floor_2") has no gradient`},
 		{"foreign", func(g *graph.Graph, x, w *graph.Value) *graph.Value {
 			return g.ForeignOp("com.example", "Relu", nil, []graph.Type{{DType: graph.Float32, Shape: []int{1}}}, x)[0]
 		}, `Relu ("relu_2") has no gradient`},

@@ -137,6 +137,20 @@ func TestInfer(t *testing.T) {
 		{"Gather", func(o operands) *graph.Value { return graph.Gather(o.batch, 1, 3, 0) }, "float32[N,2,5,7]"},
 		{"Gather by a matrix", func(o operands) *graph.Value { return o.g.Op("Gather", nil, o.row, o.ids) }, "float32[4,5]"},
 		{"ScatterElements", func(o operands) *graph.Value { return o.g.Op("ScatterElements", nil, o.matrix, o.ids, o.matrix) }, "float32[4,5]"},
+
+		{"Shape", func(o operands) *graph.Value { return o.g.Op("Shape", nil, o.batch) }, "int64[4]"},
+		{"Shape of the images", func(o operands) *graph.Value { return o.g.Op("Shape", attr("start", int64(-3)), o.batch) }, "int64[3]"},
+		{"Shape of nothing", func(o operands) *graph.Value {
+			return o.g.Op("Shape", []graph.Attr{{Name: "start", Value: int64(3)}, {Name: "end", Value: int64(-9)}}, o.batch)
+		}, "int64[0]"},
+		{"Size", func(o operands) *graph.Value { return graph.Size(o.batch, 0) }, "int64[]"},
+		{"Range", func(o operands) *graph.Value { return graph.Range(o.g.Scalar(1), o.g.Scalar(2.5), o.g.Scalar(0.5)) }, "float32[3]"},
+		{"Range to what is dynamic", func(o operands) *graph.Value {
+			zero, one := o.g.Const("", graph.NewTensor([]int64{0})), o.g.Const("", graph.NewTensor([]int64{1}))
+			return graph.Range(zero, graph.Size(o.batch, 0), one)
+		}, "int64[N]"},
+		{"Range of nothing", func(o operands) *graph.Value { return graph.Range(o.g.Scalar(1), o.g.Scalar(1), o.g.Scalar(1)) }, "float32[0]"},
+		{"Floor", func(o operands) *graph.Value { return graph.Floor(o.batch) }, "float32[N,4,5,7]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOperands()
@@ -352,6 +366,17 @@ func TestInferErrors(t *testing.T) {
 			"graph: Gather(matrix float32[4,5], const_8 int64[1]): axis 2: got a tensor of rank 2"},
 		{"Gather indices", func(o operands) *graph.Value { return op("Gather", nil, o.matrix, o.row) },
 			"graph: Gather(matrix float32[4,5], row float32[5]): indices: got float32[5], want int64"},
+		{"Shape start", func(o operands) *graph.Value { return op("Shape", attr("start", float32(1)), o.batch) },
+			`graph: Shape(batch float32[N,4,5,7]): attribute "start": got float32, want int64`},
+		{"Range of two types", func(o operands) *graph.Value {
+			return graph.Range(o.g.Scalar(1), graph.Size(o.batch, 1), o.g.Scalar(1))
+		}, "graph: Range(const_8 float32[], gather_11 int64[], const_8 float32[]): operand 1: got int64[], want a number of rank 0, of one type with the others"},
+		{"Range of vectors", func(o operands) *graph.Value { return graph.Range(o.row, o.row, o.row) },
+			"graph: Range(row float32[5], row float32[5], row float32[5]): operand 0: got float32[5], want a number of rank 0, of one type with the others"},
+		{"Range without end", func(o operands) *graph.Value {
+			return graph.Range(o.g.Scalar(1), o.g.Scalar(2), o.g.Scalar(0))
+		}, "graph: Range(const_8 float32[], const_9 float32[], const_10 float32[]): got 1 to 2 by 0"},
+		{"Floor of integers", func(o operands) *graph.Value { return graph.Floor(o.ids) }, "graph: Floor(ids int64[4,5]): got int64, want floats"},
 		{"ScatterElements", func(o operands) *graph.Value { return op("ScatterElements", nil, o.row, o.ids, o.matrix) },
 			"graph: ScatterElements(row float32[5], ids int64[4,5], matrix float32[4,5]): got indices int64[4,5] and updates float32[4,5] for float32[5]"},
 		{"ScatterElements reduction", func(o operands) *graph.Value {

@@ -484,7 +484,8 @@ func inferGather(n *Node) ([]Type, error) {
 	if idx.DType != Int64 && idx.DType != Int32 {
 		return nil, fmt.Errorf("indices: got %v, want int64", idx.Type)
 	}
-	return []Type{{x.DType, slices.Concat(x.Shape[:axis], idx.Shape, x.Shape[axis+1:])}}, nil
+	shape := append([]int{}, slices.Concat(x.Shape[:axis], idx.Shape, x.Shape[axis+1:])...) // not nil, of rank 0
+	return []Type{{x.DType, shape}}, nil
 }
 
 // vjpGather multiplies dy by the matrix with a one where an index picks a place:

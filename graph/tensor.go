@@ -34,7 +34,7 @@ func (d DType) String() string {
 // IsFloat reports whether gradients flow through values of the type.
 func (d DType) IsFloat() bool { return d == Float32 || d == Float64 }
 
-// Dynamic is the dimension that is known only when a graph runs: the batch.
+// Dynamic is a dimension that is known only when a graph runs: the batch, mostly.
 const Dynamic = -1
 
 // Type is the element type and the shape of a tensor. A nil Shape is unknown;

@@ -29,7 +29,30 @@ const (
 	Detector Profile = "detector"
 	// Reconstruction has input "input" and output "reconstruction", float32 [N,C,H,W] in [0,1].
 	Reconstruction Profile = "reconstruction"
+	// Anomalib is what anomalib 2.x exports and its OpenVINOInferencer takes:
+	// input "input" float32 [N,3,H,W], RGB in [0,1] of any size, which the file
+	// resizes to the network's height h and width w, and outputs
+	//
+	//	pred_score   float32 [N]        score of each image in [0,1], 0.5 being the threshold
+	//	pred_label   bool    [N]        pred_score > 0.5, and score > threshold
+	//	anomaly_map  float32 [N,1,h,w]  residual of each pixel, likewise
+	//	pred_mask    bool    [N,1,h,w]  anomaly_map > 0.5
+	//
+	// Scores and residuals x are normalised as anomalib does it, to
+	//
+	//	clamp((x - threshold)/range + 0.5, 0, 1)
+	//
+	// where its range is what validation images spread over, and saturates
+	// beyond. Here it is the smallest that keeps every x that the map can have
+	// apart: 2·max(threshold, top - threshold), top being 2 for SSIM, else 1.
+	Anomalib Profile = "anomalib"
 )
+
+// Profiles lists the profiles there are.
+func Profiles() []Profile { return []Profile{Detector, Reconstruction, Anomalib} }
+
+// Judges reports whether files of the profile have a map, a score and thresholds.
+func (p Profile) Judges() bool { return cmp.Or(p, Detector) != Reconstruction }
 
 // String returns the profile's name, as in the metadata; of the zero value the default's.
 func (p Profile) String() string { return string(cmp.Or(p, Detector)) }
@@ -58,12 +81,12 @@ type Network interface {
 // Options of [Build]; nil is all defaults.
 type Options struct {
 	Profile Profile          // default Detector
-	Input   InputKind        // default Uint8NHWC
-	Map     residual.Options // of profile Detector
+	Input   InputKind        // default Uint8NHWC; profile Anomalib has its own
+	Map     residual.Options // of profiles Detector and Anomalib
 
 	// Threshold is the score above which an image is anomalous. 0 (residuals
 	// are never negative, it would flag nearly everything) and NaN are none:
-	// +Inf in the graph, absent from the metadata.
+	// +Inf in the graph, absent from the metadata. Profile Anomalib needs one.
 	Threshold float32
 	// PixelThreshold is the same for a pixel of the map. 0 is Threshold.
 	PixelThreshold float32
@@ -79,7 +102,9 @@ func (o *Options) withDefaults() Options {
 		c = *o
 	}
 	c.Profile = cmp.Or(c.Profile, Detector)
-	c.Input = cmp.Or(c.Input, Uint8NHWC)
+	if c.Profile != Anomalib {
+		c.Input = cmp.Or(c.Input, Uint8NHWC)
+	}
 	c.Map.Kind = cmp.Or(c.Map.Kind, residual.SSIMMap)
 	if c.Threshold == 0 {
 		c.Threshold = float32(math.NaN())
@@ -93,16 +118,18 @@ func (o *Options) withDefaults() Options {
 // Validate reports what is wrong with the options.
 func (o *Options) Validate() error {
 	c := o.withDefaults()
-	if c.Profile != Detector && c.Profile != Reconstruction {
-		return optionErrorf("profile: got %q, want %q or %q", c.Profile, Detector, Reconstruction)
-	}
-	if c.Input != Uint8NHWC && c.Input != FloatNCHW {
+	switch {
+	case !slices.Contains(Profiles(), c.Profile):
+		return optionErrorf("profile: got %q, want %q, %q or %q", c.Profile, Detector, Reconstruction, Anomalib)
+	case c.Profile == Anomalib && c.Input != "":
+		return optionErrorf("input: got %q, want none: profile %v has its own", c.Input, Anomalib)
+	case c.Profile != Anomalib && c.Input != Uint8NHWC && c.Input != FloatNCHW:
 		return optionErrorf("input: got %q, want %q or %q", c.Input, Uint8NHWC, FloatNCHW)
 	}
 	if err := c.Map.Validate(); err != nil {
 		return optionErrorf("%w", err)
 	}
-	if err := checkThresholds(c.Threshold, c.PixelThreshold); err != nil {
+	if err := checkThresholds(c.Threshold, c.PixelThreshold, c.Profile); err != nil {
 		return err
 	}
 	own := c.metadata(3)
@@ -122,7 +149,7 @@ func (o *Options) Validate() error {
 }
 
 // Build makes the model of a network and its trained weights: with its
-// preprocessing before and, in profile [Detector], its verdict behind it.
+// preprocessing before and, in all profiles but [Reconstruction], its verdict behind it.
 // Every parameter of the network must have a weight. Neither weights nor o is
 // changed; the model shares the weights' tensors.
 func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, error) {
@@ -137,9 +164,12 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 
 	g := graph.New(c.Profile.String())
 	var x *graph.Value
-	if c.Input == Uint8NHWC {
+	switch {
+	case c.Profile == Anomalib:
+		x = fit(g.Input("input", graph.Float32, graph.Dynamic, 3, graph.Dynamic, graph.Dynamic), channels, height, width)
+	case c.Input == Uint8NHWC:
 		x = Pixels(g.Input("input", graph.Uint8, graph.Dynamic, height, width, channels))
-	} else {
+	default:
 		x = g.Input("input", graph.Float32, graph.Dynamic, channels, height, width)
 	}
 	y := net.Forward(x)
@@ -161,22 +191,55 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 			return nil, errorf("parameter %q: got no weight, want %v", p.Name(), p.Type)
 		}
 	}
-	if c.Profile == Detector {
-		residuals := residual.Map(x, y, &c.Map)
-		score := residual.Score(residuals)
+	if c.Profile == Reconstruction {
+		g.Output("reconstruction", y)
+		return m, m.validate()
+	}
+	residuals := residual.Map(x, y, &c.Map)
+	score := residual.Score(residuals)
+	at, pixelAt := g.Param(threshold, 1), g.Param(pixelThreshold, 1)
+	label, mask := graph.Greater(score, at), graph.Greater(residuals, pixelAt)
+	if c.Profile == Anomalib {
+		top := c.Map.Top()
+		g.Output("pred_score", normalized(score, at, label, top))
+		g.Output("pred_label", label)
+		g.Output("anomaly_map", normalized(residuals, pixelAt, mask, top))
+		g.Output("pred_mask", mask)
+	} else {
 		g.Output("anomaly_map", residuals)
 		g.Output("pred_score", score)
-		g.Output("pred_label", graph.Greater(score, g.Param(threshold, 1)))
-		g.Output("pred_mask", graph.Greater(residuals, g.Param(pixelThreshold, 1)))
+		g.Output("pred_label", label)
+		g.Output("pred_mask", mask)
+		g.Output("reconstruction", y)
 	}
-	g.Output("reconstruction", y)
-
-	if c.Profile == Detector {
-		if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
-			return nil, err
-		}
+	if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
+		return nil, err
 	}
 	return m, m.validate()
+}
+
+// normalized maps residuals or scores x, of which the largest there can be is
+// top, to [0,1] as profile [Anomalib] has them. Those above the threshold, which
+// above marks, stay above 0.5 where rounding would not keep them there.
+func normalized(x, threshold, above *graph.Value, top float64) *graph.Value {
+	g := x.Graph()
+	span := graph.Mul(graph.Max(threshold, graph.Sub(g.Scalar(top), threshold)), g.Scalar(2))
+	y := graph.Clip(graph.Add(graph.Div(graph.Sub(x, threshold), span), g.Scalar(0.5)), 0, 1)
+	return graph.Where(above, graph.Max(y, g.Scalar(aboveHalf)), y)
+}
+
+// aboveHalf is the smallest float32 above 0.5.
+const aboveHalf = 0.5 + 1.0/(1<<24)
+
+// Normalize returns the score that a file of profile [Anomalib] gives where one
+// of profile [Detector] gives x.
+func Normalize(x, threshold float32, o *residual.Options) float32 {
+	span := max(threshold, float32(o.Top())-threshold) * 2
+	y := min(max((x-threshold)/span+0.5, 0), 1)
+	if x > threshold {
+		y = max(y, aboveHalf)
+	}
+	return y
 }
 
 // Write writes the file of [Build]'s model to w.
@@ -226,10 +289,13 @@ func (o *Options) metadata(channels int) map[string]string {
 	if channels == 1 {
 		m["Image.BitmapPixelFormat"] = "Gray8"
 	}
-	if o.Input == FloatNCHW {
+	if o.Profile == Anomalib {
+		m["Image.BitmapPixelFormat"] = "Rgb8" // whatever the network takes
+	}
+	if o.Profile == Anomalib || o.Input == FloatNCHW {
 		m["Image.NominalPixelRange"] = "Normalized_0_1"
 	}
-	if o.Profile == Detector {
+	if o.Profile.Judges() {
 		m[prefix+"map"] = string(o.Map.Kind)
 		m[prefix+"map.blur"] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
 		if o.Map.Kind == residual.SSIMMap {
@@ -240,20 +306,24 @@ func (o *Options) metadata(channels int) map[string]string {
 	return m
 }
 
-func checkThresholds(image, pixel float32) error {
+func checkThresholds(image, pixel float32, profile Profile) error {
 	names := []string{threshold, pixelThreshold}
 	for i, t := range []float32{image, pixel} {
 		if math.IsInf(float64(t), 0) {
 			return optionErrorf("%s: got %v, want a finite number or NaN for none", names[i], t)
 		}
+		if profile == Anomalib && math.IsNaN(float64(t)) {
+			return optionErrorf("%s: got none, want a number: profile %v shows scores by it", names[i], Anomalib)
+		}
 	}
 	return nil
 }
 
-// SetThresholds changes the thresholds of a model of profile [Detector], in the
-// graph and in the metadata, and nothing else; NaN is none.
+// SetThresholds changes the thresholds of a model, one of any profile but
+// [Reconstruction], in the graph and in the metadata, and nothing else; NaN is
+// none. They are of raw scores in every profile.
 func (m *Model) SetThresholds(image, pixel float32) error {
-	if err := checkThresholds(image, pixel); err != nil {
+	if err := checkThresholds(image, pixel, Profile(m.Metadata[prefix+"profile"])); err != nil {
 		return err
 	}
 	for _, t := range []struct {

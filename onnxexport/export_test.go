@@ -40,6 +40,11 @@ func TestMetadata(t *testing.T) {
 			"Image.BitmapPixelFormat": "Gray8", "Image.NominalPixelRange": "NominalRange_0_255", "Image.ColorSpaceGamma": "SRGB",
 			"anomaly.schema": "1", "anomaly.profile": "reconstruction",
 		}},
+		{"anomalib", 1, &Options{Profile: Anomalib, Threshold: .5}, map[string]string{
+			"Image.BitmapPixelFormat": "Rgb8", "Image.NominalPixelRange": "Normalized_0_1", "Image.ColorSpaceGamma": "SRGB",
+			"anomaly.schema": "1", "anomaly.profile": "anomalib", "anomaly.threshold": "0.5", "anomaly.pixel_threshold": "0.5",
+			"anomaly.map": "ssim", "anomaly.map.window": "11", "anomaly.map.sigma": "1.5", "anomaly.map.blur": "0",
+		}},
 	} {
 		net := conv{c.channels, 4, 6}
 		if d := cmp.Diff(c.want, build(t, net, net.weights(), c.o).Metadata); d != "" {
@@ -76,21 +81,30 @@ func TestThresholds(t *testing.T) {
 // Changing the thresholds of a file gives the file that an export with them gives.
 func TestSetThresholds(t *testing.T) {
 	net, nan := conv{3, 4, 6}, float32(math.NaN())
-	pairs := [][2]float32{{.5, .25}, {nan, nan}, {.125, nan}}
-	for _, from := range pairs {
-		for _, to := range pairs {
-			m, err := Parse(marshal(t, build(t, net, net.weights(), &Options{Threshold: from[0], PixelThreshold: from[1]})))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := m.SetThresholds(to[0], to[1]); err != nil {
-				t.Fatal(err)
-			}
-			want := marshal(t, build(t, net, net.weights(), &Options{Threshold: to[0], PixelThreshold: to[1]}))
-			if !bytes.Equal(marshal(t, m), want) {
-				t.Errorf("%v to %v: differs from an export with those", from, to)
+	for profile, pairs := range map[Profile][][2]float32{
+		Detector: {{.5, .25}, {nan, nan}, {.125, nan}},
+		Anomalib: {{.5, .25}, {.125, 1}},
+	} {
+		file := func(pair [2]float32) []byte {
+			return marshal(t, build(t, net, net.weights(), &Options{Profile: profile, Threshold: pair[0], PixelThreshold: pair[1]}))
+		}
+		for _, from := range pairs {
+			for _, to := range pairs {
+				m, err := Parse(file(from))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := m.SetThresholds(to[0], to[1]); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(marshal(t, m), file(to)) {
+					t.Errorf("profile %v, %v to %v: differs from an export with those", profile, from, to)
+				}
 			}
 		}
+	}
+	if err := build(t, net, net.weights(), &Options{Profile: Anomalib, Threshold: 1}).SetThresholds(1, nan); !errors.Is(err, ErrOption) {
+		t.Errorf("profile anomalib: got %v, want an error", err)
 	}
 	m := build(t, net, net.weights(), &Options{Profile: Reconstruction})
 	if err := m.SetThresholds(1, 1); !errors.Is(err, ErrModel) {
@@ -115,7 +129,11 @@ func TestBuildErrors(t *testing.T) {
 		o       *Options
 		want    string
 	}{
-		{"profile", net, net.weights(), &Options{Profile: "classifier"}, `profile: got "classifier", want "detector" or "reconstruction"`},
+		{"profile", net, net.weights(), &Options{Profile: "classifier"}, `profile: got "classifier", want "detector", "reconstruction" or "anomalib"`},
+		{"anomalib without threshold", net, net.weights(), &Options{Profile: Anomalib}, "onnxexport: threshold: got none, want a number: profile anomalib shows scores by it"},
+		{"anomalib without pixel threshold", net, net.weights(), &Options{Profile: Anomalib, Threshold: .5, PixelThreshold: float32(math.NaN())},
+			"onnxexport: pixel_threshold: got none"},
+		{"anomalib of bytes", net, net.weights(), &Options{Profile: Anomalib, Threshold: .5, Input: Uint8NHWC}, `input: got "uint8", want none: profile anomalib has its own`},
 		{"input", net, net.weights(), &Options{Input: "float16"}, `input: got "float16", want "uint8" or "float"`},
 		{"map", net, net.weights(), &Options{Map: residual.Options{Kind: "psnr"}}, `map: got "psnr"`},
 		{"channels", conv{2, 4, 6}, net.weights(), nil, "got images of 2 channels, 4x6, want 1 or 3 channels"},

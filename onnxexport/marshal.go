@@ -18,7 +18,6 @@ const (
 	irVersion = 8  // the first that goes with the opset
 	opset     = 18 // of ONNX's own domain; what package graph builds
 	producer  = "anomaly"
-	batchDim  = "N" // the name of graph.Dynamic in a file
 )
 
 // Errors of this package wrap one of these, or are those of the writer.
@@ -142,16 +141,20 @@ func (m *Model) validate() error {
 	return nil
 }
 
+// dimNames are the names of dimensions that are graph.Dynamic, by axis, as images
+// have them: dimensions of one name have one size.
+var dimNames = []string{"N", "C", "H", "W"}
+
 func valueInfo(v *graph.Value) *onnxpb.ValueInfoProto {
 	t := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(v.DType))}
 	if v.Shape != nil {
 		t.Shape = &onnxpb.TensorShapeProto{}
-		for _, d := range v.Shape {
+		for axis, d := range v.Shape {
 			dim := &onnxpb.TensorShapeProto_Dimension{}
-			if d == graph.Dynamic {
-				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: batchDim}
-			} else {
+			if d != graph.Dynamic {
 				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(d)}
+			} else if axis < len(dimNames) {
+				dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: dimNames[axis]}
 			}
 			t.Shape.Dim = append(t.Shape.Dim, dim)
 		}

@@ -69,10 +69,16 @@ type runCase struct {
 }
 
 // images returns n images in the layout of a graph's input: noise, and every
-// second one nearly flat, where SSIM loses most digits.
-func images(v *graph.Value, n int) *graph.Tensor {
+// second one nearly flat, where SSIM loses most digits. Where the graph leaves the
+// size open it is size.
+func images(v *graph.Value, n int, size ...int) *graph.Tensor {
 	shape := slices.Clone(v.Shape)
 	shape[0] = n
+	for i, d := range shape {
+		if d == graph.Dynamic {
+			shape[i], size = size[0], size[1:]
+		}
+	}
 	t := graph.Zeros(v.DType, shape...)
 	rng := rand.New(rand.NewPCG(1, uint64(t.Len())))
 	level := func(i int) int {
@@ -96,14 +102,14 @@ func images(v *graph.Value, n int) *graph.Tensor {
 
 func runCases(t testing.TB) []runCase {
 	var cases []runCase
-	add := func(name string, net Network, weights map[string]*graph.Tensor, o *Options) {
+	add := func(name string, net Network, weights map[string]*graph.Tensor, o *Options, size ...int) {
 		t.Helper()
 		m, err := Build(net, weights, o)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		in := m.Graph.Inputs()[0]
-		three := images(in, 3)
+		three := images(in, 3, size...)
 		// The first image alone: what it gives must not depend on its neighbours.
 		first := graph.Zeros(in.DType, append([]int{1}, three.Shape()[1:]...)...)
 		switch d := first.Raw().(type) {
@@ -121,6 +127,13 @@ func runCases(t testing.TB) []runCase {
 				add(fmt.Sprintf("%s-%s-%d", profile, input, channels), net, net.weights(),
 					&Options{Profile: profile, Input: input, Threshold: .5, PixelThreshold: .3})
 			}
+		}
+	}
+	for _, size := range [][2]int{{17, 13}, {16, 13}, {40, 29}, {5, 33}} { // the network's is the first
+		for _, channels := range []int{1, 3} {
+			net := conv{channels, 17, 13}
+			add(fmt.Sprintf("%s-%dx%d-%d", Anomalib, size[0], size[1], channels), net, net.weights(),
+				&Options{Profile: Anomalib, Threshold: .5, PixelThreshold: .3}, size[0], size[1])
 		}
 	}
 	for _, size := range [][2]int{{1, 1}, {4, 23}} { // smaller than SSIM's window
@@ -272,6 +285,9 @@ func compareRun(t *testing.T, m *Model, feeds map[string]*graph.Tensor, folder s
 			t.Fatal(err)
 		}
 		limit := graph.Data[float32](m.Weights[about[1]])[0]
+		if m.Metadata["anomaly.profile"] == string(Anomalib) {
+			limit = .5
+		}
 		for j, x := range floats[about[0]] {
 			if got[j] != (x > limit) {
 				t.Errorf("%s: element %d: got %v for %v, threshold %v", output, j, got[j], x, limit)

@@ -33,13 +33,16 @@ func Reopen(b []byte) (*Model, error) {
 
 // Options returns the options that [Build] made a model with, without its
 // thresholds ([Model.Thresholds] has them): so the model can be built anew in
-// another profile, with another input or map.
+// another profile, with another input or map. Input is "" for profile [Anomalib].
 func (m *Model) Options() (*Options, error) {
-	o := &Options{Profile: Profile(m.Metadata[prefix+"profile"]), Input: Uint8NHWC, Metadata: map[string]string{}}
-	if v := m.Graph.Lookup("input"); v != nil && v.DType == graph.Float32 {
-		o.Input = FloatNCHW
+	o := &Options{Profile: Profile(m.Metadata[prefix+"profile"]), Metadata: map[string]string{}}
+	if v := m.Graph.Lookup("input"); o.Profile != Anomalib {
+		o.Input = Uint8NHWC
+		if v != nil && v.DType == graph.Float32 {
+			o.Input = FloatNCHW
+		}
 	}
-	if o.Profile == Detector {
+	if o.Profile.Judges() {
 		o.Map.Kind = residual.Kind(m.Metadata[prefix+"map"])
 		blur := m.Metadata[prefix+"map.blur"]
 		var err error
@@ -54,13 +57,16 @@ func (m *Model) Options() (*Options, error) {
 			o.Metadata[name] = value
 		}
 	}
-	if err := o.Validate(); err != nil {
+	whole := *o
+	whole.Threshold = 1 // profile Anomalib needs one
+	if err := whole.Validate(); err != nil {
 		return nil, errorf("metadata: %w", err)
 	}
 	return o, nil
 }
 
-// Thresholds returns the thresholds of a model of profile [Detector]; NaN is none.
+// Thresholds returns the thresholds of a model, one of any profile but
+// [Reconstruction]; NaN is none.
 func (m *Model) Thresholds() (image, pixel float32, err error) {
 	for name, t := range map[string]*float32{threshold: &image, pixelThreshold: &pixel} {
 		w := m.Weights[name]

@@ -31,6 +31,9 @@ func TestReopen(t *testing.T) {
 			}
 		}
 	}
+	for _, kind := range residual.Kinds() {
+		forms = append(forms, &Options{Profile: Anomalib, Map: residual.Options{Kind: kind}, Threshold: .25, PixelThreshold: .125})
+	}
 	for _, o := range forms {
 		o.Metadata = map[string]string{"model": "x", "data.hash": "y"}
 	}

@@ -53,6 +53,14 @@ func (o *Options) Validate() error {
 	return nil
 }
 
+// Top returns the largest residual that a map can have: 2 for SSIM, 1 for the others.
+func (o *Options) Top() float64 {
+	if o.withDefaults().Kind == SSIMMap {
+		return 2
+	}
+	return 1
+}
+
 // Map returns the anomaly map [N,1,H,W] of images x and their reconstructions y
 // [N,C,H,W]: the larger, the worse a pixel is reconstructed. It keeps the size of the image.
 func Map(x, y *graph.Value, o *Options) *graph.Value {

@@ -47,3 +47,17 @@ func BenchmarkDetector(b *testing.B) {
 		}
 	}
 }
+
+// Sixteen images of 256×256×3 made a float32 NCHW tensor.
+func BenchmarkTensor(b *testing.B) {
+	const n, h, w = 16, 256, 256
+	c := &contract{input: port{Info: Info{"x", graph.Type{DType: graph.Float32}}}, images: imageType{NCHW, graph.Dynamic, 3, h, w}, transfer: toRange(unitRange)}
+	f := frames{make([]uint8, n*h*w*3), n, h, w}
+	for i := range f.pix {
+		f.pix[i] = uint8(i * i >> 7)
+	}
+	b.SetBytes(n * h * w * 3)
+	for b.Loop() {
+		c.tensor(f, n)
+	}
+}

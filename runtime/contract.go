@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -11,19 +12,26 @@ import (
 	"github.com/anomaly-go/anomaly/residual"
 )
 
-// Names in the files that package onnxexport writes.
+// Names in the files that package onnxexport writes. Those of outputs are
+// anomalib's too.
 const (
 	outMap            = "anomaly_map"
 	outScore          = "pred_score"
+	outLabel          = "pred_label"
+	outMask           = "pred_mask"
+	outReconstruction = "reconstruction"
 	profileKey        = "anomaly.profile"
 	thresholdKey      = "anomaly.threshold"
 	pixelThresholdKey = "anomaly.pixel_threshold"
 	reviewKey         = "anomaly.review"
+	mapKey            = "anomaly.map"
+	rangeKey          = "Image.NominalPixelRange" // ONNX's own
 )
 
 // Kinds of models that a [Detector] understands, and [KindOther] for the rest.
 const (
-	KindDetector       = "detector"       // gives maps and scores: profile detector of package onnxexport
+	KindDetector       = "detector"       // gives maps, scores or both: profile detector of package onnxexport, or of other tools
+	KindAnomalib       = "anomalib"       // gives some of anomalib's pred_score, pred_label, anomaly_map and pred_mask; or has anomalib's metadata.json
 	KindReconstruction = "reconstruction" // gives images; map and score are computed here
 	KindOther          = "other"
 )
@@ -36,17 +44,24 @@ const (
 
 // A contract is what a model's inputs and outputs mean.
 type contract struct {
-	kind           string
-	input          port
-	images         imageType
-	reconstruction string    // name of the output, "" where there is none
-	reconstructed  imageType // and what it holds
+	kind     string
+	ours     bool // profile detector of package onnxexport
+	input    port
+	images   imageType
+	sizedBy  string    // what told the size of the images; "" where it is each image's own
+	transfer *transfer // of pixels to the input's values; nil where the input is uint8
 
-	threshold, pixelThreshold *float32 // nil: none
-	review                    *Band    // nil: none
+	score, label, residuals, reconstruction *port     // outputs; nil: none
+	reconstructed                           imageType // what the reconstruction holds
+	inRange, outRange                       Range     // of floating-point input and reconstruction
+
+	threshold, pixelThreshold    *float32 // nil: none
+	normalizeScore, normalizeMap *minMax  // nil: as the model gives them
+	review                       *Band    // nil: none
 }
 
-// An imageType is how a tensor holds images.
+// An imageType is how a tensor holds images. Height and width are [graph.Dynamic]
+// where they are each image's own.
 type imageType struct {
 	layout                  string
 	batch                   int // graph.Dynamic, or what the model insists on
@@ -60,6 +75,12 @@ func (i imageType) shape(n int) []int {
 	return []int{n, i.channels, i.height, i.width}
 }
 
+// at returns the type for images of a size.
+func (i imageType) at(height, width int) imageType {
+	i.height, i.width = height, width
+	return i
+}
+
 // pixels is the number of values of one image.
 func (i imageType) pixels() int { return i.channels * i.height * i.width }
 
@@ -70,10 +91,10 @@ const (
 	maxBatch  = 1 << 31 // values of all images
 )
 
-// readImages tells the layout of images from a shape: grey or RGB, of known size.
-// Where both layouts would fit, uint8 is NHWC, as images are decoded, and float
-// NCHW, as networks compute.
-func readImages(p port) (imageType, bool) {
+// readImages tells the layout of images from a shape: grey or RGB. Where both
+// layouts would fit and none is wanted, uint8 is NHWC, as images are decoded, and
+// float NCHW, as networks compute.
+func readImages(p *port, layout string) (imageType, bool) {
 	if len(p.Shape) != 4 || p.DType != graph.Uint8 && p.DType != graph.Float32 {
 		return imageType{}, false
 	}
@@ -82,52 +103,285 @@ func readImages(p port) (imageType, bool) {
 	if p.DType == graph.Uint8 {
 		slices.Reverse(types)
 	}
+	side := func(n int) bool { return n == graph.Dynamic || n > 0 && n <= maxPixels }
 	for _, t := range types {
-		if (t.channels == 1 || t.channels == 3) && t.height > 0 && t.width > 0 && t.width <= maxPixels/t.height && (t.batch == graph.Dynamic || t.batch > 0) {
-			return t, true
+		if layout != "" && t.layout != layout || t.channels != 1 && t.channels != 3 || !side(t.height) || !side(t.width) ||
+			t.height > 0 && t.width > maxPixels/t.height || t.batch != graph.Dynamic && t.batch < 1 {
+			continue
 		}
+		return t, true
 	}
 	return imageType{}, false
 }
 
-// recognize tells what a model is for from its names, types and metadata.
-func recognize(m *model) (*contract, error) {
-	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; want one input uint8[N,H,W,C] or float32[N,C,H,W] with C 1 or 3, H and W known and H×W at most %d, and either outputs %q float32[N,1,H,W] and %q float32[N] with metadata %s=%s, or one output float32[N,C,H,W] or float32[N,H,W,C], the reconstruction`,
-		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, profileKey, onnxexport.Detector)
+// recognize tells what a model is for from its names, types, metadata and the
+// ends of its graph; options say what they do not.
+func recognize(m *model, o *Options) (*contract, error) {
+	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; `+
+		`want one input uint8[N,H,W,C] or float32[N,C,H,W] in either layout, with C 1 or 3 and H×W at most %d, `+
+		`and outputs %q, a map float32[N,1,H,W], [N,H,W,1] or [N,H,W], %q, a score float32[N] or [N,1], or both, with %q and %q or without, `+
+		`or under other names if there is one of a kind, or which Options name; `+
+		`or one output of the input's shape, its reconstruction`,
+		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, outLabel, outMask)
 	if len(m.inputs) != 1 {
 		return nil, unknown
 	}
-	c := &contract{input: m.inputs[0]}
+	c := &contract{input: m.inputs[0], inRange: unitRange, outRange: unitRange}
 	var ok bool
-	if c.images, ok = readImages(c.input); !ok {
+	if c.images, ok = readImages(&c.input, o.Layout); !ok {
 		return nil, unknown
 	}
-	for _, p := range m.outputs {
-		t, ok := readImages(p)
-		sameSize := t.channels == c.images.channels && t.height == c.images.height && t.width == c.images.width
-		if ok && sameSize && p.DType == graph.Float32 && p.Name != outMap {
-			c.reconstruction, c.reconstructed = p.Name, t
-		}
-	}
-	score, residuals := find(m.outputs, outScore), find(m.outputs, outMap)
-	switch {
-	case m.metadata[profileKey] == onnxexport.Detector.String() && score != nil && residuals != nil:
-		wantMap := []int{c.images.batch, 1, c.images.height, c.images.width}
-		if score.DType != graph.Float32 || len(score.Shape) != 1 || residuals.DType != graph.Float32 || !slices.Equal(residuals.Shape, wantMap) {
-			return nil, unknown
-		}
+	legacy := ""
+	found, err := c.assign(m, o)
+	switch text := m.metadata[sidecarKey]; {
+	case err != nil:
+		return nil, err
+	case m.metadata[profileKey] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
+		c.kind, c.ours, c.label = KindDetector, true, nil
+	case m.metadata[profileKey] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
+		c.kind, c.label = KindAnomalib, nil // which says no more than the score
+	case text != "" && (c.residuals != nil && c.residuals.Name == legacyOut || c.score != nil && c.score.Name == legacyOut):
+		c.kind, legacy = KindAnomalib, text
+	case found:
+		c.kind = KindAnomalib
+	case c.score != nil || c.residuals != nil:
 		c.kind = KindDetector
-	case c.reconstruction != "" && len(m.outputs) == 1:
+	case c.reconstruction != nil:
 		c.kind = KindReconstruction
 	default:
 		return nil, unknown
 	}
-	var err error
-	if c.threshold, err = readThreshold(m, thresholdKey); err != nil {
+	if err := c.setSize(m, o); err != nil {
 		return nil, err
 	}
-	if c.pixelThreshold, err = readThreshold(m, pixelThresholdKey); err != nil {
+	if err := c.setRange(m, o); err != nil {
 		return nil, err
+	}
+	if legacy != "" {
+		return c, c.legacy(legacy)
+	}
+	return c, c.setThresholds(m)
+}
+
+// assign says which output is what: by the options, else by name, else by rank
+// and type where one alone will do. It reports whether anomalib's names occur.
+func (c *contract) assign(m *model, o *Options) (named bool, err error) {
+	taken := map[string]bool{}
+	choose := func(role, option, name string, fits func(*port) bool, into **port) error {
+		if option != "" {
+			p := find(m.outputs, option)
+			if p == nil {
+				return fmt.Errorf("%w: %s: got output %q, the model has %s", ErrInput, role, option, describe(m.outputs))
+			}
+			*into = p
+		} else if p := find(m.outputs, name); p != nil && !taken[name] && fits(p) {
+			*into, named = p, named || name != outReconstruction
+		}
+		if *into != nil {
+			if taken[(*into).Name] {
+				return fmt.Errorf("%w: %s: got output %q, which is something else already", ErrInput, role, (*into).Name)
+			}
+			taken[(*into).Name] = true
+		}
+		return nil
+	}
+	one := func(role string, fits func(*port) bool, into **port) error {
+		if *into != nil {
+			return nil
+		}
+		var names []string
+		for i := range m.outputs {
+			if p := &m.outputs[i]; !taken[p.Name] && fits(p) {
+				*into, names = p, append(names, p.Name)
+			}
+		}
+		if len(names) > 1 {
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name it in Options", ErrModel, describe(m.outputs), names, role)
+		}
+		if *into != nil {
+			taken[names[0]] = true
+		}
+		return nil
+	}
+
+	mapName, scoreName := outMap, outScore
+	if m.metadata[sidecarKey] != "" { // one output, of either meaning
+		mapName, scoreName = legacyOut, legacyOut
+	}
+	var mask *port
+	for _, err := range []error{
+		choose("map", o.MapOutput, mapName, func(p *port) bool { return p.isFloat() && (p.Shape == nil || len(p.Shape) > 2) }, &c.residuals),
+		choose("score", o.ScoreOutput, scoreName, func(p *port) bool { return p.isFloat() && len(p.Shape) <= 2 }, &c.score),
+		choose("label", "", outLabel, (*port).isFlag, &c.label),
+		choose("mask", "", outMask, (*port).isFlag, &mask),
+		choose("reconstruction", o.ReconstructionOutput, outReconstruction, c.sameImages, &c.reconstruction),
+	} {
+		if err != nil {
+			return false, err
+		}
+	}
+	if c.residuals == nil && c.score == nil && mask != nil { // what is there to tell
+		c.residuals = mask
+	}
+	if c.residuals == nil && c.score == nil && c.label != nil {
+		c.score = c.label
+	}
+	isMap := func(p *port) bool { return p.isFloat() && p.isMap() && !c.sameImages(p) }
+	isScore := func(p *port) bool { return p.isFloat() && p.isScore() }
+	isLabel := func(p *port) bool { return p.isFlag() && p.isScore() }
+	if c.residuals == nil && c.score == nil { // no name is known
+		err = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
+	} else {
+		one("map", isMap, &c.residuals)
+		one("score", isScore, &c.score)
+	}
+	if err != nil {
+		return false, err
+	}
+	if c.score != nil && c.label == nil {
+		one("label", isLabel, &c.label)
+	}
+	needed := c.residuals == nil && c.score == nil
+	if err := one("reconstruction", c.sameImages, &c.reconstruction); err != nil && needed {
+		return false, err
+	}
+	if c.reconstruction != nil {
+		if c.reconstructed, _ = readImages(c.reconstruction, ""); !c.sameImages(c.reconstruction) {
+			return false, fmt.Errorf("%w: reconstruction: got output %v, want one of the shape of %v", ErrModel, c.reconstruction, &c.input)
+		}
+	}
+	return named, nil
+}
+
+// sameImages reports whether an output holds images like the input's.
+func (c *contract) sameImages(p *port) bool {
+	if p.Name == outMap || p.Name == outMask {
+		return false
+	}
+	for _, layout := range []string{c.images.layout, NCHW, NHWC} {
+		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && t.height == c.images.height && t.width == c.images.width {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *port) isFloat() bool { return p.DType == graph.Float32 || p.DType == graph.Float64 }
+
+// isFlag reports whether an output can tell yes from no.
+func (p *port) isFlag() bool {
+	return p.DType == graph.Bool || p.DType == graph.Int64 || p.DType == graph.Int32 || p.DType == graph.Uint8
+}
+
+// isMap reports whether an output has a number for each pixel of each image.
+func (p *port) isMap() bool {
+	s := p.Shape
+	return len(s) == 3 && s[0] != 3 || len(s) == 4 && (s[1] == 1 || s[3] == 1)
+}
+
+// isScore reports whether an output has a number for each image.
+func (p *port) isScore() bool {
+	s := p.Shape
+	return len(s) == 1 || len(s) == 2 && s[1] == 1
+}
+
+// setSize tells the size of the images: the options', the input's own, that to
+// which the graph resizes its input, or the map's. It stays open where nothing
+// tells it.
+func (c *contract) setSize(m *model, o *Options) error {
+	i := &c.images
+	if o.Height > 0 {
+		if i.height > 0 && i.height != o.Height || i.width > 0 && i.width != o.Width {
+			return fmt.Errorf("%w: size: got %dx%d, the model has input %v", ErrInput, o.Height, o.Width, &c.input)
+		}
+		i.height, i.width, c.sizedBy = o.Height, o.Width, "options"
+		return nil
+	}
+	if i.height > 0 && i.width > 0 {
+		c.sizedBy = "input"
+		return nil
+	}
+	fits := func(height, width int) bool {
+		return height > 0 && width > 0 && width <= maxPixels/height && (i.height < 1 || i.height == height) && (i.width < 1 || i.width == width)
+	}
+	if t := m.trace; fits(t.height, t.width) {
+		i.height, i.width, c.sizedBy = t.height, t.width, "graph"
+		return nil
+	}
+	if p := c.residuals; p != nil {
+		height, width := p.mapSize()
+		if fits(height, width) {
+			i.height, i.width, c.sizedBy = height, width, "map"
+			return nil
+		}
+	}
+	if i.height > 0 || i.width > 0 {
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options", ErrInput, &c.input)
+	}
+	return nil
+}
+
+// mapSize returns the sides of a map that is not of a size of its own; they are
+// below 1 where they are open.
+func (p *port) mapSize() (height, width int) {
+	switch s := p.Shape; {
+	case len(s) == 3:
+		return s[1], s[2]
+	case len(s) == 4 && s[1] != 1 && s[3] == 1:
+		return s[1], s[2]
+	case len(s) == 4:
+		return s[2], s[3]
+	}
+	return 0, 0
+}
+
+// setRange says what black and white are: by the options, by what the file says
+// in ONNX's own words, or else 0 and 1.
+func (c *contract) setRange(m *model, o *Options) error {
+	switch m.metadata[rangeKey] {
+	case "NominalRange_0_255":
+		if c.input.DType == graph.Float32 {
+			c.inRange, c.outRange = Range{0, 255}, Range{0, 255}
+		}
+	case "Normalized_1_1":
+		c.inRange, c.outRange = Range{-1, 1}, Range{-1, 1}
+	}
+	if m.metadata[profileKey] != "" {
+		c.outRange = unitRange
+	}
+	if o.Range != (Range{}) {
+		c.inRange, c.outRange = o.Range, o.Range
+	}
+	if c.input.DType == graph.Uint8 {
+		c.inRange = Range{0, 255}
+	} else {
+		c.transfer = toRange(c.inRange)
+	}
+	if c.reconstruction != nil && c.reconstruction.DType == graph.Uint8 {
+		c.outRange = Range{0, 255}
+	}
+	return nil
+}
+
+// setThresholds reads them from the metadata of our own files, and from the graphs
+// of others: from what makes the label and the mask, or else from anomalib's
+// normalising, which puts thresholds at 0.5.
+func (c *contract) setThresholds(m *model) error {
+	normalized := m.metadata[profileKey] == onnxexport.Anomalib.String()
+	if c.kind == KindAnomalib && !normalized || m.metadata[profileKey] == "" {
+		c.threshold = m.trace.above(c.score, c.label, c.kind)
+		c.pixelThreshold = m.trace.above(c.residuals, find(m.outputs, outMask), c.kind)
+		if c.score == nil {
+			c.threshold = c.pixelThreshold
+		}
+		return nil
+	}
+	var err error
+	if c.threshold, err = readThreshold(m, thresholdKey); err != nil {
+		return err
+	}
+	if c.pixelThreshold, err = readThreshold(m, pixelThresholdKey); err != nil {
+		return err
 	}
 	if s, ok := m.metadata[reviewKey]; ok {
 		b, err := ParseBand(s)
@@ -135,11 +389,46 @@ func recognize(m *model) (*contract, error) {
 			err = b.check(c.threshold)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: metadata %s: %w", ErrModel, reviewKey, err)
+			return fmt.Errorf("%w: metadata %s: %w", ErrModel, reviewKey, err)
 		}
 		c.review = &b
 	}
-	return c, nil
+	if normalized {
+		c.normalize(m)
+	}
+	return nil
+}
+
+// normalize puts thresholds and review band, which the metadata has for raw
+// scores, where profile anomalib has its scores.
+func (c *contract) normalize(m *model) {
+	if b, t := c.review, c.threshold; b != nil && t != nil {
+		o := &residual.Options{Kind: residual.Kind(m.metadata[mapKey])}
+		*b = Band{onnxexport.Normalize(b.Low, *t, o), onnxexport.Normalize(b.High, *t, o)}
+	}
+	half := float32(.5)
+	c.threshold, c.pixelThreshold = copied(&half), copied(&half)
+}
+
+// above returns the number that a value must exceed for its label, either of which
+// may be nil, to be true; nil where that is not known.
+func (t *trace) above(value, label *port, kind string) *float32 {
+	half := float32(.5)
+	switch {
+	case value == nil:
+		return nil
+	case value.isFlag():
+		return &half
+	}
+	if label != nil {
+		if l, ok := t.labels[label.Name]; ok && l.value == t.sources[value.Name] {
+			return &l.threshold
+		}
+	}
+	if kind == KindAnomalib && t.unit[value.Name] {
+		return &half
+	}
+	return nil
 }
 
 func readThreshold(m *model, key string) (*float32, error) {
@@ -156,23 +445,29 @@ func readThreshold(m *model, key string) (*float32, error) {
 }
 
 // residualModel is the graph that a reconstruction lacks: map and score of the
-// model's input x and its output y.
-func (c *contract) residualModel(o *residual.Options) ([]byte, error) {
+// model's input x and its output y, for images of a size.
+func (c *contract) residualModel(o *residual.Options, height, width int) ([]byte, error) {
 	g := graph.New("residual")
-	nchw := func(name string, dtype graph.DType, t imageType) *graph.Value {
-		v := g.Input(name, dtype, t.shape(graph.Dynamic)...)
+	nchw := func(name string, dtype graph.DType, t imageType, r Range) *graph.Value {
+		v := g.Input(name, dtype, t.at(height, width).shape(graph.Dynamic)...)
 		switch {
 		case dtype == graph.Uint8 && t.layout == NHWC:
 			return onnxexport.Pixels(v)
 		case dtype == graph.Uint8:
 			return graph.Mul(graph.Cast(v, graph.Float32), g.Scalar(1.0/255))
 		case t.layout == NHWC:
-			return graph.Transpose(v, 0, 3, 1, 2)
+			v = graph.Transpose(v, 0, 3, 1, 2)
+		}
+		if r.Low != 0 {
+			v = graph.Sub(v, g.Scalar(float64(r.Low)))
+		}
+		if width := float64(r.High) - float64(r.Low); width != 1 {
+			v = graph.Mul(v, g.Scalar(1/width))
 		}
 		return v
 	}
-	x := nchw("x", c.input.DType, c.images)
-	y := nchw("y", graph.Float32, c.reconstructed)
+	x := nchw("x", c.input.DType, c.images, c.inRange)
+	y := nchw("y", c.reconstruction.DType, c.reconstructed, c.outRange)
 	m := residual.Map(x, y, o)
 	g.Output(outMap, m)
 	g.Output(outScore, residual.Score(m))

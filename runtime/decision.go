@@ -67,37 +67,44 @@ func (b Band) check(threshold *float32) error {
 	return nil
 }
 
-// A decision is how a map becomes a verdict.
+// A decision is how a score and a map become a verdict.
 type decision struct {
-	zones   *heatmap.Zones // nil: none
-	minArea int
-	review  *Band // nil: none
+	threshold *float32       // of scores; nil: none
+	label     bool           // the model's own label is the verdict, whatever the threshold
+	zones     *heatmap.Zones // nil: none
+	minArea   int
+	review    *Band // nil: none
 }
 
 // newDecision puts what options say over what the model says.
 func newDecision(c *contract, o Options) (decision, error) {
-	d := decision{zones: o.Zones, minArea: o.MinArea, review: c.review}
-	threshold := c.threshold
+	d := decision{threshold: c.threshold, label: c.label != nil, zones: o.Zones, minArea: o.MinArea, review: c.review}
+	if o.Zones != nil || o.MinArea > 1 {
+		if c.residuals == nil && c.kind != KindReconstruction {
+			return d, fmt.Errorf("%w: zones and smallest areas are of maps: the model gives none", ErrInput)
+		}
+		d.label = false
+		if !c.ours && c.kind != KindReconstruction { // scores are the map's now, whose scale is its own
+			d.threshold = c.pixelThreshold
+		}
+	}
 	if o.Threshold != nil {
-		threshold, d.review = o.Threshold, nil
+		d.threshold, d.label, d.review = o.Threshold, false, nil
 	}
 	if o.Review != nil {
 		d.review = nil
 		if *o.Review != (Band{}) {
 			d.review = copied(o.Review)
-			if err := d.review.check(threshold); err != nil {
+			if err := d.review.check(d.threshold); err != nil {
 				return d, err
 			}
 		}
-	}
-	if area := c.images.height * c.images.width; d.minArea > area {
-		return d, fmt.Errorf("%w: smallest area: got %d pixels, want at most the map's %d", ErrInput, d.minArea, area)
 	}
 	if z := d.zones; z != nil {
 		if z.Height < 1 || z.Width < 1 || len(z.Data) != z.Height*z.Width {
 			return d, fmt.Errorf("%w: zones: got %d pixels, want %dx%d, at least 1x1", ErrInput, len(z.Data), z.Height, z.Width)
 		}
-		if z.HasThresholds() && (threshold == nil || !(*threshold > 0)) {
+		if z.HasThresholds() && (d.threshold == nil || !(*d.threshold > 0)) {
 			return d, fmt.Errorf("%w: zones: got thresholds, want a threshold above 0 for the model to hold them against", ErrInput)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -11,45 +12,65 @@ import (
 
 // A Detector finds anomalies in images.
 //
-// It understands the models that package onnxexport writes, and networks of
-// other tools that give a reconstruction of their input, whose map and score it
-// computes itself.
+// It understands the models that package onnxexport writes, those of anomalib,
+// others that give maps or scores, and networks that give a reconstruction of
+// their input, whose map and score it computes itself (see [KindDetector] and the
+// other kinds).
 //
-// It is safe for concurrent use. Batches run one at a time; calls side by side
-// gain in that one's images are prepared while another's are computed. What an
-// image is found to be does not depend on the images beside it.
+// It is safe for concurrent use. Calls side by side are computed together, as many
+// images as fit a batch: what comes while a batch is computed goes into the next
+// one (see also Options.BatchWindow). What an image is found to be does not depend
+// on the images beside it, and no call fails because of another.
 type Detector struct {
-	options Options
-	use     sync.RWMutex // held for reading by Detect, for writing to change loaded
-	loaded  *loaded      // nil once closed
+	options  Options
+	swapping chan struct{}   // holds a value while a Swap or a Close is under way
+	closing  context.Context // ends when Close is called
+	close    context.CancelFunc
+
+	leak goruntime.Cleanup
+
+	mu      sync.Mutex
+	current *leased // nil once closed
+}
+
+// A leased model is freed when nobody uses it any more.
+type leased struct {
+	*loaded
+	queue *batcher
+	users int           // calls in flight, and the detector whose model it is; guarded by Detector.mu
+	idle  chan struct{} // closed when users comes to 0
 }
 
 // A Result is what a model finds in one image.
 type Result struct {
-	Score     float32      // raw, the higher the more anomalous; for SSIM maps in [0,2]
+	Score     float32      // the higher the more anomalous: raw, for SSIM maps in [0,2]; anomalib's as its model or its inferencer gives it, as a rule in [0,1]
 	Threshold *float32     // nil where neither model nor Options give one
-	Anomalous bool         // Score > *Threshold; false without a threshold
+	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
 	Verdict   Verdict      // "" without a review band
-	Map       *heatmap.Map // residual of each pixel, of the model's height and width
+	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
-	// Options.Reconstruction asks for it.
+	// Options.Reconstruction asks for it and the model gives it.
 	Reconstruction image.Image
 }
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
-	Kind     string // KindDetector or KindReconstruction
+	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
-	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1]
+	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string // of the input: NHWC or NCHW
 	Batch    int    // images in a batch
 	Fixed    bool   // whether the model insists on Batch
 
-	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels
+	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
+	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
 
 	Outputs        []Info
+	Maps           bool     // whether results have maps
+	Reconstructs   bool     // whether they have reconstructions if Options ask for them
+	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
 	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
 	Review         *Band    // scores to look at again, Options' before the model's; nil: none
@@ -63,7 +84,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := OpenBytes(b, o)
+	d, err := open(b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -73,23 +94,69 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	d := &Detector{options: o.withDefaults()}
-	var err error
-	d.loaded, err = load(context.Background(), model, d.options)
+	return open(model, o, caller())
+}
+
+// open is [OpenBytes], called at a line of some file.
+func open(model []byte, o *Options, at string) (*Detector, error) {
+	d := &Detector{options: o.withDefaults(), swapping: make(chan struct{}, 1)}
+	l, err := load(context.Background(), model, d.options)
 	if err != nil {
 		return nil, err
 	}
+	d.current = lease(l, &d.options)
+	d.closing, d.close = context.WithCancel(context.Background())
+	d.leak = reportLeak(d, at, d.options.Logf)
 	return d, nil
+}
+
+func lease(l *loaded, o *Options) *leased {
+	detect := func(ctx context.Context, f frames) ([]Result, error) {
+		return l.detect(ctx, f, o.Reconstruction)
+	}
+	return &leased{loaded: l, queue: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
+}
+
+// acquire returns the model, which stays until it is released.
+func (d *Detector) acquire() (*leased, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.current == nil {
+		return nil, ErrClosed
+	}
+	d.current.users++
+	return d.current, nil
+}
+
+func (d *Detector) release(l *leased) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.users--; l.users == 0 {
+		close(l.idle)
+	}
+}
+
+// replace makes next, which may be nil, the model of calls that begin from now
+// on. It returns when no call uses the old one any more, which it frees.
+func (d *Detector) replace(next *leased) error {
+	d.mu.Lock()
+	old := d.current
+	d.current = next
+	d.mu.Unlock()
+	d.release(old)
+	<-old.idle
+	old.queue.done.Wait() // for one that all callers have left
+	return old.loaded.close()
 }
 
 // Info describes the model. It is the zero ModelInfo after Close.
 func (d *Detector) Info() ModelInfo {
-	d.use.RLock()
-	defer d.use.RUnlock()
-	if d.loaded == nil {
+	l, err := d.acquire()
+	if err != nil {
 		return ModelInfo{}
 	}
-	info, s := d.loaded.info, d.loaded.network
+	defer d.release(l)
+	info, s := l.info, l.network
 	info.Input, info.Outputs, info.Metadata = s.Inputs()[0], s.Outputs(), s.Metadata()
 	info.Threshold, info.PixelThreshold, info.Review = copied(info.Threshold), copied(info.PixelThreshold), copied(info.Review)
 	return info
@@ -104,67 +171,101 @@ func copied[T any](x *T) *T {
 	return &c
 }
 
-// Close waits for calls of Detect in flight and frees the model. Later calls
-// return ErrClosed. Closing again does nothing.
+// Close waits for calls of Detect in flight and frees the model. A Swap that is
+// under way is cancelled. Later calls, and that Swap, return ErrClosed. Closing
+// again does nothing but wait for the first Close.
 func (d *Detector) Close() error {
-	d.use.Lock()
-	defer d.use.Unlock()
-	if d.loaded == nil {
+	d.leak.Stop()
+	d.close()
+	d.swapping <- struct{}{}
+	defer func() { <-d.swapping }()
+	if d.current == nil { // which changes only in here and in Swap
 		return nil
 	}
-	l := d.loaded
-	d.loaded = nil
-	return l.close()
+	return d.replace(nil)
 }
 
 // Swap replaces the model by that of another file. It opens and warms up the new
 // one while the old one works on; calls of Detect that begin after Swap returns
-// use the new one. On any error the old one stays.
+// use the new one, calls in flight keep the old one, which is freed when they
+// return: Swap waits for it. On any error, and if ctx ends before the new one is
+// ready, the old one stays. Swaps side by side take place one after the other.
 func (d *Detector) Swap(ctx context.Context, path string) error {
+	if d.closing.Err() != nil {
+		return ErrClosed
+	}
 	b, err := readFile(path)
 	if err != nil {
 		return err
 	}
-	next, err := load(ctx, b, d.options)
-	if err != nil {
+	if err := d.swap(ctx, b, nil); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	d.use.Lock()
-	old := d.loaded
-	if old != nil {
-		d.loaded = next
+	return nil
+}
+
+// swap is [Detector.Swap] for the bytes of a file. The new model must pass check,
+// where that is not nil, before it replaces the old one; check may not keep it.
+func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx context.Context, next *loaded) error) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.closing, cancel)()
+	defer func() {
+		if err != nil && d.closing.Err() != nil {
+			err = ErrClosed
+		}
+	}()
+	select {
+	case d.swapping <- struct{}{}:
+		defer func() { <-d.swapping }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	d.use.Unlock()
-	if old == nil {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	next, err := load(ctx, model, d.options)
+	if err != nil {
+		return err
+	}
+	if check != nil {
+		err = check(ctx, next)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		next.close()
-		return ErrClosed
+		return err
 	}
-	return old.close()
+	if err := d.replace(lease(next, &d.options)); err != nil {
+		d.options.Logf("the model that was replaced: %v", err)
+	}
+	return nil
 }
 
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
-// (package dataset: antialiased, RGB or grey). On error there are no results;
-// when ctx ends the error is ctx.Err().
+// (package dataset: antialiased, RGB or grey); a model of no size of its own gets
+// images as they are, those of one size together. On error there are no results.
+// When ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
 	if err != nil {
 		return nil, err
 	}
-	defer d.use.RUnlock()
-	results := make([]Result, 0, len(imgs))
-	size := l.contract.images.pixels()
-	for first := 0; first < len(imgs); first += l.info.Batch {
-		batch := imgs[first:min(first+l.info.Batch, len(imgs))]
-		pix := make([]uint8, len(batch)*size)
-		if err := l.prepare(pix, batch, first); err != nil {
-			return nil, err
-		}
-		r, err := l.detect(ctx, pix, len(batch), d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r...)
+	defer d.release(l)
+	results := make([]Result, len(imgs))
+	batches := l.batches(imgs)
+	err = l.queue.serve(ctx, len(batches),
+		func(i int) (frames, error) { return l.prepare(ctx, imgs, batches[i]) },
+		func(i int, r []Result) {
+			for j, at := range batches[i] {
+				results[at] = r[j]
+			}
+		})
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
 }
@@ -177,30 +278,24 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 	if err != nil {
 		return nil, err
 	}
-	defer d.use.RUnlock()
-	i, size := l.info, l.contract.images.pixels()
+	defer d.release(l)
+	i := l.info
+	if !l.sized() {
+		return nil, fmt.Errorf("%w: got pixels for a model of no size of its own, want images, or a size in Options", ErrInput)
+	}
+	size := l.contract.images.pixels()
 	if n < 0 || len(pix) != n*size {
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
 	results := make([]Result, 0, n)
-	for first := 0; first < n; first += i.Batch {
-		end := min(first+i.Batch, n)
-		r, err := l.detect(ctx, pix[first*size:end*size], end-first, d.options.Reconstruction)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r...)
+	err = l.queue.serve(ctx, (n+i.Batch-1)/i.Batch,
+		func(at int) (frames, error) {
+			first, end := at*i.Batch, min((at+1)*i.Batch, n)
+			return frames{pix[first*size : end*size], end - first, i.Height, i.Width}, nil
+		},
+		func(_ int, r []Result) { results = append(results, r...) })
+	if err != nil {
+		return nil, err
 	}
 	return results, nil
-}
-
-// acquire returns the model, which stays as long as d.use is held for reading:
-// until the caller releases it.
-func (d *Detector) acquire() (*loaded, error) {
-	d.use.RLock()
-	if d.loaded == nil {
-		d.use.RUnlock()
-		return nil, ErrClosed
-	}
-	return d.loaded, nil
 }

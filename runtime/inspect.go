@@ -1,7 +1,11 @@
 package runtime
 
 import (
+	"cmp"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,8 +16,10 @@ import (
 
 // A Description says what is in an ONNX file.
 type Description struct {
-	Kind     string            `json:"kind"`   // KindDetector, KindReconstruction or KindOther: what a Detector takes it for
-	Inputs   []TensorInfo      `json:"inputs"` // without the weights
+	Kind     string            `json:"kind"`              // what a Detector takes it for: KindDetector, KindAnomalib, KindReconstruction or KindOther
+	Problem  string            `json:"problem,omitempty"` // why it is KindOther
+	Images   *ImagesInfo       `json:"images"`            // that it takes; nil for KindOther
+	Inputs   []TensorInfo      `json:"inputs"`            // without the weights
 	Outputs  []TensorInfo      `json:"outputs"`
 	Producer string            `json:"producer"`
 	Opset    int64             `json:"opset"`   // of ONNX's own operators
@@ -22,6 +28,20 @@ type Description struct {
 	Params   int64             `json:"params"`  // numbers in floating-point weights; of files by package onnxexport without constants and thresholds
 	MACs     *int64            `json:"macs"`    // multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul for one image; nil where shapes are unknown
 	Metadata map[string]string `json:"metadata"`
+
+	Threshold      *float32 `json:"threshold"`       // score above which an image is anomalous; nil where none is known
+	PixelThreshold *float32 `json:"pixel_threshold"` // the same for a pixel of the map
+}
+
+// ImagesInfo describes the images that a model takes.
+type ImagesInfo struct {
+	Layout   string `json:"layout"` // NCHW or NHWC
+	Batch    int    `json:"batch"`  // images at once; -1 is any number
+	Channels int    `json:"channels"`
+	Height   int    `json:"height"` // pixels; 0 where each image keeps its own size
+	Width    int    `json:"width"`
+	SizedBy  string `json:"sized_by"` // input, or where that leaves it open: graph (which resizes to it), map, or image
+	Range    string `json:"range"`    // what black and white are
 }
 
 // TensorInfo describes an input or output.
@@ -29,6 +49,8 @@ type TensorInfo struct {
 	Name  string `json:"name"`
 	DType string `json:"dtype"` // as NumPy spells it
 	Shape []int  `json:"shape"` // -1 is a dimension that the model leaves open; nil where it declares none
+
+	Meaning string `json:"meaning,omitempty"` // images, map, score, label, mask or reconstruction; "" where it is not known
 }
 
 // Inspect describes a model, of any tool, without running it.
@@ -37,6 +59,32 @@ func Inspect(b []byte) (*Description, error) {
 	if err != nil {
 		return nil, err
 	}
+	return inspect(p, b)
+}
+
+// InspectFile is [Inspect] for a file, with the metadata that anomalib writes
+// beside it. Weights in other files are not read.
+func InspectFile(path string) (*Description, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	p, err := unmarshal(b)
+	if err == nil {
+		_, err = addSidecar(p, filepath.Dir(path))
+	}
+	var d *Description
+	if err == nil {
+		d, err = inspect(p, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
+}
+
+// inspect describes a model that was read from b.
+func inspect(p *onnxpb.ModelProto, b []byte) (*Description, error) {
 	m, err := declared(p)
 	if err != nil {
 		return nil, err
@@ -50,8 +98,11 @@ func Inspect(b []byte) (*Description, error) {
 		Ops:      map[string]int{},
 		Metadata: m.metadata,
 	}
-	if c, err := recognize(m); err == nil {
-		d.Kind = c.kind
+	m.inputs, m.outputs = widened(m.inputs), widened(m.outputs)
+	if c, err := recognize(m, &Options{}); err == nil {
+		d.describe(c)
+	} else {
+		d.Problem = strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrModel.Error()+": "), ErrInput.Error()+": ")
 	}
 	for _, o := range p.GetOpsetImport() {
 		if o.GetDomain() == "" || o.GetDomain() == "ai.onnx" {
@@ -70,6 +121,31 @@ func Inspect(b []byte) (*Description, error) {
 	return d, nil
 }
 
+// describe fills in what a contract says.
+func (d *Description) describe(c *contract) {
+	d.Kind = c.kind
+	d.Threshold, d.PixelThreshold = c.threshold, c.pixelThreshold
+	i := &c.images
+	d.Images = &ImagesInfo{i.layout, i.batch, i.channels, max(i.height, 0), max(i.width, 0), cmp.Or(c.sizedBy, "image"), c.inRange.String()}
+	d.Inputs[0].Meaning = "images"
+	for i := range d.Outputs {
+		out := &d.Outputs[i]
+		is := func(p *port) bool { return p != nil && p.Name == out.Name }
+		switch {
+		case is(c.residuals):
+			out.Meaning = "map"
+		case is(c.score):
+			out.Meaning = "score"
+		case is(c.label), out.Name == outLabel:
+			out.Meaning = "label"
+		case is(c.reconstruction):
+			out.Meaning = "reconstruction"
+		case out.Name == outMask:
+			out.Meaning = "mask"
+		}
+	}
+}
+
 func tensorInfos(ports []port) []TensorInfo {
 	var list []TensorInfo
 	for _, i := range infos(ports) {
@@ -77,7 +153,7 @@ func tensorInfos(ports []port) []TensorInfo {
 		if !known(i.DType) {
 			name = strings.ToLower(onnxpb.TensorProto_DataType(i.DType).String())
 		}
-		list = append(list, TensorInfo{i.Name, name, i.Shape})
+		list = append(list, TensorInfo{Name: i.Name, DType: name, Shape: i.Shape})
 	}
 	return list
 }
@@ -98,7 +174,7 @@ func isWeight(p *onnxpb.ModelProto, t *onnxpb.TensorProto) bool {
 	switch onnxpb.TensorProto_DataType(t.GetDataType()) {
 	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
 		name := t.GetName()
-		return p.GetProducerName() != "anomaly" ||
+		return p.GetProducerName() != producer ||
 			!strings.HasPrefix(name, "const_") && name != "threshold" && name != "pixel_threshold"
 	}
 	return false

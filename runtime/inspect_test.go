@@ -33,12 +33,13 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"kind":"reconstruction","inputs":[{"name":"input","dtype":"uint8","shape":[-1,32,16,3]}],` +
-		`"outputs":[{"name":"reconstruction","dtype":"float32","shape":[-1,3,32,16]}],"producer":"anomaly","opset":18,"domains":{},` +
+	want := `{"kind":"reconstruction","images":{"layout":"NHWC","batch":-1,"channels":3,"height":32,"width":16,"sized_by":"input","range":"0:255"},` +
+		`"inputs":[{"name":"input","dtype":"uint8","shape":[-1,32,16,3],"meaning":"images"}],` +
+		`"outputs":[{"name":"reconstruction","dtype":"float32","shape":[-1,3,32,16],"meaning":"reconstruction"}],"producer":"anomaly","opset":18,"domains":{},` +
 		`"ops":{"Cast":1,"Conv":5,"MaxPool":2,"Mul":1,"Relu":4,"Resize":2,"Sigmoid":1,"Transpose":1},` +
 		`"params":` + itoa(params) + `,"macs":` + strconv.FormatInt(macs, 10) + `,` +
 		`"metadata":{"Image.BitmapPixelFormat":"Rgb8","Image.ColorSpaceGamma":"SRGB","Image.NominalPixelRange":"NominalRange_0_255",` +
-		`"anomaly.profile":"reconstruction","anomaly.schema":"1"}}`
+		`"anomaly.profile":"reconstruction","anomaly.schema":"1"},"threshold":null,"pixel_threshold":null}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
@@ -106,7 +107,7 @@ func TestInspectForeign(t *testing.T) {
 	}{
 		"torch_dynamo_dcae_128": {KindReconstruction, 20, 7},
 		"keras_dcae_128_nhwc":   {KindReconstruction, 15, 7},
-		"anomalib_padim_128":    {KindOther, 18, 11},
+		"anomalib_padim_128":    {KindAnomalib, 18, 11},
 	} {
 		b, err := readFile(filepath.Join(testenv.Shared(t, "interop", name), "model.onnx"))
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"image"
 	"math"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,8 +22,14 @@ type loaded struct {
 	contract *contract
 	decision decision
 	network  *Session
-	residual *Session // of a KindReconstruction, else nil
-	outputs  []string // that network computes
+	residual residuals // of a KindReconstruction
+	outputs  []string  // that network computes
+}
+
+// frames are images of one size, as the model takes them.
+type frames struct {
+	pix              []uint8 // [n, height, width, channels]
+	n, height, width int
 }
 
 func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
@@ -33,12 +40,9 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := recognize(m)
+	c, err := recognize(m, &o)
 	if err != nil {
 		return nil, err
-	}
-	if o.Reconstruction && c.reconstruction == "" {
-		return nil, fmt.Errorf("%w: reconstructions are asked for, the model has outputs %s", ErrModel, describe(m.outputs))
 	}
 	var l *loaded
 	err = withProvider(o, func(provider string) error {
@@ -48,62 +52,320 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.info.Threshold == nil {
+	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
+	}
+	if o.Reconstruction && !l.info.Reconstructs {
+		o.Logf("the model gives no reconstructions")
 	}
 	return l, nil
 }
 
+// warmSize is the side of the images that a model of no size of its own is warmed
+// up with: a multiple of what networks pool by.
+const warmSize = 256
+
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, info: ModelInfo{
 		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
-		Channels: c.images.channels, Height: c.images.height, Width: c.images.width,
-		Threshold: copied(c.threshold), PixelThreshold: c.pixelThreshold,
+		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
+		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
-	if o.Threshold != nil {
-		l.info.Threshold = copied(o.Threshold)
-	}
 	var err error
 	if l.decision, err = newDecision(c, o); err != nil {
 		return nil, err
 	}
+	l.info.Threshold, l.info.PixelThreshold = copied(l.decision.threshold), c.pixelThreshold
+	l.info.Judges = l.decision.threshold != nil || l.decision.label
 	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
 		l.info.Batch, l.info.Fixed = c.images.batch, true
 	}
-	if n, pixels := l.info.Batch, c.images.pixels(); n > maxBatch/pixels {
-		return nil, fmt.Errorf("%w: batch: got %d images of %dx%d with %d channels, want at most %d", ErrInput, n, l.info.Height, l.info.Width, l.info.Channels, maxBatch/pixels)
+	if l.sized() {
+		if err := l.bound(l.info.Batch, l.info.Height, l.info.Width); err != nil {
+			return nil, err
+		}
 	}
-	if c.kind == KindDetector {
-		l.outputs = []string{outMap, outScore}
+	for _, p := range []*port{c.residuals, c.score} {
+		if p != nil {
+			l.outputs = append(l.outputs, p.Name)
+		}
 	}
-	if c.kind == KindReconstruction || o.Reconstruction {
-		l.outputs = append(l.outputs, c.reconstruction)
+	if l.decision.label {
+		l.outputs = append(l.outputs, c.label.Name)
 	}
+	if c.reconstruction != nil && (c.kind == KindReconstruction || o.Reconstruction) {
+		l.outputs = append(l.outputs, c.reconstruction.Name)
+	}
+	slices.Sort(l.outputs)
+	l.outputs = slices.Compact(l.outputs)
 
 	o.Outputs = l.outputs
 	if l.network, err = openSession(m, provider, o); err != nil {
 		return nil, err
 	}
-	if c.kind == KindReconstruction {
-		if l.residual, err = openResidual(c, provider, o); err != nil {
-			l.close()
-			return nil, err
-		}
-	}
-	n := l.info.Batch
-	if _, err := l.detect(ctx, make([]uint8, n*c.images.pixels()), n, false); err != nil {
+	l.residual = residuals{contract: c, provider: provider, options: o}
+	if err := l.warmUp(ctx, o); err != nil {
 		l.close()
-		if accelerator(provider) && ctx.Err() == nil {
-			return nil, fmt.Errorf("%w %s: first run: %w", ErrProvider, provider, err)
-		}
-		return nil, fmt.Errorf("first run, on black images: %w", err)
+		return nil, err
 	}
 	return l, nil
 }
 
-func openResidual(c *contract, provider string, o Options) (*Session, error) {
-	b, err := c.residualModel(&o.Map)
+// warmUp runs the model on black images, and so finds out how large its maps are.
+func (l *loaded) warmUp(ctx context.Context, o Options) error {
+	height, width := l.info.Height, l.info.Width
+	if !l.sized() {
+		height, width = warmSize, warmSize
+	}
+	run := func(n int) ([]Result, error) {
+		return l.detect(ctx, frames{make([]uint8, n*l.contract.images.at(height, width).pixels()), n, height, width}, false)
+	}
+	results, err := run(l.info.Batch)
+	if err != nil && !l.info.Fixed && l.info.Batch > 1 && ctx.Err() == nil {
+		// Some exporters declare any batch for networks that they traced with one image.
+		if one, alone := run(1); alone == nil {
+			results, err = one, nil
+			l.info.Batch, l.info.Fixed = 1, true
+			o.Logf("the model takes one image at a time, though it declares that it takes more")
+		}
+	}
+	switch {
+	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
+		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
+	case err != nil && !l.sized():
+		return fmt.Errorf("first run, on black images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
+	case err != nil:
+		return fmt.Errorf("first run, on black images: %w", err)
+	}
+	if m := results[0].Map; m != nil && l.sized() {
+		l.info.MapHeight, l.info.MapWidth = m.Height, m.Width
+		if area := m.Height * m.Width; l.decision.minArea > area {
+			return fmt.Errorf("%w: smallest area: got %d pixels, want at most the map's %d", ErrInput, l.decision.minArea, area)
+		}
+	}
+	return nil
+}
+
+// sized reports whether all images are brought to one size.
+func (l *loaded) sized() bool { return l.info.Height > 0 }
+
+// bound refuses what no memory holds.
+func (l *loaded) bound(n, height, width int) error {
+	if most := maxBatch / l.contract.images.at(height, width).pixels(); n > most {
+		return fmt.Errorf("%w: batch: got %d images of %dx%d with %d channels, want at most %d", ErrInput, n, height, width, l.info.Channels, most)
+	}
+	return nil
+}
+
+func (l *loaded) close() error { return errors.Join(l.network.Close(), l.residual.close()) }
+
+// size returns the size at which the model sees an image: its own, or the image's.
+func (l *loaded) size(img image.Image) (height, width int) {
+	if l.sized() || img == nil {
+		return l.info.Height, l.info.Width
+	}
+	size := img.Bounds().Size()
+	return size.Y, size.X
+}
+
+// batches divides images into batches of one size each, as lists of their places.
+func (l *loaded) batches(imgs []image.Image) [][]int {
+	var all [][]int
+	open := map[[2]int]int{} // size to its last batch
+	for i, img := range imgs {
+		height, width := l.size(img)
+		key := [2]int{height, width}
+		at, ok := open[key]
+		if !ok || len(all[at]) == l.info.Batch {
+			at = len(all)
+			all, open[key] = append(all, nil), at
+		}
+		all[at] = append(all[at], i)
+	}
+	return all
+}
+
+// prepare resizes a batch, the images at these places, on all cores.
+func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (frames, error) {
+	height, width := l.size(imgs[at[0]])
+	if !l.sized() {
+		if img := imgs[at[0]]; img == nil || height < 1 || width < 1 || width > maxPixels/height {
+			return frames{}, fmt.Errorf("%w: image %d: got %dx%d pixels, want 1x1 to %d", ErrInput, at[0], height, width, maxPixels)
+		}
+		if err := l.bound(len(at), height, width); err != nil {
+			return frames{}, err
+		}
+	}
+	size := l.contract.images.at(height, width).pixels()
+	f := frames{make([]uint8, len(at)*size), len(at), height, width}
+	errs := make([]error, len(at))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(goruntime.GOMAXPROCS(0), len(at)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(at) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if img := imgs[at[i]]; img == nil {
+					errs[i] = fmt.Errorf("%w: image %d is nil", ErrInput, at[i])
+				} else if err := imageio.Resize(f.pix[i*size:][:size], img, height, width, l.info.Channels); err != nil {
+					errs[i] = fmt.Errorf("%w: image %d: %w", ErrInput, at[i], err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return f, err
+	}
+	return f, errors.Join(errs...)
+}
+
+// detect runs the model on images, at most a batch.
+func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]Result, error) {
+	rows := f.n
+	if l.info.Fixed {
+		rows = l.info.Batch
+	}
+	c := l.contract
+	x := c.tensor(f, rows)
+	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: x}, l.outputs...)
+	if err != nil {
+		return nil, l.explain(ctx, f, err)
+	}
+	var scores, labels []float32
+	maps := make([]*heatmap.Map, rows)
+	if c.kind == KindReconstruction {
+		var m *graph.Tensor
+		if m, scores, err = l.residual.run(ctx, x, out[c.reconstruction.Name], f.height, f.width); err != nil {
+			return nil, err
+		}
+		maps, err = splitMaps(m, rows)
+	} else if c.residuals != nil {
+		maps, err = splitMaps(out[c.residuals.Name], rows)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.score != nil {
+		scores = floats(out[c.score.Name])
+	} else if scores == nil {
+		scores = make([]float32, rows)
+		for i, m := range maps {
+			scores[i] = m.Max()
+		}
+	}
+	if l.decision.label {
+		labels = floats(out[c.label.Name])
+	}
+	if len(scores) != rows || labels != nil && len(labels) != rows {
+		return nil, fmt.Errorf("%w: got %d scores and %d labels for %d images", ErrModel, len(scores), len(labels), rows)
+	}
+	c.normalizeScore.apply(scores)
+
+	results := make([]Result, f.n)
+	for i := range results {
+		r := &results[i]
+		r.Score, r.Threshold, r.Map = scores[i], copied(l.info.Threshold), maps[i]
+		if math.IsNaN(float64(r.Score)) {
+			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
+		}
+		if r.Map != nil {
+			c.normalizeMap.apply(r.Map.Data)
+		}
+		l.decision.judge(r)
+		if labels != nil {
+			r.Anomalous = labels[i] != 0
+		}
+		if reconstruction && c.reconstruction != nil {
+			t := c.reconstructed.at(f.height, f.width)
+			size := t.pixels()
+			y := floats(out[c.reconstruction.Name])
+			if len(y) != rows*size {
+				return nil, fmt.Errorf("%w: got a reconstruction %v for %d images of %dx%d", ErrModel, out[c.reconstruction.Name].Shape(), rows, f.height, f.width)
+			}
+			r.Reconstruction = t.image(y[i*size:(i+1)*size], c.outRange)
+		}
+	}
+	return results, nil
+}
+
+// explain adds what a user can do to the error of a network that was given images
+// of their own size.
+func (l *loaded) explain(ctx context.Context, f frames, err error) error {
+	if l.sized() || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options brings all images to it)", err, f.height, f.width)
+}
+
+// splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].
+func splitMaps(t *graph.Tensor, rows int) ([]*heatmap.Map, error) {
+	shape := t.Shape()
+	s := slices.Clone(shape)
+	if len(s) == 2 && rows == 1 {
+		s = append([]int{1}, s...)
+	}
+	if len(s) == 4 {
+		switch {
+		case s[1] == 1:
+			s = slices.Delete(s, 1, 2)
+		case s[3] == 1:
+			s = s[:3]
+		}
+	}
+	if len(s) != 3 || s[0] != rows || s[1] < 1 || s[2] < 1 {
+		return nil, fmt.Errorf("%w: got a map %v for %d images, want [%[3]d,1,H,W], [%[3]d,H,W,1] or [%[3]d,H,W]", ErrModel, shape, rows)
+	}
+	h, w, data := s[1], s[2], floats(t)
+	maps := make([]*heatmap.Map, rows)
+	for i := range maps {
+		maps[i] = &heatmap.Map{Data: data[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
+	}
+	return maps, nil
+}
+
+// residuals computes maps and scores of reconstructions: with a session for each
+// size of images, of which the ones used last are kept.
+type residuals struct {
+	contract *contract
+	provider string
+	options  Options
+
+	mu       sync.Mutex
+	sessions []sizedSession // the one used last at the end
+}
+
+type sizedSession struct {
+	height, width int
+	*Session
+}
+
+func (r *residuals) run(ctx context.Context, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
+	c := r.contract
+	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
+		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options brings all images to one that fits", ErrModel, got, want)
+	}
+	r.mu.Lock() // until it has run, lest it be closed to make room for another
+	defer r.mu.Unlock()
+	s, err := r.session(height, width)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := s.Run(ctx, map[string]*graph.Tensor{"x": x, "y": y})
+	if err != nil {
+		return nil, nil, err
+	}
+	return out[outMap], graph.Data[float32](out[outScore]), nil
+}
+
+func (r *residuals) session(height, width int) (*Session, error) {
+	for i, s := range r.sessions {
+		if s.height == height && s.width == width {
+			r.sessions = append(slices.Delete(r.sessions, i, i+1), s)
+			return s.Session, nil
+		}
+	}
+	b, err := r.contract.residualModel(&r.options.Map, height, width)
 	if err != nil {
 		return nil, fmt.Errorf("%w: residual: %w", ErrModel, err)
 	}
@@ -111,116 +373,62 @@ func openResidual(c *contract, provider string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	o := r.options
 	o.Outputs = nil
-	return openSession(m, provider, o)
-}
-
-func (l *loaded) close() error {
-	err := l.network.Close()
-	if l.residual != nil {
-		err = errors.Join(err, l.residual.Close())
-	}
-	return err
-}
-
-// prepare resizes a batch on all cores. first is the place of its first image
-// among those given to Detect.
-func (l *loaded) prepare(pix []uint8, batch []image.Image, first int) error {
-	size := l.contract.images.pixels()
-	errs := make([]error, len(batch))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(goruntime.GOMAXPROCS(0), len(batch)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(batch); i = int(next.Add(1)) - 1 {
-				if batch[i] == nil {
-					errs[i] = fmt.Errorf("%w: image %d is nil", ErrInput, first+i)
-				} else if err := imageio.Resize(pix[i*size:][:size], batch[i], l.info.Height, l.info.Width, l.info.Channels); err != nil {
-					errs[i] = fmt.Errorf("%w: image %d: %w", ErrInput, first+i, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// detect runs the model on n images, at most a batch, NHWC at the model's size.
-func (l *loaded) detect(ctx context.Context, pix []uint8, n int, reconstruction bool) ([]Result, error) {
-	rows := n
-	if l.info.Fixed {
-		rows = l.info.Batch
-	}
-	c := l.contract
-	x := c.tensor(pix, rows)
-	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: x}, l.outputs...)
+	s, err := openSession(m, r.provider, o)
 	if err != nil {
 		return nil, err
 	}
-	y := out[c.reconstruction]
-	if l.residual != nil {
-		if out, err = l.residual.Run(ctx, map[string]*graph.Tensor{"x": x, "y": y}); err != nil {
-			return nil, err
-		}
+	if len(r.sessions) == plans {
+		err = r.sessions[0].Close()
+		r.sessions = slices.Delete(r.sessions, 0, 1)
 	}
-	scores, residuals := graph.Data[float32](out[outScore]), graph.Data[float32](out[outMap])
-	h, w := l.info.Height, l.info.Width
-	if len(scores) != rows || len(residuals) != rows*h*w {
-		return nil, fmt.Errorf("%w: got %d scores and %d residuals for %d images of %dx%d", ErrModel, len(scores), len(residuals), rows, h, w)
-	}
-	results := make([]Result, n)
-	for i := range results {
-		r := &results[i]
-		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
-		r.Map = &heatmap.Map{Data: residuals[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
-		l.decision.judge(r)
-		if math.IsNaN(float64(r.Score)) {
-			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
-		}
-		if reconstruction {
-			size := c.images.pixels()
-			r.Reconstruction = c.reconstructed.image(graph.Data[float32](y)[i*size : (i+1)*size])
-		}
-	}
-	return results, nil
+	r.sessions = append(r.sessions, sizedSession{height, width, s})
+	return s, err
 }
 
-// tensor gives images, uint8 NHWC, the model's type and layout; rows beyond the
-// images are black.
-func (c *contract) tensor(pix []uint8, rows int) *graph.Tensor {
-	t := c.images
+func (r *residuals) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, s := range r.sessions {
+		errs = append(errs, s.Close())
+	}
+	r.sessions = nil
+	return errors.Join(errs...)
+}
+
+// tensor gives images the model's type and layout; rows beyond the images are black.
+func (c *contract) tensor(f frames, rows int) *graph.Tensor {
+	t := c.images.at(f.height, f.width)
 	shape := t.shape(rows)
-	all := pix
+	pix := f.pix
 	if missing := rows*t.pixels() - len(pix); missing > 0 {
-		all = append(append(make([]uint8, 0, rows*t.pixels()), pix...), make([]uint8, missing)...)
+		pix = slices.Concat(pix, make([]uint8, missing))
 	}
-	if t.layout == NCHW {
-		planes := make([]uint8, len(all))
-		area := t.height * t.width
-		for i, v := range all {
-			image, at, channel := i/t.pixels(), i%t.pixels()/t.channels, i%t.channels
-			planes[image*t.pixels()+channel*area+at] = v
-		}
-		all = planes
+	area := f.height * f.width
+	if c.input.DType == graph.Float32 {
+		values := make([]float32, len(pix))
+		c.transfer.floats(values, pix, t.layout, t.channels, area)
+		return graph.NewTensor(values, shape...)
 	}
-	if c.input.DType == graph.Uint8 {
-		return graph.NewTensor(all, shape...)
+	if t.layout == NCHW && t.channels == 3 {
+		split := make([]uint8, len(pix))
+		planes(split, pix, area)
+		pix = split
 	}
-	floats := make([]float32, len(all))
-	for i, v := range all {
-		floats[i] = float32(v) * (1.0 / 255)
-	}
-	return graph.NewTensor(floats, shape...)
+	return graph.NewTensor(pix, shape...)
 }
 
-// image makes an image of one row of a tensor in [0,1].
-func (t imageType) image(data []float32) image.Image {
+// image makes an image of one row of a tensor whose values are in a range.
+func (t imageType) image(data []float32, r Range) image.Image {
+	scale := 255 / (r.High - r.Low)
 	value := func(at, channel int) uint8 {
 		i := at*t.channels + channel
 		if t.layout == NCHW {
 			i = channel*t.height*t.width + at
 		}
-		return uint8(min(max(data[i], 0), 1)*255 + .5)
+		return uint8(min(max((data[i]-r.Low)*scale, 0), 255) + .5)
 	}
 	bounds := image.Rect(0, 0, t.width, t.height)
 	if t.channels == 1 {

@@ -29,6 +29,10 @@ func (i Info) String() string { return fmt.Sprintf("%q %v", i.Name, i.Type) }
 type port struct {
 	Info
 	symbols []string
+	// traced is an output whose first dimension may be other than declared: some
+	// exporters declare the batch that they traced the network with, though it
+	// takes any.
+	traced bool
 }
 
 // A model is the bytes of an ONNX file and what they declare.
@@ -36,7 +40,11 @@ type model struct {
 	bytes           []byte
 	inputs, outputs []port
 	metadata        map[string]string
+	trace           trace
 }
+
+// producer is what files of package onnxexport say that they come from.
+const producer = "anomaly"
 
 func unmarshal(b []byte) (*onnxpb.ModelProto, error) {
 	m := new(onnxpb.ModelProto)
@@ -52,22 +60,30 @@ func readModel(b []byte) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range p.GetGraph().GetInitializer() {
-		if external(t) {
-			return nil, fmt.Errorf("%w: weight %q lies in another file: open the model by its path", ErrModel, t.GetName())
-		}
+	if outside := externals(p.GetGraph()); len(outside) > 0 {
+		return nil, fmt.Errorf("%w: weight %q lies in another file: open the model by its path", ErrModel, outside[0].GetName())
 	}
 	m, err := declared(p)
 	if err != nil {
 		return nil, err
 	}
 	m.bytes = b
+	if !slices.ContainsFunc(slices.Concat(m.inputs, m.outputs), func(p port) bool { return isHalf(p.DType) }) {
+		return m, nil
+	}
+	if err := widen(p); err != nil {
+		return nil, err
+	}
+	m.inputs, m.outputs = widened(m.inputs), widened(m.outputs)
+	if m.bytes, err = proto.Marshal(p); err != nil {
+		return nil, fmt.Errorf("%w: with float32 inputs and outputs: %w", ErrModel, err)
+	}
 	return m, nil
 }
 
 // declared returns what a model declares, without its bytes.
 func declared(p *onnxpb.ModelProto) (*model, error) {
-	m := &model{metadata: map[string]string{}}
+	m := &model{metadata: map[string]string{}, trace: traceGraph(p.GetGraph())}
 	for _, e := range p.GetMetadataProps() {
 		m.metadata[e.GetKey()] = e.GetValue()
 	}
@@ -83,6 +99,12 @@ func declared(p *onnxpb.ModelProto) (*model, error) {
 	}
 	if m.outputs, err = readPorts("output", p.GetGraph().GetOutput()); err != nil {
 		return nil, err
+	}
+	if in := m.inputs[0].Shape; len(in) > 0 && in[0] == graph.Dynamic && p.GetProducerName() != producer {
+		for i := range m.outputs {
+			s := m.outputs[i].Shape
+			m.outputs[i].traced = len(s) > 0 && s[0] != graph.Dynamic
+		}
 	}
 	return m, nil
 }
@@ -154,7 +176,7 @@ func (p *port) bind(t *graph.Tensor, sizes map[string]int) error {
 			}
 			sizes[name] = d
 		}
-		fits = want == graph.Dynamic || d == want
+		fits = want == graph.Dynamic || d == want || i == 0 && p.traced
 	}
 	if !fits {
 		return fmt.Errorf("%q: got %v, want %v", p.Name, got, p.Type)
@@ -165,6 +187,9 @@ func (p *port) bind(t *graph.Tensor, sizes map[string]int) error {
 // resolve returns the shape of a port once the named dimensions are known, nil
 // where some dimension is not.
 func (p *port) resolve(sizes map[string]int) []int {
+	if p.traced {
+		return nil
+	}
 	shape := slices.Clone(p.Shape)
 	for i, d := range shape {
 		if d != graph.Dynamic {
@@ -255,14 +280,19 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// gather moves weights that lie in other files of the model's folder, as
-// exporters of large models write them, into the model.
+// gather moves what lies in other files of the model's folder into the model:
+// weights, as exporters of large models write them, and anomalib's metadata.
 func gather(b []byte, dir string) ([]byte, error) {
 	p, err := unmarshal(b)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(p.GetGraph().GetInitializer(), external) {
+	outside := externals(p.GetGraph())
+	added, err := addSidecar(p, dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(outside) == 0 && !added {
 		return b, nil
 	}
 	folder, err := os.OpenRoot(dir) // a model cannot reach beyond its folder
@@ -271,10 +301,7 @@ func gather(b []byte, dir string) ([]byte, error) {
 	}
 	defer folder.Close()
 	files := map[string][]byte{}
-	for _, t := range p.GetGraph().GetInitializer() {
-		if !external(t) {
-			continue
-		}
+	for _, t := range outside {
 		if err := embed(t, folder, files); err != nil {
 			return nil, fmt.Errorf("%w: weight %q: %w", ErrModel, t.GetName(), err)
 		}
@@ -283,6 +310,30 @@ func gather(b []byte, dir string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: with its weights inside: %w", ErrModel, err)
 	}
 	return b, nil
+}
+
+// externals lists the tensors whose numbers lie in another file: weights, and
+// constants in nodes, those of inner graphs included.
+func externals(g *onnxpb.GraphProto) []*onnxpb.TensorProto {
+	var list []*onnxpb.TensorProto
+	add := func(tensors ...*onnxpb.TensorProto) {
+		for _, t := range tensors {
+			if external(t) {
+				list = append(list, t)
+			}
+		}
+	}
+	add(g.GetInitializer()...)
+	for _, n := range g.GetNode() {
+		for _, a := range n.GetAttribute() {
+			add(a.GetT())
+			add(a.GetTensors()...)
+		}
+		for _, inner := range subgraphs(n) {
+			list = append(list, externals(inner)...)
+		}
+	}
+	return list
 }
 
 // embed moves a weight into the model; files are those read so far.

@@ -14,7 +14,6 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
-	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -208,59 +207,6 @@ func TestExternalWeights(t *testing.T) {
 		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
 			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
 		}
-	}
-}
-
-// interopTol is what the goldens' manifest suggests: 20 times the difference
-// between the exporting framework and ONNX Runtime, at least 1e-4.
-const interopTol = 1e-4
-
-// Models that other tools exported, with the results of those tools.
-func TestInterop(t *testing.T) {
-	needProvider(t, CPU)
-	for _, name := range []string{"torch_dynamo_dcae_128", "keras_dcae_128_nhwc", "anomalib_padim_128"} {
-		t.Run(name, func(t *testing.T) {
-			dir := testenv.Shared(t, "interop", name)
-			model, err := readFile(filepath.Join(dir, "model.onnx"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := openTest(t, model, &Options{Provider: CPU})
-			golden := readGolden(t, filepath.Join(dir, "golden.npz"))
-			out, err := s.Run(t.Context(), map[string]*graph.Tensor{s.Inputs()[0].Name: golden["input"]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			compared := 0
-			for i, info := range s.Outputs() {
-				want := golden["output_"+itoa(i)]
-				if want == nil { // a label or a mask
-					continue
-				}
-				compared++
-				got := out[info.Name]
-				if d := maxDiff(graph.Data[float32](got), graph.Data[float32](want)); !(d <= interopTol) || !slices.Equal(got.Shape(), want.Shape()) {
-					t.Errorf("%s: differs by %g, want at most %g", info.Name, d, interopTol)
-				}
-			}
-			if compared == 0 {
-				t.Error("compared nothing")
-			}
-			d, err := OpenBytes(model, &Options{Provider: CPU})
-			if strings.HasPrefix(name, "anomalib") {
-				if !errors.Is(err, ErrModel) {
-					t.Errorf("detector: got %v, want ErrModel", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
-			if r := detect(t, d, pictures(2)...); !(r[0].Score > 0) || r[0].Map.Height != 128 {
-				t.Errorf("detector: got %+v", r[0])
-			}
-		})
 	}
 }
 

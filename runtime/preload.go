@@ -49,12 +49,12 @@ func preload(library string, others []string) (missing []string, err error) {
 		n := len(pending)
 		missing = missing[:0]
 		pending = slices.DeleteFunc(pending, func(name string) bool {
-			problem := open(name)
+			problem := dlopen(name)
 			for _, path := range pipFiles(library, name) {
 				if problem == "" {
 					break
 				}
-				problem = open(path)
+				problem = dlopen(path)
 			}
 			if problem != "" {
 				missing = append(missing, problem)
@@ -80,9 +80,9 @@ func pipFiles(library, name string) []string {
 	return files
 }
 
-// open loads a library for good and returns "" or the name of what is missing,
+// dlopen loads a library for good and returns "" or the name of what is missing,
 // which may be another that it needs, or what else is wrong.
-func open(name string) (problem string) {
+func dlopen(name string) (problem string) {
 	c := C.CString(name)
 	defer C.free(unsafe.Pointer(c))
 	if C.dlopen(c, C.RTLD_NOW|C.RTLD_GLOBAL) != nil {

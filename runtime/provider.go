@@ -31,7 +31,7 @@ var (
 	ErrProvider = errors.New("runtime: provider") // it is unknown or cannot be used here
 	ErrModel    = errors.New("runtime: model")    // it cannot be read, run or understood
 	ErrInput    = errors.New("runtime: input")    // what was given does not fit the model
-	ErrClosed   = errors.New("runtime: closed")   // Run or Detect after Close
+	ErrClosed   = errors.New("runtime: closed")   // Run, Detect or Swap after Close
 )
 
 // parseProviders splits a provider, or a list of them in the order of preference.

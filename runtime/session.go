@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -30,7 +31,8 @@ type Options struct {
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
 	Library string
-	// Logf, where not nil, is told which provider a list or auto came to, and why.
+	// Logf, where not nil, is told which provider a list or auto came to, and why,
+	// and of what was not closed. It is called from any goroutine.
 	Logf func(format string, args ...any)
 
 	// Outputs lists what [Session.Run] computes when it is called without names;
@@ -40,9 +42,15 @@ type Options struct {
 	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
 	// fixed batch size has its own. Detectors only.
 	Batch int
-	// Reconstruction asks a [Detector] for reconstructions too. Detectors only.
+	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
+	// of other calls; 0 (default) is not at all: as long as a batch is computed the
+	// next one gathers by itself. Detectors only.
+	BatchWindow time.Duration
+	// Reconstruction asks a [Detector] for reconstructions too, of models that give
+	// them. Detectors only.
 	Reconstruction bool
-	// Threshold, where not nil, replaces the model's threshold. Detectors only.
+	// Threshold, where not nil, replaces the model's threshold, or the label that it
+	// gives itself. Detectors only.
 	Threshold *float32
 	// Review, where not nil, replaces the model's review band; the zero Band is
 	// none. A band must hold the threshold. With Threshold alone there is no
@@ -59,6 +67,25 @@ type Options struct {
 	// Map says how the map of a model that gives but a reconstruction is made;
 	// zero is SSIM. Detectors only.
 	Map residual.Options
+
+	// What files of other tools may leave unsaid. Detectors only.
+
+	// MapOutput, ScoreOutput and ReconstructionOutput name outputs; "" goes by
+	// anomalib's names (anomaly_map, pred_score), else by rank and type where there
+	// is one of a kind: [N,1,H,W], [N,H,W,1] or [N,H,W] is a map, [N] or [N,1] a
+	// score, the input's shape a reconstruction.
+	MapOutput, ScoreOutput, ReconstructionOutput string
+	// Layout is NCHW or NHWC; "" goes by where the 1 or 3 channels are and, where
+	// both would fit, takes uint8 for NHWC and floats for NCHW.
+	Layout string
+	// Range is what black and white are in floating-point images, those that go in
+	// and reconstructions that come out; zero is what the file's metadata say in
+	// ONNX's words (Image.NominalPixelRange), else 0 and 1. It is never guessed.
+	Range Range
+	// Height and Width are the size of the images of a model that takes any; 0 is
+	// the size to which its graph itself resizes its input, else its map's if that
+	// is fixed, else each image's own.
+	Height, Width int
 }
 
 func (o *Options) withDefaults() Options {
@@ -84,11 +111,22 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.BatchWindow < 0:
+		return fmt.Errorf("%w: batch window: got %v, want 0 or more", ErrInput, o.BatchWindow)
+	case o.Layout != "" && o.Layout != NCHW && o.Layout != NHWC:
+		return fmt.Errorf("%w: layout: got %q, want %s or %s", ErrInput, o.Layout, NCHW, NHWC)
+	case o.Height < 0 || o.Width < 0 || (o.Height == 0) != (o.Width == 0) || o.Height > 0 && o.Width > maxPixels/o.Height:
+		return fmt.Errorf("%w: size: got %dx%d, want two sides, of at most %d pixels together", ErrInput, o.Height, o.Width, maxPixels)
 	case o.MinArea < 0:
 		return fmt.Errorf("%w: smallest area: got %d, want 0 or more", ErrInput, o.MinArea)
 	}
 	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
 		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)
+	}
+	if o.Range != (Range{}) {
+		if err := o.Range.check(); err != nil {
+			return err
+		}
 	}
 	if providers, err := parseProviders(o.Provider); err != nil {
 		return err
@@ -136,6 +174,7 @@ type Session struct {
 	outputs  []string      // that Run computes by default
 	turn     chan struct{} // holds a value while the engine is in use
 	closed   bool          // guarded by turn
+	leak     goruntime.Cleanup
 }
 
 // OpenSession opens an ONNX model given as the bytes of its file, which the
@@ -154,7 +193,25 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 		s, err = openSession(m, provider, opts)
 		return err
 	})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.leak = reportLeak(s, caller(), opts.Logf)
+	return s, nil
+}
+
+// OpenSessionFile is [OpenSession] for a model in a file and weights in other files
+// of its folder.
+func OpenSessionFile(path string, o *Options) (*Session, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSession(b, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
 }
 
 func openSession(m *model, provider string, o Options) (*Session, error) {
@@ -329,8 +386,11 @@ func (s *Session) acquire(ctx context.Context) error {
 func (s *Session) release() { <-s.turn }
 
 // Close waits for the Run in flight and frees the model. Runs that wait for
-// their turn, and later ones, return ErrClosed. Closing again does nothing.
+// their turn, and later ones, return ErrClosed. Closing again does nothing. A
+// Session that is garbage before it is closed is reported to Options.Logf; nobody
+// frees it.
 func (s *Session) Close() error {
+	s.leak.Stop()
 	s.turn <- struct{}{}
 	defer s.release()
 	if s.closed {

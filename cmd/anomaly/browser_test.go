@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -47,7 +48,7 @@ func openPage(t *testing.T, path string) browser {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // root has none
 	}
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...) // cleanups use it
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() { chromedp.Cancel(ctx); cancel() })
@@ -55,9 +56,28 @@ func openPage(t *testing.T, path string) browser {
 		t.Skipf("%s does not start: %v", program, err)
 	}
 	b := browser{t, ctx}
-	address := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
-	b.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(address.String()))
+	console := chromedp.Console(ctx)
+	t.Cleanup(func() { // an exception, or an access that the page's policy forbids
+		const end = "end of the test"
+		eval[bool](b, fmt.Sprintf(`(console.log(%q), true)`, end))
+		for m, err := range console {
+			if err != nil || m.Text == end {
+				break
+			}
+			if m.Source != "network" { // a picture that is not there
+				t.Errorf("the console says %s", m)
+			}
+		}
+	})
+	b.do(chromedp.EmulateViewport(1280, 900))
+	b.open(path)
 	return b
+}
+
+func (b browser) open(path string) {
+	b.Helper()
+	address := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	b.do(chromedp.Navigate(address.String()))
 }
 
 // patience is how long anything in the page may take; what works takes milliseconds.
@@ -136,30 +156,45 @@ type truth struct {
 	bad   bool
 }
 
-// wanted are the page's counts at a threshold.
-func wanted(images []truth, threshold float64) map[string]string {
-	n := map[string]int{}
-	for _, i := range images {
-		judged := "good"
-		if i.score > threshold {
-			judged = "anomalous"
-		}
-		n[judged]++
-		switch {
-		case i.bad && judged == "good":
-			n["missed"]++
-			n["#fn"]++
-		case i.bad:
-			n["#tp"]++
-		case judged == "good":
-			n["#tn"]++
-		default:
-			n["false alarm"]++
-			n["#fp"]++
-		}
+// limits are what the page judges by: a review band from low to high, or a
+// threshold, which both are.
+type limits struct {
+	Band      bool
+	Low, High float64
+}
+
+func (l limits) verdict(score float64) string {
+	switch {
+	case l.Band && score > l.High:
+		return "reject"
+	case l.Band && score > l.Low:
+		return "review"
+	case l.Band:
+		return "accept"
+	case score > l.High:
+		return "anomalous"
 	}
+	return "good"
+}
+
+// wanted are the page's counts at limits.
+func wanted(images []truth, l limits) map[string]string {
+	n := map[string]int{}
+	cells := map[string][2]string{ // of good and of bad images
+		"good": {"#tn", "#fn"}, "accept": {"#tn", "#fn"}, "review": {"#rn", "#rp"}, "anomalous": {"#fp", "#tp"}, "reject": {"#fp", "#tp"},
+	}
+	for _, i := range images {
+		judged := l.verdict(i.score)
+		n[judged]++
+		bad := 0
+		if i.bad {
+			bad = 1
+		}
+		n[cells[judged][bad]]++
+	}
+	n["missed"], n["false alarm"] = n["#fn"], n["#fp"]
 	m := map[string]string{}
-	for _, key := range []string{"anomalous", "good", "missed", "false alarm", "#tn", "#fp", "#fn", "#tp"} {
+	for _, key := range []string{"anomalous", "good", "reject", "review", "accept", "missed", "false alarm", "#tn", "#rn", "#fp", "#fn", "#rp", "#tp"} {
 		m[key] = fmt.Sprint(n[key])
 	}
 	ratio := func(a, b int) string {
@@ -168,18 +203,28 @@ func wanted(images []truth, threshold float64) map[string]string {
 		}
 		return fmt.Sprintf("%.3f", float64(a)/float64(b))
 	}
+	good, bad := n["#tn"]+n["#rn"]+n["#fp"], n["#fn"]+n["#rp"]+n["#tp"]
 	m["#precision"] = ratio(n["#tp"], n["#tp"]+n["#fp"])
-	m["#recall"] = ratio(n["#tp"], n["#tp"]+n["#fn"])
-	m["#f1"] = ratio(2*n["#tp"], 2*n["#tp"]+n["#fp"]+n["#fn"])
-	m["#rejects"] = ratio(n["#fp"], n["#fp"]+n["#tn"])
+	m["#recall"] = ratio(n["#tp"], bad)
+	m["#f1"] = ratio(2*n["#tp"], n["#tp"]+n["#fp"]+bad)
+	m["#rejects"] = ratio(n["#fp"], good)
+	m["#escapes"] = ratio(n["#fn"], bad)
+	m["#again"] = ratio(n["#rn"]+n["#rp"], good+bad)
 	return m
 }
 
-// counts compares what the page counts with what wanted says for its threshold.
+// limits are those that the page has now.
+func (b browser) limits() limits {
+	b.Helper()
+	return eval[limits](b, `({Band: band, Low: low, High: high})`)
+}
+
+// counts compares what the page counts with what wanted says for its limits.
 func (b browser) counts(images []truth) {
 	b.Helper()
 	b.settled()
-	want := wanted(images, eval[float64](b, `threshold`))
+	l := b.limits()
+	want := wanted(images, l)
 	got := map[string]string{}
 	for key := range want {
 		selector := key
@@ -189,8 +234,29 @@ func (b browser) counts(images []truth) {
 		got[key] = b.text(selector)
 	}
 	if d := gocmp.Diff(want, got); d != "" {
-		b.Errorf("counts at %v (-want +got):\n%s", eval[float64](b, `threshold`), d)
+		b.Errorf("counts at %+v (-want +got):\n%s", l, d)
 	}
+	offered := eval[[]string](b, `$$('[data-show]').filter(e => e.checkVisibility()).map(e => e.dataset.show)`)
+	if l.Band != slices.Contains(offered, "review") || l.Band == slices.Contains(offered, "good") {
+		b.Errorf("at %+v: got verdicts %q to choose from", l, offered)
+	}
+}
+
+// exactly types a number into one of the page's fields.
+func (b browser) exactly(selector string, number any) {
+	b.Helper()
+	eval[bool](b, fmt.Sprintf(`(e => { e.value = '%v'; e.dispatchEvent(new Event('input')); return true })(document.querySelector(%q))`, number, selector))
+	b.settled()
+}
+
+// press presses the histograms at a share of their width.
+func (b browser) press(share float64) {
+	b.Helper()
+	eval[bool](b, `(document.querySelector('.cut').scrollIntoView({block: 'center', behavior: 'instant'}), true)`)
+	b.settled()
+	at := eval[map[string]float64](b, fmt.Sprintf(`(({left, top, width}) => ({x: left + width * %v, y: top + 5}))(document.querySelector('.cut').getBoundingClientRect())`, share))
+	b.do(chromedp.MouseClickXY(at["x"], at["y"]))
+	b.settled()
 }
 
 func TestReportInBrowser(t *testing.T) {
@@ -221,7 +287,7 @@ func TestReportInBrowser(t *testing.T) {
 	const failed = "test/b/1.png"
 
 	b.counts(images)
-	model1 := eval[float64](b, `threshold`)
+	model1 := eval[float64](b, `high`)
 	if got := b.text(`[data-show=""] b`); got != "10" || b.text(`[data-show=failed] b`) != "1" {
 		t.Errorf("got %s images", got)
 	}
@@ -254,36 +320,102 @@ func TestReportInBrowser(t *testing.T) {
 	check("worst mistakes first", by(margin(model1)))
 
 	t.Run("slider", func(t *testing.T) {
-		b.do(chromedp.Focus(chromedp.CSS("#threshold")), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.PageDown))
-		b.until(fmt.Sprintf(`threshold < %v`, model1))
+		b.do(chromedp.Focus(chromedp.CSS("#high")), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.PageDown))
+		b.until(fmt.Sprintf(`high < %v`, model1))
 		b.counts(images)
 		// A click in the middle of it.
-		box := eval[map[string]float64](b, `(({left, top, width, height}) => ({x: left + width / 2, y: top + height / 2}))(document.querySelector('#threshold').getBoundingClientRect())`)
+		box := eval[map[string]float64](b, `(({left, top, width, height}) => ({x: left + width / 2, y: top + height / 2}))(document.querySelector('#high').getBoundingClientRect())`)
 		b.do(chromedp.MouseClickXY(box["x"], box["y"]))
 		b.settled()
-		if got, want := eval[float64](b, `threshold`), eval[float64](b, `(data.lo + data.hi) / 2`); math.Abs(got-want) > .02*want {
+		if got, want := eval[float64](b, `high`), eval[float64](b, `(data.lo + data.hi) / 2`); math.Abs(got-want) > .02*want {
 			t.Errorf("got a threshold of %v, want about %v", got, want)
 		}
 		b.counts(images)
 		// The histograms can be dragged too.
-		box = eval[map[string]float64](b, `(({left, top, width}) => ({x: left + width * .9, y: top + 5}))(document.querySelector('.cut').getBoundingClientRect())`)
-		b.do(chromedp.MouseClickXY(box["x"], box["y"]))
-		b.settled()
-		if got := eval[float64](b, `(threshold - data.lo) / (data.hi - data.lo)`); math.Abs(got-.9) > .01 {
+		b.press(.9)
+		if got := eval[float64](b, `(high - data.lo) / (data.hi - data.lo)`); math.Abs(got-.9) > .01 {
 			t.Errorf("got a threshold at %v of the range, want 0.9", got)
 		}
 		b.counts(images)
 	})
 	t.Run("exact threshold", func(t *testing.T) {
 		for _, i := range images { // a score is not above itself
-			eval[bool](b, fmt.Sprintf(`(e => { e.value = '%v'; e.dispatchEvent(new Event('input')); return true })(document.querySelector('#exact'))`, i.score))
+			b.exactly("#high-exact", i.score)
 			b.counts(images)
 		}
 		b.click("#reset")
-		if got := eval[float64](b, `threshold`); got != model1 {
+		if got := eval[float64](b, `high`); got != model1 {
 			t.Errorf("reset: got %v, want %v", got, model1)
 		}
 		b.counts(images)
+	})
+	t.Run("review band", func(t *testing.T) {
+		b.click(`[data-show=anomalous]`)
+		b.click("#band")
+		b.counts(images)
+		if l := b.limits(); !(l.Low < model1 && model1 < l.High) {
+			t.Errorf("got %+v, want a band round %v", l, model1)
+		}
+		if got := eval[string](b, `show`); got != "reject" {
+			t.Errorf("anomalous images were shown, now %q, want reject", got)
+		}
+		b.do(chromedp.Focus(chromedp.CSS("#low")), chromedp.KeyEvent(kb.PageDown))
+		b.settled()
+		b.counts(images)
+		sorted := slices.SortedFunc(slices.Values(images), func(a, b truth) int { return cmp.Compare(a.score, b.score) })
+		lowest, middle, highest := sorted[0].score, sorted[len(sorted)/2].score, sorted[len(sorted)-1].score
+		b.exactly("#low-exact", lowest)
+		b.exactly("#high-exact", middle)
+		b.counts(images)
+		if l := (limits{true, lowest, middle}); b.limits() != l {
+			t.Errorf("got %+v, want %+v", b.limits(), l)
+		}
+		for _, verdict := range []string{"reject", "review", "accept"} {
+			b.click(fmt.Sprintf(`[data-show=%s]`, verdict))
+			var want []string
+			for _, i := range images {
+				if b.limits().verdict(i.score) == verdict {
+					want = append(want, i.name)
+				}
+			}
+			got := b.inSight()
+			slices.Sort(got)
+			slices.Sort(want)
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", verdict, got, want)
+			}
+		}
+		b.exactly("#low-exact", highest) // an end pushes the other one
+		b.exactly("#high-exact", middle)
+		if l := (limits{true, middle, middle}); b.limits() != l {
+			t.Errorf("got %+v, want %+v", b.limits(), l)
+		}
+		b.press(.1) // moves the nearer end
+		b.press(.95)
+		b.press(.2)
+		if l := eval[[]float64](b, `[low, high].map(x => (x - data.lo) / (data.hi - data.lo))`); math.Abs(l[0]-.2) > .01 || math.Abs(l[1]-.95) > .01 {
+			t.Errorf("got a band at %v of the range, want 0.2 to 0.95", l)
+		}
+		b.counts(images)
+		was := b.limits()
+		b.click("#band")
+		if l := (limits{false, was.High, was.High}); b.limits() != l { // the model's threshold was outside
+			t.Errorf("without the band %+v: got %+v, want %+v", was, b.limits(), l)
+		}
+		b.click("#band")
+		b.exactly("#low-exact", lowest)
+		b.exactly("#high-exact", highest)
+		b.click("#band")
+		if l := (limits{false, model1, model1}); b.limits() != l {
+			t.Errorf("without a band that held it: got %+v, want %+v", b.limits(), l)
+		}
+		b.click("#band")
+		b.click("#reset")
+		b.click(`[data-show=""]`)
+		b.counts(images)
+		if l := (limits{false, model1, model1}); b.limits() != l {
+			t.Errorf("reset: got %+v, want %+v", b.limits(), l)
+		}
 	})
 	t.Run("order", func(t *testing.T) {
 		b.choose("#order", "high")
@@ -356,21 +488,62 @@ func TestReportInBrowser(t *testing.T) {
 	})
 }
 
+// TestReportOfBand holds that the page's verdicts are the runner's.
+func TestReportOfBand(t *testing.T) {
+	model, data, out := tinyModel(t), testSet(t, false), t.TempDir()
+	s := ranked(t, model, data)
+	n := len(s)
+	band := anrt.Band{Low: s[n-4], High: s[n-2]}
+	want := map[string]string{}
+	for _, d := range decide(t, 0, model, data, "--threshold", fmt.Sprint(s[n-3]), "--review-band", band.String(), "--out", out) {
+		rel, err := filepath.Rel(filepath.Join(data, "test"), d.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[filepath.ToSlash(rel)] = d.Verdict
+	}
+	b := openPage(t, filepath.Join(out, "index.html"))
+	check := func() {
+		t.Helper()
+		got := eval[map[string]string](b, `Object.fromEntries($$('article').map(card => [card.row.name, $('.verdict', card).textContent]))`)
+		if d := gocmp.Diff(want, got); d != "" {
+			t.Errorf("verdicts (-run +page):\n%s", d)
+		}
+	}
+	check()
+	count := map[string]int{}
+	for _, v := range want {
+		count[v]++
+	}
+	if got, want := b.text("title"), fmt.Sprintf("%d rejected, %d to review of 10", count["reject"], count["review"]); !strings.HasPrefix(got, want) {
+		t.Errorf("got the title %q, want %q", got, want)
+	}
+	b.click("#band") // off, on: the model's again
+	b.click("#band")
+	check()
+	b.exactly("#low-exact", 0)
+	b.click("#reset")
+	check()
+	if !eval[bool](b, `$('#reset').disabled`) {
+		t.Error("there is something to reset")
+	}
+}
+
 func TestReportWithoutThreshold(t *testing.T) {
 	out := t.TempDir()
 	mustRun(t, 0, "run", reconstructionModel(t), testSet(t, false), "--provider", "go", "--out", out)
 	b := openPage(t, filepath.Join(out, "index.html"))
-	if got := eval[bool](b, `document.querySelector('[data-show=anomalous]').hidden && threshold === null`); !got {
+	if got := eval[bool](b, `document.querySelector('[data-show=anomalous]').hidden && high === null`); !got {
 		t.Error("verdicts are offered without a threshold")
 	}
-	b.do(chromedp.Focus(chromedp.CSS("#threshold")), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.PageDown))
+	b.do(chromedp.Focus(chromedp.CSS("#high")), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.PageDown))
 	b.settled()
-	above := eval[int](b, `rows.filter(row => row.score > threshold).length`)
+	above := eval[int](b, `rows.filter(row => row.score > high).length`)
 	if got := b.text(`[data-show=anomalous] b`); above == 0 || got != fmt.Sprint(above) {
 		t.Errorf("got %s anomalous images at the slider's threshold, want %d", got, above)
 	}
 	b.click("#reset")
-	if !eval[bool](b, `threshold === null`) {
+	if !eval[bool](b, `high === null`) {
 		t.Error("reset leaves a threshold")
 	}
 }
@@ -416,6 +589,13 @@ func TestReportOfManyImages(t *testing.T) {
 		if !names[name] {
 			t.Errorf("got an image %q", name)
 		}
+	}
+	// On paper are the first images, in sight or not.
+	if got := eval[int](b, `(dispatchEvent(new Event('beforeprint')), $$('article').length)`); got != 500 || !strings.Contains(b.text(".rest"), "500 of 10000") {
+		t.Errorf("got %d images on paper, want 500; %q", got, b.text(".rest"))
+	}
+	if got := eval[int](b, `(dispatchEvent(new Event('afterprint')), $$('article').length)`); got > 100 {
+		t.Errorf("got %d images on the page after printing", got)
 	}
 	if !seen["line 0/00000.png"] || !seen["line 3/09999.png"] {
 		t.Error("the list does not run from the highest score to the lowest")

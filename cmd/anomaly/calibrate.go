@@ -51,7 +51,7 @@ stored for run; a new threshold removes the old band. --min-area and --zones sco
 as they do in run, which must then be given them as well; zones with a threshold of
 their own are left out.
 
-The file is rewritten in place, or to --out: its thresholds, the metadata that says the
+The file, one of profile detector, is rewritten in place, or to --out: its thresholds, the metadata that says the
 same, and nothing else. With --json, standard output has one object:
 
   {"model": "m.onnx", "rule": "recall", "threshold": 0.3, "pixel_threshold": 0.3,
@@ -211,6 +211,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
+	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
+		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
+	}
 	cal := &calibration{Model: o.out, Rule: o.rule}
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
@@ -252,8 +255,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 
 // Metadata of a model that this package reads or changes.
 const (
-	hashKey   = "anomaly.data.hash"
-	reviewKey = "anomaly.review"
+	hashKey    = "anomaly.data.hash"
+	profileKey = "anomaly.profile"
+	reviewKey  = "anomaly.review"
 )
 
 // finite returns nil for a threshold that there is none of.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"strconv"
 	"strings"
 )
 
@@ -46,8 +45,8 @@ func chart(label, xLabel string, curves []curve) template.HTML {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, chartHeight, template.HTMLEscapeString(label))
 	for _, y := range logTicks(lo, hi) {
-		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
-			chartLeft, up(y), chartWidth-chartRight, chartLeft-6, up(y)+4, strconv.FormatFloat(y, 'g', 2, 64))
+		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/><text x="%d" y="%.1f" text-anchor="end">%.6g</text>`,
+			chartLeft, up(y), chartWidth-chartRight, chartLeft-6, up(y)+4, y) // round, up to a few roundings
 	}
 	step := max(1, tickStep(xMax))
 	for x := 0.; x <= xMax; x += step {

@@ -84,6 +84,8 @@ var mishaps = []group{
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
+		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
+		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
 	}},
 	{"The images", []mishap{
@@ -477,6 +479,11 @@ func hugePNG(name string) func(*testing.T) {
 	header := append([]byte("IHDR"), 0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60, 8, 2, 0, 0, 0)
 	file := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), header...)
 	return write(name, string(binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(header))))
+}
+
+// forAnomalib exports the model for anomalib.
+func forAnomalib(t *testing.T) {
+	mustRun(t, 0, "export", "model.onnx", "--profile", "anomalib", "--out", "anomalib.onnx")
 }
 
 // checkpoint leaves that of a training run on a folder, which was interrupted.

@@ -23,12 +23,18 @@ func exportCommand() *cli.Command {
 metadata says of their training, go into the new file; what no flag names stays as it
 is. The file is the one that training would have exported in that form, byte for byte.
 
+Profile anomalib is for anomalib 2.x: its OpenVINOInferencer takes the file and gives
+what run gives, for images of any size (the file resizes them itself) and in its own
+terms: scores and maps in [0,1], 0.5 being the threshold, which the model must have.
+Labels are the same, and so is the order of scores. An export in another profile
+takes it back, with --input uint8 where nothing else is said.
+
 Thresholds are about one map. With another --map or --blur they go, and so do the
 review band and the scores of good images in the metadata; profile reconstruction has
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
 does not outlive the threshold it was about.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "profile", Usage: "detector or reconstruction", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "profile", Usage: "detector, reconstruction or anomalib", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "input", Usage: "uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "map", Usage: "anomaly map: ssim, l2, l1", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
@@ -60,7 +66,7 @@ func exportAction(c *cli.Context) error {
 	o := &exportOptions{model: c.Args().First(), out: c.String("out")}
 	var err error
 	if c.IsSet("profile") {
-		if o.profile, err = parse(c, "profile", onnxexport.Detector, onnxexport.Reconstruction); err != nil {
+		if o.profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
 			return err
 		}
 	}
@@ -115,8 +121,11 @@ func (c *console) export(o *exportOptions) error {
 	if err != nil {
 		return err
 	}
-	line := fmt.Sprintf("%s  profile %v  input %v", o.out, made.Profile, made.Input)
-	if made.Profile == onnxexport.Detector {
+	line := fmt.Sprintf("%s  profile %v", o.out, made.Profile)
+	if made.Profile != onnxexport.Anomalib {
+		line += fmt.Sprintf("  input %v", made.Input)
+	}
+	if made.Profile.Judges() {
 		threshold, _, err := n.Thresholds()
 		if err != nil {
 			return err
@@ -146,8 +155,8 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	if err != nil {
 		return nil, err
 	}
-	detector := is.Profile == onnxexport.Detector
-	if !detector { // the map that training was asked for
+	judges := is.Profile.Judges()
+	if !judges { // the map that training was asked for
 		is.Map = *train.DefaultMap(spec)
 		if settings.Map != nil {
 			is.Map = *settings.Map
@@ -156,6 +165,12 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	want := *is
 	if o.profile != "" {
 		want.Profile = o.profile
+	}
+	if want.Profile == onnxexport.Anomalib {
+		if o.input != "" {
+			return nil, usagef("--input: profile %v has its own", onnxexport.Anomalib)
+		}
+		want.Input = ""
 	}
 	if o.input != "" {
 		want.Input = o.input
@@ -168,7 +183,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	}
 	if want.Profile == onnxexport.Reconstruction {
 		if o.mapKind != "" || o.blur != nil || o.threshold != nil {
-			return nil, usagef("--map, --blur and --threshold are of profile %v", onnxexport.Detector)
+			return nil, usagef("--map, --blur and --threshold are of profiles %v and %v", onnxexport.Detector, onnxexport.Anomalib)
 		}
 		delete(want.Metadata, "review")
 		want.Map = residual.Options{}
@@ -180,14 +195,24 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	switch {
 	case o.threshold != nil:
 		image, pixel = *o.threshold, *o.threshold
-	case detector && !otherMap:
+	case judges && !otherMap:
 		if image, pixel, err = m.Thresholds(); err != nil {
 			return nil, err
 		}
-	case detector:
+	case want.Profile == onnxexport.Anomalib: // is an error
+	case judges:
 		notef("warning: the threshold was that of another map and is gone: --threshold gives one, anomaly calibrate finds one")
 	default:
 		notef("warning: profile %v has no threshold to take over: --threshold gives one, anomaly calibrate finds one", is.Profile)
+	}
+	if want.Profile == onnxexport.Anomalib {
+		if finite(image) == nil {
+			return nil, fmt.Errorf("profile %v shows scores by their threshold, of which there is none for this map: --threshold gives one, anomaly calibrate finds one for profile %v", onnxexport.Anomalib, onnxexport.Detector)
+		}
+		if finite(pixel) == nil {
+			pixel = image
+		}
+		want.Threshold, want.PixelThreshold = image, pixel
 	}
 	if otherMap || o.threshold != nil {
 		delete(want.Metadata, "review")

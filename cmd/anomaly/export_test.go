@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,10 +29,16 @@ func TestExportIsTrainings(t *testing.T) {
 	tinyModel(t)
 	dir := t.TempDir()
 	type form struct{ profile, input string }
-	forms := []form{{"detector", "uint8"}, {"detector", "float"}, {"reconstruction", "uint8"}, {"reconstruction", "float"}}
+	forms := []form{{"detector", "uint8"}, {"detector", "float"}, {"reconstruction", "uint8"}, {"reconstruction", "float"}, {"anomalib", ""}}
 	file := func(f form) string { return filepath.Join(dir, f.profile+f.input+".onnx") }
+	flags := func(f form) []string {
+		if f.input == "" {
+			return []string{"--profile", f.profile}
+		}
+		return []string{"--profile", f.profile, "--input", f.input}
+	}
 	for _, f := range forms {
-		args := append([]string{"train", "--data", filepath.Join(scratch, "train"), "--out", file(f), "--profile", f.profile, "--input", f.input}, tiny...)
+		args := slices.Concat([]string{"train", "--data", filepath.Join(scratch, "train"), "--out", file(f)}, flags(f), tiny)
 		// A map other than the default must be found in the reconstruction too.
 		mustRun(t, 0, append(args, "--map", "ssim", "--blur", "0.75")...)
 	}
@@ -38,10 +46,14 @@ func TestExportIsTrainings(t *testing.T) {
 	out := filepath.Join(dir, "out.onnx")
 	for _, from := range forms {
 		for _, to := range forms {
-			args := []string{"export", file(from), "--out", out, "--profile", to.profile, "--input", to.input}
-			if from.profile == "reconstruction" && to.profile == "detector" {
-				_, stderr := mustRun(t, 0, args...)
-				if !strings.Contains(stderr, "has no threshold to take over") {
+			args := append([]string{"export", file(from), "--out", out}, flags(to)...)
+			if from.profile == "reconstruction" && to.profile != "reconstruction" {
+				code, want := 0, "has no threshold to take over"
+				if to.profile == "anomalib" {
+					code, want = 1, "of which there is none"
+				}
+				_, stderr := mustRun(t, code, args...)
+				if !strings.Contains(stderr, want) {
 					t.Errorf("%v to %v: got %q", from, to, stderr)
 				}
 				args = append(args, "--threshold", fmt.Sprint(threshold))
@@ -50,7 +62,7 @@ func TestExportIsTrainings(t *testing.T) {
 			if !bytes.Equal(mustRead(t, out), mustRead(t, file(to))) {
 				t.Errorf("%v to %v: differs from what training exports", from, to)
 			}
-			if stderr != "" || !strings.HasPrefix(stdout, out+"  profile "+to.profile+"  input "+to.input) || strings.Count(stdout, "\n") != 1 {
+			if stderr != "" || !strings.HasPrefix(stdout, strings.TrimSuffix(out+"  profile "+to.profile+"  input "+to.input, "  input ")) || strings.Count(stdout, "\n") != 1 {
 				t.Errorf("%v to %v: got %q, %q", from, to, stdout, stderr)
 			}
 		}
@@ -146,6 +158,48 @@ func TestExportMap(t *testing.T) {
 	}
 }
 
+// A file for anomalib is one of ours: it is run, looked at and taken back.
+func TestExportAnomalib(t *testing.T) {
+	model, dir := tinyModel(t), t.TempDir()
+	calibrated, file, back := filepath.Join(dir, "c.onnx"), filepath.Join(dir, "a.onnx"), filepath.Join(dir, "b.onnx")
+	data := testSet(t, false)
+	scores := ranked(t, model, data)
+	middle := (scores[len(scores)/2-1] + scores[len(scores)/2]) / 2
+	mustRun(t, 0, "calibrate", model, "--out", calibrated, "--threshold", fmt.Sprint(middle), "--pixel-threshold", "0.125", "--review-band", fmt.Sprintf("0:%v", middle*1.5))
+	mustRun(t, 0, "export", calibrated, "--profile", "anomalib", "--out", file)
+	want, got := decide(t, 0, calibrated, data), decide(t, 0, file, data)
+	m, err := onnxexport.Reopen(mustRead(t, calibrated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := m.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts := map[string]int{}
+	for i, d := range got {
+		score := onnxexport.Normalize(want[i].Score, middle, &o.Map)
+		if math.Abs(float64(d.Score-score)) > 1e-5 || *d.Threshold != .5 || *d.Anomalous != *want[i].Anomalous || d.Verdict != want[i].Verdict {
+			t.Errorf("image %d: got %+v, want %+v, normalised %v", i, d, want[i], score)
+		}
+		verdicts[string(d.Verdict)]++
+	}
+	if len(verdicts) < 2 {
+		t.Errorf("got verdicts %v, want several", verdicts)
+	}
+	if stdout, _ := mustRun(t, 0, "inspect", file); !strings.Contains(stdout, "kind") || !strings.Contains(stdout, "anomalib") {
+		t.Errorf("inspect: got %q", stdout)
+	}
+	mustRun(t, 0, "eval", file, "--data", data)
+	if _, stderr := mustRun(t, 1, "calibrate", file, "--threshold", "0.3"); !strings.Contains(stderr, "export --profile detector") {
+		t.Errorf("calibrate: got %q", stderr)
+	}
+	mustRun(t, 0, "export", file, "--profile", "detector", "--out", back)
+	if !bytes.Equal(mustRead(t, back), mustRead(t, calibrated)) {
+		t.Error("taken back, the file differs")
+	}
+}
+
 func TestExportErrors(t *testing.T) {
 	model := tinyModel(t)
 	// A file of ours whose metadata does not tell how it was made.
@@ -179,8 +233,10 @@ func TestExportErrors(t *testing.T) {
 		{2, model, "--out OUT --map l3", "l3"},
 		{2, model, "--out OUT --blur -1", "blur: got -1"},
 		{2, model, "--out OUT --threshold Inf", "--threshold"},
-		{2, model, "--out OUT --profile reconstruction --map l2", "are of profile detector"},
-		{2, reconstructionModel(t), "--out OUT --threshold 1", "are of profile detector"},
+		{2, model, "--out OUT --profile anomalib --input uint8", "--input: profile anomalib has its own"},
+		{1, model, "--out OUT --profile anomalib --map l1", "none for this map: --threshold gives one"},
+		{2, model, "--out OUT --profile reconstruction --map l2", "are of profiles detector and anomalib"},
+		{2, reconstructionModel(t), "--out OUT --threshold 1", "are of profiles detector and anomalib"},
 		{1, model, "--out OUT/nosuch/x.onnx", "nosuch"},
 		{1, "nosuch.onnx", "--out OUT", "nosuch.onnx"},
 		{1, image, "--out OUT", "no file that anomaly wrote"},

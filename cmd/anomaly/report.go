@@ -17,14 +17,17 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // A report is what index.html shows of a run.
 type report struct {
 	Model, Provider         string
-	Threshold               *float32 // of scores; nil for none
-	Of                      int      // images that were to be looked at
+	Threshold               *float32   // of scores; nil for none
+	Review                  *anrt.Band // nil for none
+	Of                      int        // images that were to be looked at
 	Good, Anomalous, Failed int
+	Rejected, ToReview      int // of the verdicts that a review band gives
 	Interrupted             bool
 	Rows                    []reportRow // in the order of the images
 	Saves                   saves
@@ -56,6 +59,12 @@ func (r *report) add(o *outcome, f finding) {
 		r.Anomalous++
 	default:
 		r.Good++
+	}
+	switch f.Decision {
+	case anrt.Reject:
+		r.Rejected++
+	case anrt.Review:
+		r.ToReview++
 	}
 }
 
@@ -108,7 +117,9 @@ func (r *report) Sorted() []reportRow {
 // that the script gives are the runner's.
 type reportData struct {
 	Threshold *float32      `json:"threshold"`
-	Lo        float32       `json:"lo"` // the range of the threshold's slider
+	Review    *[2]float32   `json:"review"` // the lower and the upper end of the band; null for none
+	Pixels    *float32      `json:"pixels"` // the threshold of the pictures' anomalous areas
+	Lo        float32       `json:"lo"`     // the range of the threshold's slider
 	Hi        float32       `json:"hi"`
 	Kinds     []string      `json:"kinds"` // the good first; null where the truth is not known
 	Files     []reportFile  `json:"files"` // of each image
@@ -143,7 +154,10 @@ type reportImage struct {
 
 // Data returns what the page's script knows.
 func (r *report) Data() reportData {
-	d := reportData{Threshold: r.Threshold, Kinds: r.kinds()}
+	d := reportData{Threshold: r.Threshold, Pixels: r.pictures.Threshold, Kinds: r.kinds()}
+	if r.Review != nil {
+		d.Review = &[2]float32{r.Review.Low, r.Review.High}
+	}
 	d.Lo, d.Hi = r.span()
 	for _, f := range []struct {
 		saved bool
@@ -191,7 +205,7 @@ func (r *report) kinds() []string {
 	return append([]string{dataset.Good}, slices.Sorted(maps.Keys(bad))...)
 }
 
-// span returns the range of the scores and the threshold, a little wider.
+// span returns the range of the scores and the thresholds, a little wider.
 func (r *report) span() (lo, hi float32) {
 	lo, hi = math.MaxFloat32, -math.MaxFloat32
 	include := func(v float32) { lo, hi = min(lo, v), max(hi, v) }
@@ -202,6 +216,10 @@ func (r *report) span() (lo, hi float32) {
 	}
 	if r.Threshold != nil {
 		include(*r.Threshold)
+	}
+	if r.Review != nil {
+		include(r.Review.Low)
+		include(r.Review.High)
 	}
 	if lo > hi {
 		return 0, 1

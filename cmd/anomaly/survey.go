@@ -113,7 +113,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		return nil, err
 	}
 
-	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Of: len(samples), Saves: o.saves}
+	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Of: len(samples), Saves: o.saves}
 	report.pictures = heatmap.PictureOptions{Reconstruction: image.Black, Threshold: threshold, Tile: pictureTile}
 	started := time.Now()
 	c.startBar(len(samples), "images")

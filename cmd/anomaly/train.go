@@ -58,7 +58,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "3/128 of the size"},
 			&cli.Float64Flag{Name: "false-reject", Usage: "share of good images that the threshold may reject", Value: 0.01},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
-			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector or reconstruction", Value: "detector"},
+			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector, reconstruction or anomalib (see export)", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
 			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
@@ -133,11 +133,17 @@ func trainAction(c *cli.Context) error {
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return err
 	}
-	if o.export.Profile, err = parse(c, "profile", onnxexport.Detector, onnxexport.Reconstruction); err != nil {
+	if o.export.Profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
 		return err
 	}
 	if o.export.Input, err = parse(c, "input", onnxexport.Uint8NHWC, onnxexport.FloatNCHW); err != nil {
 		return err
+	}
+	if o.export.Profile == onnxexport.Anomalib {
+		if o.export.Input != onnxexport.Uint8NHWC {
+			return usagef("--input: profile %v has its own", onnxexport.Anomalib)
+		}
+		o.export.Input = ""
 	}
 	return newConsole(c).train(c.Context, o)
 }

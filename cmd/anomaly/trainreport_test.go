@@ -112,3 +112,14 @@ func TestLogTicks(t *testing.T) {
 		}
 	}
 }
+
+func TestChartLabels(t *testing.T) {
+	svg := string(chart("rate", "epoch", []curve{{x: []float64{1, 2}, y: []float64{.002, .002}}}))
+	var got []string
+	for _, m := range regexp.MustCompile(`text-anchor="end">([\d.e-]+)<`).FindAllStringSubmatch(svg, -1) {
+		got = append(got, m[1])
+	}
+	if want := []string{"0.00185", "0.0019", "0.00195", "0.002", "0.00205", "0.0021", "0.00215", "0.0022"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

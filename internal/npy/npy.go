@@ -161,17 +161,25 @@ func Load[T Element](path string) (shape []int, data []T, err error) {
 		return nil, nil, err
 	}
 	defer f.Close()
+	if data, err = ReadAll[T](f); err != nil {
+		return nil, nil, fmt.Errorf("%w (%q)", err, path)
+	}
+	return f.Shape, data, nil
+}
+
+// ReadAll reads the whole array, whose elements must be of type T.
+func ReadAll[T Element](f *File) ([]T, error) {
 	n := f.RowLen()
 	if len(f.Shape) == 0 {
 		n = 1
 	} else {
 		n *= f.Shape[0]
 	}
-	data = make([]T, n)
+	data := make([]T, n)
 	if err := readAt(f, 0, data); err != nil {
-		return nil, nil, fmt.Errorf("%w (%q)", err, path)
+		return nil, err
 	}
-	return f.Shape, data, nil
+	return data, nil
 }
 
 // readAt reads len(dst) elements from the at-th on.

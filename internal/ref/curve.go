@@ -15,6 +15,7 @@ func curveKernels[T float]() map[string]kernel {
 		"Log":     curve[T](math.Log),
 		"Sqrt":    curve[T](math.Sqrt),
 		"Erf":     curve[T](math.Erf),
+		"Floor":   curve[T](math.Floor),
 		"Softplus": curve[T](func(x float64) float64 {
 			return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
 		}),

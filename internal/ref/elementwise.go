@@ -1,6 +1,11 @@
 package ref
 
-import "github.com/anomaly-go/anomaly/graph"
+import (
+	"fmt"
+	"math"
+
+	"github.com/anomaly-go/anomaly/graph"
+)
 
 func numberKernels[E number]() map[string]kernel {
 	return map[string]kernel{
@@ -80,6 +85,7 @@ func numberKernels[E number]() map[string]kernel {
 			}
 		}),
 		"Clip":            clip[E],
+		"Range":           sequence[E],
 		"ScatterElements": scatterElements[E],
 	}
 }
@@ -170,6 +176,20 @@ func clip[E number](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) 
 		}
 	}
 	return one(graph.NewTensor(y, in[0].Shape()...), nil)
+}
+
+// sequence is start, start+delta, … before limit.
+func sequence[E number](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	start, limit, delta := graph.Data[E](in[0])[0], graph.Data[E](in[1])[0], graph.Data[E](in[2])[0]
+	length := math.Ceil((float64(limit) - float64(start)) / float64(delta))
+	if !(length <= math.MaxInt32) {
+		return nil, fmt.Errorf("got %v to %v by %v", start, limit, delta)
+	}
+	y := make([]E, int(max(0, length)))
+	for i := range y {
+		y[i] = start + E(i)*delta
+	}
+	return one(graph.NewTensor(y, len(y)), nil)
 }
 
 func where[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {

@@ -11,6 +11,7 @@ import (
 func shapeKernels[E graph.Elem]() map[string]kernel {
 	return map[string]kernel{
 		"Identity":     identity,
+		"Shape":        shape,
 		"Reshape":      reshape,
 		"Transpose":    transpose[E],
 		"Concat":       concat[E],
@@ -28,6 +29,24 @@ func shapeKernels[E graph.Elem]() map[string]kernel {
 }
 
 func identity(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) { return one(in[0], nil) }
+
+// shape gives the dimensions from attribute start to before end, which count from
+// the end where they are negative.
+func shape(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	dims := in[0].Shape()
+	bound := func(name string, def int) int {
+		i := int(n.Int(name, int64(def)))
+		if i < 0 {
+			i += len(dims)
+		}
+		return min(max(i, 0), len(dims))
+	}
+	var y []int64
+	for i := bound("start", 0); i < bound("end", len(dims)); i++ {
+		y = append(y, int64(dims[i]))
+	}
+	return one(graph.NewTensor(y, len(y)), nil)
+}
 
 func reshape(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 	x := in[0]

@@ -233,6 +233,18 @@ for exclude in [0, 1]:
 case("Resize antialias by 0.3", "Resize", [f32(1, 1, 10, 7), None, np.array([1, 1, 0.3, 0.45], np.float32)],
      linear(antialias=1, exclude_outside=1), onnx_ref=False)
 
+# What is known only when a graph runs.
+case("Shape", "Shape", [f32(2, 3, 4)])
+case("Shape of a scalar", "Shape", [f32()])
+case("Shape from 1", "Shape", [f32(2, 3, 4)], {"start": 1})
+case("Shape before the last, uint8", "Shape", [np.zeros((5, 2, 3), np.uint8)], {"start": -9, "end": -1})
+case("Shape, nothing of it", "Shape", [f32(2, 3, 4)], {"start": 2, "end": 1})
+case("Range int64", "Range", [i64(1)[0], i64(12)[0], i64(2)[0]])
+case("Range downwards", "Range", [i64(3)[0], i64(-4)[0], i64(-3)[0]])
+case("Range of nothing", "Range", [i64(3)[0], i64(3)[0], i64(1)[0]])
+case("Range float32", "Range", [np.float32(-1), np.float32(1.125), np.float32(0.25)])
+case("Floor", "Floor", [f32(3, 7)])
+
 here = pathlib.Path(__file__).parent
 with open(here / "ops.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -1,0 +1,744 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+const (
+	// halfTol is a sum of three products of numbers of 11 bits.
+	halfTol = 4e-3
+	// The size of the images of the models below.
+	foreignHeight, foreignWidth = 16, 24
+)
+
+// Models of the families that other tools write. The map of all of them is the
+// mean of the channels, in [0,1], the reconstruction half the input.
+func TestForeign(t *testing.T) {
+	needProvider(t, CPU)
+	const h, w = foreignHeight, foreignWidth
+	half := float32(.5)
+	// A model from a dynamic batch of images to their means.
+	means := func(opset int64, m string) sketch {
+		s := newSketch(opset)
+		s.input("input", graph.Float32, "batch", 3, h, w)
+		s.mean("input", m, graph.Float32, 1)
+		return s
+	}
+	four := func(threshold float64, more func(s sketch)) func() sketch {
+		return func() sketch {
+			s := means(14, "raw")
+			s.weight("zero", graph.Float32, nil, 0)
+			s.weight("one", graph.Float32, nil, 1)
+			s.weight("t", graph.Float32, nil, threshold)
+			s.node("Clip", []string{"raw", "zero", "one"}, "anomaly_map")
+			s.highest("anomaly_map", "pred_score")
+			s.node("Greater", []string{"pred_score", "t"}, "pred_label")
+			s.node("Greater", []string{"anomaly_map", "t"}, "pred_mask")
+			s.output("pred_score", graph.Float32, "batch", 1)
+			s.output("pred_label", graph.Bool, "batch", 1)
+			s.output("anomaly_map", graph.Float32, "batch", 1, h, w)
+			s.output("pred_mask", graph.Bool, "batch", 1, h, w)
+			if more != nil {
+				more(s)
+			}
+			return s
+		}
+	}
+	reconstruct := func(dtype graph.DType, change func(s sketch), dims ...any) func() sketch {
+		return func() sketch {
+			s := newSketch(13)
+			s.input("image", dtype, dims...)
+			x := "image"
+			if dtype == graph.Uint8 {
+				s.node("Cast", []string{x}, "x", "to", 1)
+				s.node("Mul", []string{"x", s.weight("u", graph.Float32, nil, 1./255)}, "x01")
+				x = "x01"
+			}
+			s.node("Mul", []string{x, s.weight("half", graph.Float32, nil, .5)}, "46")
+			s.output("46", graph.Float32, dims...)
+			if change != nil {
+				change(s)
+			}
+			return s
+		}
+	}
+	l1 := Options{Map: residual.Options{Kind: residual.L1Map}, Reconstruction: true}
+	tests := []struct {
+		name      string
+		model     func() sketch
+		sidecar   string
+		o         Options
+		kind      string
+		threshold *float32
+		tol       float64 // default formsTol
+		scale     float64 // of map and score; default 1
+		noMap     bool
+		batch     int // insisted on; 0: none
+		want      func(mean float64) float64
+	}{
+		{name: "anomalib", model: four(.5, nil), kind: KindAnomalib, threshold: &half},
+		{name: "another sensitivity", model: four(.75, nil), kind: KindAnomalib, threshold: ptr(.75)},
+		{name: "declared for one", kind: KindAnomalib, threshold: &half, model: four(.5, func(s sketch) {
+			for _, out := range s.Graph.Output {
+				out.GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: 1}
+			}
+		})},
+		{name: "undeclared shapes", kind: KindAnomalib, threshold: &half, model: four(.5, func(s sketch) {
+			for _, out := range s.Graph.Output {
+				out.GetType().GetTensorType().Shape = nil
+			}
+		})},
+		{name: "scores [N], maps [N,H,W]", kind: KindAnomalib, threshold: &half, model: func() sketch {
+			s := four(.5, nil)()
+			s.Graph.Output = nil
+			s.weight("all", graph.Int64, []int64{1}, -1)
+			s.weight("rank3", graph.Int64, []int64{3}, -1, h, w)
+			for _, name := range []string{"pred_score", "pred_label", "anomaly_map", "pred_mask"} {
+				for _, n := range s.Graph.Node {
+					for _, list := range [][]string{n.Input, n.Output} {
+						for i := range list {
+							if list[i] == name {
+								list[i] = name + "4"
+							}
+						}
+					}
+				}
+				shape, dims := "all", []any{"batch"}
+				if name == outMap || name == outMask {
+					shape, dims = "rank3", []any{"batch", h, w}
+				}
+				dtype := graph.Float32
+				if name == outLabel || name == outMask {
+					dtype = graph.Bool
+				}
+				s.node("Reshape", []string{name + "4", shape}, name)
+				s.output(name, dtype, dims...)
+			}
+			return s
+		}},
+		{name: "score and label alone", kind: KindAnomalib, threshold: &half, noMap: true, model: func() sketch {
+			s := four(.5, nil)()
+			s.Graph.Output = s.Graph.Output[:2]
+			return s
+		}},
+		{name: "score and map, raw", kind: KindAnomalib, scale: 40, model: func() sketch {
+			s := newSketch(14)
+			s.input("input", graph.Float32, "batch", 3, h, w)
+			s.mean("input", "anomaly_map", graph.Float32, 40)
+			s.highest("anomaly_map", "pred_score")
+			s.output("pred_score", graph.Float32, "batch", 1)
+			s.output("anomaly_map", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "map alone", kind: KindAnomalib, model: func() sketch {
+			s := means(14, "anomaly_map")
+			s.output("anomaly_map", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "label by <=, in attributes of opset 7", kind: KindAnomalib, threshold: ptr(.25), model: func() sketch {
+			s := means(7, "raw")
+			s.node("Clip", []string{"raw"}, "anomaly_map", "min", 0., "max", 1.)
+			s.highest("anomaly_map", "pred_score")
+			s.weight("t", graph.Float32, []int64{1}, .25)
+			s.node("Less", []string{"t", "pred_score"}, "pred_label")
+			s.output("anomaly_map", graph.Float32, "batch", 1, h, w)
+			s.output("pred_score", graph.Float32, "batch", 1)
+			s.output("pred_label", graph.Bool, "batch", 1)
+			return s
+		}},
+		{name: "map and score of other names, one image", kind: KindDetector, batch: 1, model: func() sketch {
+			s := newSketch(11)
+			s.input("x.1", graph.Float32, 1, 3, h, w)
+			s.mean("x.1", "46", graph.Float32, 1)
+			s.highest("46", "47")
+			s.output("46", graph.Float32, 1, 1, h, w)
+			s.output("47", graph.Float32, 1, 1)
+			return s
+		}},
+		{name: "map that is named", kind: KindDetector, o: Options{MapOutput: "b"}, model: func() sketch {
+			s := means(14, "b")
+			s.mean("input", "a", graph.Float32, 7)
+			s.output("a", graph.Float32, "batch", 1, h, w)
+			s.output("b", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "score that is named", kind: KindDetector, o: Options{ScoreOutput: "b"}, noMap: true, model: func() sketch {
+			s := means(14, "m")
+			s.highest("m", "b")
+			s.node("Neg", []string{"b"}, "a")
+			s.output("a", graph.Float32, "batch", 1)
+			s.output("b", graph.Float32, "batch", 1)
+			return s
+		}},
+		{name: "NHWC map", kind: KindDetector, model: func() sketch {
+			s := newSketch(14)
+			s.input("image", graph.Float32, "n", h, w, 3)
+			s.node("Transpose", []string{"image"}, "x", "perm", []int{0, 3, 1, 2})
+			s.mean("x", "m", graph.Float32, 1)
+			s.node("Transpose", []string{"m"}, "Identity:0", "perm", []int{0, 2, 3, 1})
+			s.output("Identity:0", graph.Float32, "n", h, w, 1)
+			return s
+		}},
+		{name: "float16", kind: KindAnomalib, threshold: ptr(.25), tol: halfTol, model: func() sketch {
+			s := newSketch(14)
+			s.input("input", float16, "batch", 3, h, w)
+			s.mean("input", "anomaly_map", float16, 1)
+			s.highest("anomaly_map", "pred_score")
+			s.node("Greater", []string{"pred_score", s.weight("t", float16, nil, .25)}, "pred_label")
+			s.output("anomaly_map", float16, "batch", 1, h, w)
+			s.output("pred_score", float16, "batch", 1)
+			s.output("pred_label", graph.Bool, "batch", 1)
+			return s
+		}},
+		{name: "takes one, declares more", kind: KindDetector, batch: 1, model: func() sketch {
+			s := means(14, "m")
+			s.node("Reshape", []string{"m", s.weight("shape", graph.Int64, []int64{4}, 1, 1, h, w)}, "46")
+			s.output("46", graph.Float32, 1, 1, h, w)
+			return s
+		}},
+		{name: "weights among the inputs", kind: KindDetector, model: func() sketch {
+			s := means(9, "46")
+			s.IrVersion = proto.Int64(3)
+			s.input("46.weight", graph.Float32, 1, 3, 1, 1)
+			s.output("46", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "int64 and bool between, empty names, allowzero", kind: KindDetector, model: func() sketch {
+			s := means(14, "m")
+			s.weight("one", graph.Float32, nil, 1)
+			s.node("Clip", []string{"m", "", "one"}, "c")
+			s.node("Shape", []string{"c"}, "shape")
+			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
+			s.node("Resize", []string{"c", "", "", "sizes"}, "r", "mode", "nearest")
+			s.node("Reshape", []string{"r", "sizes"}, "r2", "allowzero", 1)
+			s.node("Less", []string{"r2", s.weight("none", graph.Float32, nil, -1)}, "low")
+			s.node("Where", []string{"low", "c", "r2"}, "46")
+			s.output("46", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "opset 25", kind: KindDetector, model: func() sketch {
+			s := means(25, "46")
+			s.output("46", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "size of the graph's own Resize", kind: KindAnomalib, model: func() sketch {
+			s := newSketch(13)
+			s.input("input", graph.Float32, "batch", 3, "height", "weight")
+			s.node("Shape", []string{"input"}, "shape")
+			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
+			s.node("Resize", []string{"input", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
+			s.mean("r", "anomaly_map", graph.Float32, 1)
+			s.output("anomaly_map", graph.Float32, "batch", 1, "a", "b")
+			return s
+		}},
+		{name: "size of the map", kind: KindAnomalib, model: func() sketch {
+			s := newSketch(13)
+			s.input("input", graph.Float32, "batch", 3, "height", "width")
+			s.mean("input", "m", graph.Float32, 1)
+			s.node("Shape", []string{"m"}, "shape")
+			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
+			s.node("Resize", []string{"m", "", "", "sizes"}, "anomaly_map", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
+			s.output("anomaly_map", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
+		{name: "size of the options", kind: KindAnomalib, o: Options{Height: h, Width: w}, model: func() sketch {
+			s := newSketch(13)
+			s.input("input", graph.Float32, "batch", 3, "height", "width")
+			s.mean("input", "anomaly_map", graph.Float32, 1)
+			s.output("anomaly_map", graph.Float32, "batch", 1, "height", "width")
+			return s
+		}},
+		{name: "anomalib 1.0", kind: KindAnomalib, threshold: ptr(below(.5)),
+			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0.1, "max": 0.9}`,
+			want:    func(m float64) float64 { return min(max((m-.4)/.8+.5, 0), 1) },
+			model: func() sketch {
+				s := means(14, "output")
+				s.output("output", graph.Float32, "batch", 1, h, w)
+				return s
+			}},
+		{name: "anomalib 1.1", kind: KindAnomalib, threshold: ptr(below(.5)),
+			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "pred_scores.min": 0.1, "pred_scores.max": 0.9, "anomaly_maps.min": 0.1, "anomaly_maps.max": 0.9}`,
+			want:    func(m float64) float64 { return min(max((m-.4)/.8+.5, 0), 1) },
+			model: func() sketch {
+				s := means(14, "output")
+				s.output("output", graph.Float32, "batch", 1, h, w)
+				return s
+			}},
+		{name: "anomalib 1, not normalised", kind: KindAnomalib, threshold: ptr(below(.4)),
+			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.3}`,
+			model: func() sketch {
+				s := means(14, "output")
+				s.output("output", graph.Float32, "batch", 1, h, w)
+				return s
+			}},
+		{name: "anomalib 1, classification", kind: KindAnomalib, threshold: ptr(below(.5)), noMap: true,
+			sidecar: `{"task": "classification", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0, "max": 1}`,
+			want:    func(m float64) float64 { return min(max(m-.4+.5, 0), 1) },
+			model: func() sketch {
+				s := means(14, "m")
+				s.highest("m", "two")
+				s.node("Reshape", []string{"two", s.weight("all", graph.Int64, []int64{1}, -1)}, "output")
+				s.output("output", graph.Float32, "batch")
+				return s
+			}},
+		{name: "anomalib 0.7", kind: KindAnomalib, threshold: ptr(below(.5)), batch: 1,
+			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0.1, "max": 0.9,
+				"transform": {"__version__": "1.3.1", "transform": {"__class_fullname__": "Compose", "p": 1.0, "transforms": [
+				{"__class_fullname__": "Resize", "always_apply": true, "p": 1, "height": 16, "width": 24, "interpolation": 1},
+				{"__class_fullname__": "Normalize", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "max_pixel_value": 255.0},
+				{"__class_fullname__": "albumentations.pytorch.transforms.ToTensorV2", "p": 1.0, "transpose_mask": false}]}}}`,
+			want: func(m float64) float64 { return min(max(((m-.5)/.25-.4)/.8+.5, 0), 1) },
+			model: func() sketch {
+				s := newSketch(11)
+				s.input("input", graph.Float32, 1, 3, h, w)
+				s.mean("input", "output", graph.Float32, 1)
+				s.output("output", graph.Float32, 1, 1, h, w)
+				return s
+			}},
+		{name: "reconstruction NCHW", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, h, w)},
+		{name: "reconstruction NHWC", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, nil, "n", h, w, 3)},
+		{name: "reconstruction, one image", kind: KindReconstruction, o: l1, scale: .5, batch: 1, model: reconstruct(graph.Float32, nil, 1, 3, h, w)},
+		{name: "reconstruction, uint8 NHWC", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Uint8, nil, "n", h, w, 3)},
+		{name: "reconstruction, uint8 NCHW", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Uint8, nil, "n", 3, h, w)},
+		{name: "reconstruction, uint8 in and out", kind: KindReconstruction, o: l1, scale: .5, tol: .51 / 255, model: reconstruct(graph.Uint8, func(s sketch) {
+			s.node("Mul", []string{"46", s.weight("back", graph.Float32, nil, 255)}, "scaled")
+			s.node("Cast", []string{"scaled"}, "47", "to", int(graph.Uint8))
+			s.Graph.Output = nil
+			s.output("47", graph.Uint8, "n", 3, h, w)
+		}, "n", 3, h, w)},
+		{name: "reconstruction, 0 to 255", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range = Range{0, 255} }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, h, w)},
+		{name: "reconstruction, 0 to 255 by the file", kind: KindReconstruction, o: l1, scale: .5, model: func() sketch {
+			s := reconstruct(graph.Float32, nil, "n", 3, h, w)()
+			s.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(rangeKey), Value: proto.String("NominalRange_0_255")}}
+			return s
+		}},
+		{name: "reconstruction, -1 to 1", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range = Range{-1, 1} }),
+			scale: .5, model: reconstruct(graph.Float32, func(s sketch) { // x/2 - 1/2
+				s.node("Sub", []string{"46", "half"}, "47")
+				s.Graph.Output = nil
+				s.output("47", graph.Float32, "n", 3, h, w)
+			}, "n", 3, h, w)},
+		{name: "reconstruction among others", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
+			s.node("Flatten", []string{"46"}, "code")
+			s.output("code", graph.Float32, "n", 3*h*w)
+		}, "n", 3, h, w)},
+		{name: "reconstruction, size of the options", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Height, o.Width = h, w }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, "h", "w")},
+	}
+	imgs := pictures(3)
+	imgs = append(imgs, image.NewUniform(color.White), image.NewUniform(color.Black))
+	for i, img := range imgs[3:] {
+		imgs[3+i] = crop{img, image.Rect(0, 0, 30, 20)}
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "model.onnx")
+			b := tt.model().bytes(t)
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if tt.sidecar != "" {
+				if err := os.WriteFile(filepath.Join(dir, sidecarName), []byte(tt.sidecar), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.tol == 0 {
+				tt.tol = formsTol
+			}
+			if tt.scale == 0 {
+				tt.scale = 1
+			}
+			want := func(v float64) float64 {
+				if tt.want != nil {
+					return tt.want(v)
+				}
+				return v * tt.scale
+			}
+			description, err := InspectFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (tt.o.MapOutput == "" && tt.o.ScoreOutput == "") != (description.Kind == tt.kind) {
+				t.Errorf("inspect: got %q: %s, want %q", description.Kind, description.Problem, tt.kind)
+			}
+			var first []Result
+			for _, batch := range []int{1, 3} {
+				tt.o.Provider, tt.o.Batch = CPU, batch
+				d, err := Open(path, &tt.o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				info := d.Info()
+				if info.Kind != tt.kind || info.Height != h || info.Width != w || info.Channels != 3 || info.Maps == tt.noMap ||
+					batch > 1 && info.Fixed != (tt.batch > 0) || tt.batch > 0 && info.Batch != tt.batch {
+					t.Errorf("got %+v", info)
+				}
+				if got, want := show(info.Threshold), show(tt.threshold); got != want || info.Judges != (tt.threshold != nil) {
+					t.Errorf("threshold: got %s, want %s", got, want)
+				}
+				results := detect(t, d, imgs...)
+				for i, r := range results {
+					pix := make([]uint8, h*w*3)
+					if err := imageio.Resize(pix, imgs[i], h, w, 3); err != nil {
+						t.Fatal(err)
+					}
+					highest := math.Inf(-1)
+					for at := range h * w {
+						highest = max(highest, want(float64(int(pix[3*at])+int(pix[3*at+1])+int(pix[3*at+2]))/3/255))
+					}
+					if diff := math.Abs(float64(r.Score) - highest); !(diff <= tt.tol*max(1, tt.scale)) {
+						t.Errorf("image %d: score: got %v, want %v", i, r.Score, highest)
+					}
+					if (r.Map == nil) != tt.noMap {
+						t.Fatalf("image %d: got map %v", i, r.Map)
+					}
+					if m := r.Map; m != nil {
+						if m.Height != h || m.Width != w {
+							t.Fatalf("image %d: got a map of %dx%d", i, m.Height, m.Width)
+						}
+						for at, got := range m.Data {
+							v := want(float64(int(pix[3*at])+int(pix[3*at+1])+int(pix[3*at+2])) / 3 / 255)
+							if diff := math.Abs(float64(got) - v); !(diff <= tt.tol*max(1, tt.scale)) {
+								t.Fatalf("image %d, pixel %d: got %v, want %v", i, at, got, v)
+							}
+						}
+					}
+					if want := tt.threshold != nil && r.Score > *tt.threshold; r.Anomalous != want {
+						t.Errorf("image %d: score %v: anomalous: got %v", i, r.Score, r.Anomalous)
+					}
+					if (r.Reconstruction != nil) != (tt.kind == KindReconstruction) {
+						t.Errorf("image %d: got reconstruction %v", i, r.Reconstruction)
+					}
+					if rgba, ok := r.Reconstruction.(*image.RGBA); ok && tt.want == nil {
+						for at := range h * w {
+							if diff := int(rgba.Pix[4*at+2]) - (int(pix[3*at+2])+1)/2; diff < -1 || diff > 1 {
+								t.Fatalf("image %d, pixel %d: reconstruction: off by %d", i, at, diff)
+							}
+						}
+					}
+				}
+				if first == nil {
+					first = results
+				}
+				for i := range results {
+					if first[i].Score != results[i].Score || first[i].Map != nil && !slices.Equal(first[i].Map.Data, results[i].Map.Data) {
+						t.Errorf("image %d: other results in another batch", i)
+					}
+				}
+			}
+		})
+	}
+}
+
+// crop is a part of an image.
+type crop struct {
+	image.Image
+	rect image.Rectangle
+}
+
+func (c crop) Bounds() image.Rectangle { return c.rect }
+
+func ptr(v float32) *float32 { return &v }
+
+func show(v *float32) string {
+	if v == nil {
+		return "none"
+	}
+	return fmt.Sprint(*v)
+}
+
+func with(o Options, change func(*Options)) Options {
+	change(&o)
+	return o
+}
+
+// Models of no size of their own see each image at its own, alone or among others.
+func TestForeignNativeSize(t *testing.T) {
+	needProvider(t, CPU)
+	model := func(pool bool) []byte {
+		s := newSketch(13)
+		s.input("image", graph.Float32, "n", 3, "h", "w")
+		x := "image"
+		if pool { // and back: smaller for odd sides
+			s.node("MaxPool", []string{x}, "small", "kernel_shape", []int{2, 2}, "strides", []int{2, 2})
+			s.node("Resize", []string{"small", "", s.weight("twice", graph.Float32, []int64{4}, 1, 1, 2, 2)}, "large", "mode", "nearest")
+			x = "large"
+		}
+		s.node("Mul", []string{x, s.weight("half", graph.Float32, nil, .5)}, "46")
+		s.output("46", graph.Float32, "n", 3, "a", "b")
+		return s.bytes(t)
+	}
+	imgs := pictures(6)
+	imgs = append(imgs, imgs[0], imgs[3], imgs[0])
+	var want []Result
+	for _, batch := range []int{1, 2, 16} {
+		d := openDetector(t, model(false), &Options{Provider: CPU, Batch: batch, Reconstruction: true})
+		if i := d.Info(); i.Height != 0 || i.Width != 0 || i.MapHeight != 0 || i.Kind != KindReconstruction {
+			t.Errorf("got %+v", i)
+		}
+		got := detect(t, d, imgs...)
+		for i, img := range imgs {
+			size := img.Bounds().Size()
+			if m := got[i].Map; m.Width != size.X || m.Height != size.Y || got[i].Reconstruction.Bounds().Size() != size {
+				t.Errorf("image %d of %v: got a map of %dx%d", i, size, m.Height, m.Width)
+			}
+			if want != nil {
+				wantSame(t, fmt.Sprintf("batch %d, image %d", batch, i), got[i], want[i], matesTol)
+			}
+			wantSame(t, fmt.Sprintf("batch %d, image %d alone", batch, i), detect(t, d, img)[0], got[i], matesTol)
+		}
+		want = got
+		if _, err := d.DetectPixels(t.Context(), make([]uint8, 12), 1); !errors.Is(err, ErrInput) {
+			t.Errorf("pixels: got %v, want ErrInput", err)
+		}
+		if _, err := d.Detect(t.Context(), imgs[0], nil); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "image 1") {
+			t.Errorf("no image: got %v, want ErrInput of image 1", err)
+		}
+	}
+	d := openDetector(t, model(true), &Options{Provider: CPU})
+	detect(t, d, image.NewRGBA(image.Rect(0, 0, 40, 24)))
+	if _, err := d.Detect(t.Context(), image.NewRGBA(image.Rect(0, 0, 41, 25))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "multiples of 8") {
+		t.Errorf("odd size: got %v, want ErrModel that says what to do", err)
+	}
+}
+
+// A label that the model gives is its verdict, whatever its score is, unless the
+// user has a rule of their own.
+func TestForeignLabel(t *testing.T) {
+	needProvider(t, CPU)
+	model := func() sketch {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+		s.mean("input", "raw", graph.Float32, 1)
+		s.node("Clip", []string{"raw", s.weight("zero", graph.Float32, nil, 0), s.weight("one", graph.Float32, nil, 1)}, "anomaly_map")
+		s.highest("anomaly_map", "pred_score")
+		s.node("Sin", []string{"pred_score"}, "sin") // not to be seen through: above .1 where the score is above .1002
+		s.node("Greater", []string{"sin", s.weight("t", graph.Float32, nil, .1)}, "pred_label")
+		s.output("pred_score", graph.Float32, "n", 1)
+		s.output("pred_label", graph.Bool, "n", 1)
+		s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+		return s
+	}
+	grey := func(v uint8) image.Image { return crop{image.NewUniform(color.Gray{v}), image.Rect(0, 0, 9, 9)} }
+	imgs := []image.Image{grey(20), grey(60), grey(200)}
+	for _, tt := range []struct {
+		name string
+		o    Options
+		want [3]bool
+	}{
+		{"its label", Options{}, [3]bool{false, true, true}},
+		{"a threshold", Options{Threshold: ptr(.5)}, [3]bool{false, false, true}},
+		{"a smallest area", Options{MinArea: 2}, [3]bool{false, false, true}}, // against the map's .5
+	} {
+		tt.o.Provider = CPU
+		d := openDetector(t, model().bytes(t), &tt.o)
+		if !d.Info().Judges {
+			t.Errorf("%s: does not judge", tt.name)
+		}
+		for i, r := range detect(t, d, imgs...) {
+			if r.Anomalous != tt.want[i] {
+				t.Errorf("%s: score %v: anomalous: got %v, want %v", tt.name, r.Score, r.Anomalous, tt.want[i])
+			}
+		}
+	}
+
+	s := model() // a label of a score that nothing says the threshold of
+	s.Graph.Output = s.Graph.Output[:2]
+	s.Graph.Node[1].Input[2] = s.weight("two", graph.Float32, nil, 2)
+	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	if i := d.Info(); !i.Judges || i.Threshold != nil || i.Maps {
+		t.Errorf("got %+v, want a verdict without a threshold", i)
+	}
+	for i, r := range detect(t, d, imgs...) {
+		if want := i > 0; r.Anomalous != want || r.Threshold != nil || r.Map != nil {
+			t.Errorf("score %v: got %+v, want anomalous %v", r.Score, r, want)
+		}
+	}
+}
+
+func TestForeignErrors(t *testing.T) {
+	needProvider(t, CPU)
+	const h, w = foreignHeight, foreignWidth
+	two := func() sketch {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, h, w)
+		s.mean("input", "a", graph.Float32, 1)
+		s.mean("input", "b", graph.Float32, 2)
+		s.output("a", graph.Float32, "n", 1, h, w)
+		s.output("b", graph.Float32, "n", 1, h, w)
+		return s
+	}
+	score := func() sketch {
+		s := two()
+		s.highest("a", "pred_score")
+		s.Graph.Output = nil
+		s.output("pred_score", graph.Float32, "n", 1)
+		return s
+	}
+	legacy := func() sketch {
+		s := two()
+		s.Graph.Node[0].Output[0] = "output"
+		s.Graph.Output = s.Graph.Output[:1]
+		s.Graph.Output[0].Name = proto.String("output")
+		return s
+	}
+	step := func(steps string) string {
+		return `{"image_threshold": 1, "transform": {"transform": {"__class_fullname__": "Compose", "transforms": [` + steps + `]}}}`
+	}
+	for _, tt := range []struct {
+		name    string
+		model   func() sketch
+		sidecar string
+		o       Options
+		want    error
+		text    string
+	}{
+		{"two maps", two, "", Options{}, ErrModel, `["a" "b"] could each be the map`},
+		{"one output twice", two, "", Options{MapOutput: "a", ReconstructionOutput: "a"}, ErrInput, `"a", which is something else`},
+		{"a reconstruction that is a map", two, "", Options{ReconstructionOutput: "a"}, ErrModel, `reconstruction: got output "a" float32[N,1,16,24], want one of the shape of "input" float32[N,3,16,24]`},
+		{"a score that is a map", two, "", Options{ScoreOutput: "a"}, ErrModel, `got 6144 scores`},
+		{"an area of no map", score, "", Options{MinArea: 2}, ErrInput, `the model gives none`},
+		{"an area beyond the map", two, "", Options{MapOutput: "a", MinArea: h*w + 1}, ErrInput, `want at most the map's 384`},
+		{"no JSON", legacy, `{"image_threshold": NaN}`, Options{}, ErrModel, `metadata.json of anomalib: invalid`},
+		{"an empty range", legacy, `{"image_threshold": 1, "min": 2, "max": 2}`, Options{}, ErrModel, `got scores from 2 to 2`},
+		{"a crop", legacy, step(`{"__class_fullname__": "CenterCrop", "height": 16, "width": 24}`), Options{}, ErrModel, `got CenterCrop, want only Resize`},
+		{"another size", legacy, step(`{"__class_fullname__": "Resize", "height": 32, "width": 24}`), Options{}, ErrModel, `Resize to 32x24, want the model's 16x24`},
+		{"no floats", legacy, step(`{"__class_fullname__": "ToTensorV2"}`), Options{}, ErrModel, `neither Normalize nor ToFloat`},
+		{"two means", legacy, step(`{"__class_fullname__": "Normalize", "mean": [1, 2], "std": [1, 1]}`), Options{}, ErrModel, `mean [1 2]`},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "model.onnx")
+		if err := os.WriteFile(path, tt.model().bytes(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if tt.sidecar != "" {
+			if err := os.WriteFile(filepath.Join(dir, sidecarName), []byte(tt.sidecar), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tt.o.Provider = CPU
+		d, err := Open(path, &tt.o)
+		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) || d != nil {
+			t.Errorf("%s: got %v, want %v with %q", tt.name, err, tt.want, tt.text)
+		}
+	}
+}
+
+// Constants in nodes may lie in other files too, and no path leads out of the folder.
+func TestExternalConstants(t *testing.T) {
+	needProvider(t, CPU)
+	model := func(location string) []byte {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+		s.mean("input", "anomaly_map", graph.Float32, 1)
+		s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+		w := s.Graph.Initializer[0]
+		s.Graph.Initializer = nil
+		w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+		w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
+		s.node("Constant", nil, w.GetName())
+		n := len(s.Graph.Node)
+		s.Graph.Node[n-1].Attribute = []*onnxpb.AttributeProto{{Name: proto.String("value"), Type: onnxpb.AttributeProto_TENSOR.Enum(), T: w}}
+		s.Graph.Node[0], s.Graph.Node[n-1] = s.Graph.Node[n-1], s.Graph.Node[0]
+		return s.bytes(t)
+	}
+	root := t.TempDir()
+	dir := filepath.Join(root, "sub")
+	third := newSketch(13)
+	third.weight("w", graph.Float32, []int64{3}, 1./3, 1./3, 1./3)
+	data := third.Graph.Initializer[0].RawData
+	for _, err := range []error{
+		os.Mkdir(dir, 0o700),
+		os.WriteFile(filepath.Join(dir, "weights.bin"), data, 0o600),
+		os.WriteFile(filepath.Join(root, "outside.bin"), data, 0o600),
+		os.Symlink(filepath.Join(root, "outside.bin"), filepath.Join(dir, "link.bin")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for location, fine := range map[string]bool{"weights.bin": true, "../outside.bin": false, filepath.Join(root, "outside.bin"): false, "link.bin": false, ".": false} {
+		path := filepath.Join(dir, "model.onnx")
+		if err := os.WriteFile(path, model(location), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(path, &Options{Provider: CPU})
+		if fine != (err == nil) || !fine && !errors.Is(err, ErrModel) {
+			t.Errorf("%s: got %v", location, err)
+		}
+		if err == nil {
+			d.Close()
+		}
+		if _, err := InspectFile(path); err != nil {
+			t.Errorf("%s: inspect: got %v", location, err)
+		}
+	}
+	if _, err := OpenBytes(model("weights.bin"), &Options{Provider: CPU}); !errors.Is(err, ErrModel) {
+		t.Errorf("bytes alone: got %v, want ErrModel", err)
+	}
+}
+
+func TestParseRange(t *testing.T) {
+	for s, want := range map[string]Range{"0:255": {0, 255}, "-1:1": {-1, 1}, "0:1": {0, 1}} {
+		if got, err := ParseRange(s); err != nil || got != want || got.String() != s {
+			t.Errorf("%s: got %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "1", "1:0", "0:0", "0:inf", "nan:1", "0:1:2", "-3e38:3e38"} {
+		if _, err := ParseRange(s); !errors.Is(err, ErrInput) {
+			t.Errorf("%q: got %v, want ErrInput", s, err)
+		}
+	}
+}
+
+// What is fast is what is meant.
+func TestTransfer(t *testing.T) {
+	const n, h, w = 2, 3, 5
+	for _, channels := range []int{1, 3} {
+		src := make([]uint8, n*h*w*channels)
+		for i := range src {
+			src[i] = uint8(37 * i)
+		}
+		table := transferTo(func(x float64, channel int) float64 { return x*float64(channel+2) - 1 })
+		for _, layout := range []string{NCHW, NHWC} {
+			got, split := make([]float32, len(src)), make([]uint8, len(src))
+			table.floats(got, src, layout, channels, h*w)
+			if channels == 3 {
+				planes(split, src, h*w)
+			}
+			for i, v := range src {
+				image, at, channel := i/(h*w*channels), i/channels%(h*w), i%channels
+				to := i
+				if layout == NCHW {
+					to = (image*channels+channel)*h*w + at
+					if channels == 3 && split[to] != v {
+						t.Fatalf("%d of %d planes: got %d, want %d", i, len(src), split[to], v)
+					}
+				}
+				if want := float32(float64(v)/255*float64(channel+2) - 1); got[to] != want {
+					t.Fatalf("%s, %d channels, value %d: got %v, want %v", layout, channels, i, got[to], want)
+				}
+			}
+		}
+	}
+}
