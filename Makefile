@@ -4,13 +4,14 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./dataset/... ./internal/imageio/...
+RACE   ?= ./runtime/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
-NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/...
+NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo lint staticcheck fuzz bench clean
+.PHONY: help setup build test testrace testnocgo conformance lint staticcheck vulncheck cover fuzz soak bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,7 +22,7 @@ setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
 build: ## build bin/anomaly
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
 
-test: setup lint ## run every check: lint, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
+test: setup lint staticcheck ## run every check: lint, staticcheck, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
 	$(GO) test -timeout 15m ./...
 	@$(MAKE) --no-print-directory testnocgo testrace
 
@@ -32,6 +33,9 @@ testnocgo: ## build without cgo and test what must work so
 testrace: ## run the race detector on RACE
 	$(GO) test -race -short -timeout 10m $(RACE)
 
+conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes docs/interop.md
+	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-interop)
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -40,11 +44,17 @@ lint: ## gofmt, go vet and the rules of internal/lint
 staticcheck: ## run staticcheck (downloads it)
 	$(GO) run $(STATICCHECK) ./...
 
+vulncheck: ## look the dependencies up in Go's vulnerability database, which must be reachable; no part of test
+	$(GO) run $(GOVULNCHECK) ./...
+
+cover: ## test, and print what share of each package's statements the tests of all packages run
+	@scripts/cover
+
 fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 	@scripts/fuzz
 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv and the cache folder stay
+clean: ## remove what was built; .venv, .openvino and the cache folder stay
 	rm -rf bin

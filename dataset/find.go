@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -180,10 +179,8 @@ func walk(folder string, seen map[string]bool) (found []string, err error) {
 		case !hasImage(entry.Name()):
 		case err == nil && info.Mode().IsRegular():
 			found = append(found, path)
-		case errors.Is(err, fs.ErrNotExist): // a link to nothing: shows when it is read
+		case err != nil: // such as a link to nothing or to itself: shows when it is read
 			found = append(found, path)
-		case err != nil:
-			return nil, err
 		}
 	}
 	return found, nil

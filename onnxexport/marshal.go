@@ -41,7 +41,8 @@ type Model struct {
 	Metadata map[string]string        // the file's metadata_props
 }
 
-// Marshal returns m as the bytes of an ONNX file. Equal models give equal bytes.
+// Marshal returns m as the bytes of an ONNX file. Equal models give equal bytes, and
+// no part of them from the beginning is a model.
 //
 // The graph's inputs come first, then its parameters without a weight: so a
 // training step takes its parameters as inputs. Parameters with a weight and
@@ -94,7 +95,6 @@ func Marshal(m *Model) ([]byte, error) {
 	file := &onnxpb.ModelProto{
 		IrVersion:    proto.Int64(irVersion),
 		ProducerName: proto.String(producer),
-		Graph:        p,
 		OpsetImport:  []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(opset)}},
 	}
 	for _, d := range slices.Sorted(maps.Keys(domains)) {
@@ -105,12 +105,22 @@ func Marshal(m *Model) ([]byte, error) {
 			Key: proto.String(key), Value: proto.String(m.Metadata[key]),
 		})
 	}
-	if size := proto.Size(file); size > math.MaxInt32 {
-		return nil, errorf("got %d bytes, want less than protobuf's 2 GiB", size)
-	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(file)
-	if err != nil {
-		return nil, errorf("%w", err)
+	return encode(file, p)
+}
+
+// encode returns the bytes of a file with a graph. The graph comes last, though its
+// field's number is not the largest: so no beginning of a file, as one finds while
+// it is copied, is a model.
+func encode(file *onnxpb.ModelProto, g *onnxpb.GraphProto) ([]byte, error) {
+	var b []byte
+	for _, part := range []*onnxpb.ModelProto{file, {Graph: g}} {
+		if size := len(b) + proto.Size(part); size > math.MaxInt32 {
+			return nil, errorf("got %d bytes, want less than protobuf's 2 GiB", size)
+		}
+		var err error
+		if b, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(b, part); err != nil {
+			return nil, errorf("%w", err)
+		}
 	}
 	return b, nil
 }

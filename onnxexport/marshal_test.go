@@ -21,7 +21,7 @@ import (
 // tinySHA256 is of the file of conv{1, 4, 6} in profile Reconstruction. It changes
 // when the layout of files does, or the names that package graph gives: make
 // sure that this is meant, and put in what the test prints.
-const tinySHA256 = "f8830f1484316ee87fa90ae10c6077ae2b6d6d89fcbdbe39ac66e9d057980ab8"
+const tinySHA256 = "f5db48d7a8b487721a342e5f27960a41186865a7d56dae3f9966f7f287f32b6a"
 
 func marshal(t testing.TB, m *Model) []byte {
 	t.Helper()
@@ -46,6 +46,20 @@ func TestGolden(t *testing.T) {
 	b := marshal(t, build(t, net, net.weights(), &Options{Profile: Reconstruction, Metadata: map[string]string{"model": "tiny"}}))
 	if got := fmt.Sprintf("%x", sha256.Sum256(b)); got != tinySHA256 {
 		t.Errorf("got %s, want %s", got, tinySHA256)
+	}
+}
+
+// A file that is only half there is no model, wherever it ends.
+func TestPrefixes(t *testing.T) {
+	net := conv{1, 4, 6}
+	b := marshal(t, build(t, net, net.weights(), &Options{Threshold: .1, Metadata: map[string]string{"model": "tiny"}}))
+	if _, err := Parse(b); err != nil {
+		t.Fatal(err)
+	}
+	for n := range b {
+		if _, err := Parse(b[:n]); !errors.Is(err, ErrModel) {
+			t.Fatalf("%d of %d bytes: got %v, want ErrModel", n, len(b), err)
+		}
 	}
 }
 

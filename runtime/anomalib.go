@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // What anomalib 0.x and 1.x write beside a model. It is kept as metadata of the
@@ -35,7 +37,7 @@ func addSidecar(p *onnxpb.ModelProto, dir string) (bool, error) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
 		return false, nil // there need not be one, nor need it be anomalib's
 	}
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", ErrModel, err)
 	}

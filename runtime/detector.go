@@ -46,8 +46,12 @@ type Result struct {
 	Score     float32      // the higher the more anomalous: raw, for SSIM maps in [0,2]; anomalib's as its model or its inferencer gives it, as a rule in [0,1]
 	Threshold *float32     // nil where neither model nor Options give one
 	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
+	Judged    bool         // whether Anomalous is a verdict, by a threshold or the model's own label; ModelInfo.Judges
 	Verdict   Verdict      // "" without a review band
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
+
+	Model          string   // hash of the model that gave it, as in ModelInfo
+	PixelThreshold *float32 // residual above which a pixel is anomalous, the model's; nil: none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -57,6 +61,7 @@ type Result struct {
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
+	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
 	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
 	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
@@ -80,7 +85,7 @@ type ModelInfo struct {
 // Open opens the model in a file, runs it once to warm up, and returns its
 // detector. Close it when it is no longer needed.
 func Open(path string, o *Options) (*Detector, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -99,15 +104,21 @@ func OpenBytes(model []byte, o *Options) (*Detector, error) {
 
 // open is [OpenBytes], called at a line of some file.
 func open(model []byte, o *Options, at string) (*Detector, error) {
-	d := &Detector{options: o.withDefaults(), swapping: make(chan struct{}, 1)}
-	l, err := load(context.Background(), model, d.options)
+	options := o.withDefaults()
+	l, err := load(context.Background(), model, options)
 	if err != nil {
 		return nil, err
 	}
-	d.current = lease(l, &d.options)
-	d.closing, d.close = context.WithCancel(context.Background())
+	d := newDetector(l, options)
 	d.leak = reportLeak(d, at, d.options.Logf)
 	return d, nil
+}
+
+func newDetector(l *loaded, o Options) *Detector {
+	d := &Detector{options: o, swapping: make(chan struct{}, 1)}
+	d.current = lease(l, &d.options)
+	d.closing, d.close = context.WithCancel(context.Background())
+	return d
 }
 
 func lease(l *loaded, o *Options) *leased {
@@ -185,8 +196,8 @@ func (d *Detector) Close() error {
 	return d.replace(nil)
 }
 
-// Swap replaces the model by that of another file. It opens and warms up the new
-// one while the old one works on; calls of Detect that begin after Swap returns
+// Swap replaces the model by that of another file. It opens the new one, warms it
+// up and checks its self-test while the old one works on; calls of Detect that begin after Swap returns
 // use the new one, calls in flight keep the old one, which is freed when they
 // return: Swap waits for it. On any error, and if ctx ends before the new one is
 // ready, the old one stays. Swaps side by side take place one after the other.
@@ -194,11 +205,11 @@ func (d *Detector) Swap(ctx context.Context, path string) error {
 	if d.closing.Err() != nil {
 		return ErrClosed
 	}
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if err := d.swap(ctx, b, nil); err != nil {
+	if err := d.swap(ctx, b, d.verified(nil)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -3,7 +3,8 @@
 // A [Detector] takes images and gives scores, verdicts and heat maps: it knows
 // what the models of package onnxexport mean. A [Session] beneath it takes and
 // gives named tensors and runs any ONNX model; training is a Session too.
-// [Inspect] describes a file without running it, [Diagnose] says which
+// [Detector.Watch] swaps the model whenever its file changes, a [Shadow] tries one
+// beside another. [Inspect] describes a file without running it, [Diagnose] says which
 // providers can be used on this machine, and why the others cannot.
 //
 // # Providers

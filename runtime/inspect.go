@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
@@ -65,7 +65,7 @@ func Inspect(b []byte) (*Description, error) {
 // InspectFile is [Inspect] for a file, with the metadata that anomalib writes
 // beside it. Weights in other files are not read.
 func InspectFile(path string) (*Description, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}

@@ -109,7 +109,7 @@ func TestInspectForeign(t *testing.T) {
 		"keras_dcae_128_nhwc":   {KindReconstruction, 15, 7},
 		"anomalib_padim_128":    {KindAnomalib, 18, 11},
 	} {
-		b, err := readFile(filepath.Join(testenv.Shared(t, "interop", name), "model.onnx"))
+		b, err := ReadFile(filepath.Join(testenv.Shared(t, "interop", name), "model.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}

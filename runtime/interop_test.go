@@ -59,7 +59,7 @@ func TestInterop(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			dir := testenv.Shared(t, "interop", m.Name)
 			path := filepath.Join(dir, "model.onnx")
-			model, err := readFile(path)
+			model, err := ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}

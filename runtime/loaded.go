@@ -67,7 +67,7 @@ const warmSize = 256
 
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, info: ModelInfo{
-		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Hash: contentHash(m.bytes), Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
@@ -266,6 +266,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	for i := range results {
 		r := &results[i]
 		r.Score, r.Threshold, r.Map = scores[i], copied(l.info.Threshold), maps[i]
+		r.Judged, r.Model, r.PixelThreshold = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold)
 		if math.IsNaN(float64(r.Score)) {
 			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Info is the name and the type of an input or output. Dimensions that the model
@@ -268,9 +269,10 @@ func external(t *onnxpb.TensorProto) bool {
 	return t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL
 }
 
-// readFile reads a model's file and the weights that lie beside it.
-func readFile(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+// ReadFile returns the bytes of a model's file, with the weights that lie in other
+// files beside it moved into the model: one file that holds all of it.
+func ReadFile(path string) ([]byte, error) {
+	b, err := regular.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
@@ -278,6 +280,24 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return b, nil
+}
+
+// externalFiles returns the names of the files, in a model's folder, that gather
+// reads or would if they were there; none of bytes that are no model.
+func externalFiles(b []byte) []string {
+	p, err := unmarshal(b)
+	if err != nil {
+		return nil
+	}
+	names := []string{sidecarName}
+	for _, t := range externals(p.GetGraph()) {
+		for _, e := range t.GetExternalData() {
+			if e.GetKey() == "location" && !slices.Contains(names, e.GetValue()) {
+				names = append(names, e.GetValue())
+			}
+		}
+	}
+	return names
 }
 
 // gather moves what lies in other files of the model's folder into the model:
@@ -346,6 +366,9 @@ func embed(t *onnxpb.TensorProto, folder *os.Root, files map[string][]byte) erro
 	data, read := files[name]
 	if !read {
 		var err error
+		if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w", name, regular.ErrIrregular)
+		}
 		if data, err = folder.ReadFile(name); err != nil {
 			return err
 		}

@@ -18,14 +18,20 @@ import (
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
-// edit changes a model's file.
+// edit changes the graph in a model's file.
 func edit(t *testing.T, b []byte, change func(*onnxpb.GraphProto)) []byte {
+	t.Helper()
+	return editModel(t, b, func(p *onnxpb.ModelProto) { change(p.Graph) })
+}
+
+// editModel changes a model's file.
+func editModel(t *testing.T, b []byte, change func(*onnxpb.ModelProto)) []byte {
 	t.Helper()
 	p, err := unmarshal(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	change(p.Graph)
+	change(p)
 	if b, err = proto.Marshal(p); err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +198,14 @@ func TestExternalWeights(t *testing.T) {
 		defer d.Close()
 		img := pictures(1)[0]
 		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{Provider: provider}), img)[0], 0)
+
+		s, err := OpenSessionFile(path, &Options{Provider: provider})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	for name, change := range map[string]func(){
 		"outside": func() { first.ExternalData[0].Value = proto.String("../outside.bin") },
@@ -206,6 +220,9 @@ func TestExternalWeights(t *testing.T) {
 		}
 		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
 			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
+		}
+		if _, err := OpenSessionFile(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: session: got %v, want ErrModel of %s", name, err, path)
 		}
 	}
 }

@@ -68,6 +68,7 @@ func loadLibrary(named, provider string) (path, version string, places []Place, 
 		if err := ort.DisableTelemetry(); err != nil {
 			return "", "", places, fmt.Errorf("%s: %w", p.Path, err)
 		}
+		returnMemory()
 		environment.path = resolve(p.Path)
 		return environment.path, ort.GetVersion(), places[:i+1], nil
 	}
@@ -80,9 +81,6 @@ func whyNotLoaded(err error) string {
 	}
 	return "is older than " + ortOldest
 }
-
-// plans is how many lists of outputs an engine keeps ready.
-const plans = 4
 
 // An ortEngine runs a model on ONNX Runtime. A session of the binding has fixed
 // outputs, and ONNX Runtime computes all that a model has: so there is one for
@@ -126,7 +124,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	}
 	options, err := sessionOptions(e.provider, e.options)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, plain(err), ort.GetVersion(), environment.path)
+		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, message(err), ort.GetVersion(), environment.path)
 	}
 	defer options.Destroy()
 	var inputs []string
@@ -139,7 +137,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	case err != nil && accelerator(e.provider):
 		return nil, fmt.Errorf("%w %s: cannot run this model: %s", ErrProvider, e.provider, e.why(err))
 	case err != nil:
-		return nil, fmt.Errorf("%w: %s", ErrModel, plain(err))
+		return nil, fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	if len(e.plans) == plans {
 		e.plans[0].session.Destroy()
@@ -152,7 +150,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 // why says why the provider cannot run the model. OpenVINO refuses a device
 // that is not there by taking no operator.
 func (e *ortEngine) why(err error) string {
-	why := plain(err)
+	why := message(err)
 	if !strings.Contains(why, "fallback to CPU EP has been explicitly disabled") {
 		return why
 	}
@@ -169,8 +167,8 @@ var noise = regexp.MustCompile(`(?s)^.*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |^
 // cudaFailure is what matters of its messages about CUDA.
 var cudaFailure = regexp.MustCompile(`CUDA failure \d+: [^;]+`)
 
-// plain is what an error of ONNX Runtime says, for a person.
-func plain(err error) string {
+// message is what an error of ONNX Runtime says, for a person.
+func message(err error) string {
 	if s := cudaFailure.FindString(err.Error()); s != "" {
 		return strings.TrimSpace(s)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Errors as ONNX Runtime 1.31.1 and 1.24.1 return them.
-func TestPlain(t *testing.T) {
+func TestMessage(t *testing.T) {
 	tests := []struct{ err, want string }{
 		{"/onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:2043 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so with error: libcublasLt.so.13: cannot open shared object file: No such file or directory",
 			"Failed to load library x.so with error: libcublasLt.so.13: cannot open shared object file: No such file or directory"},
@@ -17,7 +17,7 @@ func TestPlain(t *testing.T) {
 		{"CUDA execution provider is not enabled in this build. ", "CUDA execution provider is not enabled in this build."},
 	}
 	for _, tt := range tests {
-		if got := plain(errors.New(tt.err)); got != tt.want {
+		if got := message(errors.New(tt.err)); got != tt.want {
 			t.Errorf("got  %q\nwant %q", got, tt.want)
 		}
 	}

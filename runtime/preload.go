@@ -6,6 +6,11 @@ package runtime
 #cgo LDFLAGS: -ldl
 #include <dlfcn.h>
 #include <stdlib.h>
+
+// What went wrong is known to the thread that it went wrong on.
+static const char *load_library(const char *name) {
+	return dlopen(name, RTLD_NOW | RTLD_GLOBAL) ? NULL : dlerror();
+}
 */
 import "C"
 
@@ -13,6 +18,7 @@ import (
 	"debug/elf"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"unsafe"
@@ -80,15 +86,14 @@ func pipFiles(library, name string) []string {
 	return files
 }
 
-// dlopen loads a library for good and returns "" or the name of what is missing,
+// dlopen loads a library for good. It returns "", or the name of what is missing,
 // which may be another that it needs, or what else is wrong.
 func dlopen(name string) (problem string) {
 	c := C.CString(name)
 	defer C.free(unsafe.Pointer(c))
-	if C.dlopen(c, C.RTLD_NOW|C.RTLD_GLOBAL) != nil {
-		return ""
-	}
-	problem = C.GoString(C.dlerror())
+	goruntime.LockOSThread() // until the message is copied
+	defer goruntime.UnlockOSThread()
+	problem = C.GoString(C.load_library(c))
 	if lib, _, ok := strings.Cut(problem, ": cannot open shared object file"); ok {
 		return lib
 	}

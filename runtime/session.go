@@ -150,6 +150,10 @@ type engine interface {
 	close() error
 }
 
+// plans is how many variants of a model, by what is computed or by the size of
+// images, are kept ready.
+const plans = 4
+
 // openEngine opens a model on exactly this provider.
 func openEngine(m *model, provider string, o Options) (engine, error) {
 	if provider == Go {
@@ -203,7 +207,7 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 // OpenSessionFile is [OpenSession] for a model in a file and weights in other files
 // of its folder.
 func OpenSessionFile(path string, o *Options) (*Session, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

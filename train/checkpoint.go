@@ -10,11 +10,11 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 )
 
@@ -170,7 +170,7 @@ func (t *trainer) header(st *state) *checkpointHeader {
 
 // load reads the checkpoint and checks that it is of this run.
 func (t *trainer) load() (*state, error) {
-	b, err := os.ReadFile(t.settings.Checkpoint)
+	b, err := regular.Read(t.settings.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}

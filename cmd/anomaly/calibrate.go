@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -203,7 +204,7 @@ type calibration struct {
 
 // calibrate is `anomaly calibrate`.
 func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
-	b, err := os.ReadFile(o.survey.model)
+	b, err := regular.Read(o.survey.model)
 	if err != nil {
 		return err
 	}
@@ -270,6 +271,27 @@ func finite(t float32) *float32 {
 
 // same reports whether two thresholds are, also where there are none.
 func same(a, b float32) bool { return a == b || finite(a) == nil && finite(b) == nil }
+
+// selfTested gives a model its self-test. The provider go computes it: it is
+// there wherever anomaly is, gives the same figures whatever trained the model,
+// and so checks the others.
+func selfTested(m *onnxexport.Model) error {
+	b, err := onnxexport.Marshal(m)
+	if err != nil {
+		return err
+	}
+	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: anrt.Go, Batch: 1})
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	defer det.Close()
+	t, err := det.SelfTest(context.Background())
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	maps.Copy(m.Metadata, t.Metadata())
+	return nil
+}
 
 // writeModel writes a model's file.
 func writeModel(path string, m *onnxexport.Model) error {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/urfave/cli/v2"
 )
@@ -47,7 +47,7 @@ func (o *trainOptions) writeConfig(path string) error {
 
 // readConfig sets the flags that a configuration file names and the command line does not.
 func readConfig(c *cli.Context, path string) error {
-	b, err := os.ReadFile(path)
+	b, err := regular.Read(path)
 	if err != nil {
 		return fmt.Errorf("%w: --config: %w", errUsage, err)
 	}

@@ -22,26 +22,44 @@ type outcome struct {
 	err    error
 }
 
+// detectOptions say how detect looks at images; nil is the defaults.
+type detectOptions struct {
+	keepImages bool // for handle
+	// alter, where not nil, changes pixels before the model sees them: those of
+	// sample i, uint8 [height, width, channels] of the model's size.
+	alter func(i int, pixels []uint8)
+	// swapped says that the detector's model may be swapped meanwhile, for one of
+	// another size too.
+	swapped bool
+	// batch, where not nil, gets each batch once it is computed, with its images,
+	// before handle gets the first of it.
+	batch func(ctx context.Context, batch []*outcome) error
+}
+
 // detect runs all samples through the detector, a batch at a time, and hands on
 // the outcomes in their order. Meanwhile the images of the next batch are read.
 // An image that cannot be read or computed is an outcome with an error.
 //
 // When ctx ends, the batch in flight is finished and handed on before ctx's error
 // is returned. An error of handle ends it too.
-func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, handle func(*outcome) error) error {
-	return detectAltered(ctx, det, samples, keepImages, nil, handle)
-}
-
-// detectAltered is detect with pixels that alter changes before the model sees
-// them: those of sample i, uint8 [height, width, channels] of the model's size.
-// Nil changes nothing.
-func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, keepImages bool, alter func(i int, pixels []uint8), handle func(*outcome) error) error {
+func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, o *detectOptions, handle func(*outcome) error) error {
+	if o == nil {
+		o = &detectOptions{}
+	}
 	info := det.Info()
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
-		compute(context.WithoutCancel(ctx), det, batch)
-		for _, o := range batch {
-			if err := handle(o); err != nil {
+		compute(context.WithoutCancel(ctx), det, batch, o.swapped)
+		if o.batch != nil {
+			if err := o.batch(ctx, batch); err != nil {
+				return err
+			}
+		}
+		for _, out := range batch {
+			if !o.keepImages {
+				out.image = nil
+			}
+			if err := handle(out); err != nil {
 				return err
 			}
 		}
@@ -50,17 +68,17 @@ func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sa
 	}
 	ahead := info.Batch + goruntime.GOMAXPROCS(0)
 	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
-		o := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
-		if o.err == nil {
-			if alter != nil {
-				alter(item.Index, o.pixels)
+		out := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
+		if out.err == nil {
+			if o.alter != nil {
+				o.alter(item.Index, out.pixels)
 			}
-			o.size = item.Image.Bounds().Size()
-			if keepImages {
-				o.image = item.Image
+			out.size = item.Image.Bounds().Size()
+			if o.keepImages || o.swapped || o.batch != nil {
+				out.image = item.Image
 			}
 		}
-		batch = append(batch, o)
+		batch = append(batch, out)
 		if len(batch) == info.Batch {
 			if err := flush(); err != nil {
 				return err
@@ -75,24 +93,36 @@ func detectAltered(ctx context.Context, det *anrt.Detector, samples []dataset.Sa
 
 var errScore = errors.New("the score is not a finite number")
 
-// compute fills in the results of those outcomes that have pixels.
-func compute(ctx context.Context, det *anrt.Detector, batch []*outcome) {
+// compute fills in the results of those outcomes that have pixels: from these, or
+// from the images where the model's size may be another by now.
+func compute(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped bool) {
 	var readable []*outcome
 	var pixels []uint8
+	var images []image.Image
 	for _, o := range batch {
 		if o.err == nil {
 			readable = append(readable, o)
-			pixels = append(pixels, o.pixels...)
+			if swapped {
+				images = append(images, o.image)
+			} else {
+				pixels = append(pixels, o.pixels...)
+			}
 		}
 	}
 	if len(readable) == 0 {
 		return
 	}
-	results, err := det.DetectPixels(ctx, pixels, len(readable))
+	var results []anrt.Result
+	var err error
+	if swapped {
+		results, err = det.Detect(ctx, images...)
+	} else {
+		results, err = det.DetectPixels(ctx, pixels, len(readable))
+	}
 	switch {
 	case err != nil && len(readable) > 1: // one image of the batch may be the reason
 		for _, o := range readable {
-			compute(ctx, det, []*outcome{o})
+			compute(ctx, det, []*outcome{o}, swapped)
 		}
 	case err != nil:
 		readable[0].err = err

@@ -74,19 +74,36 @@ var mishaps = []group{
 		{what: "absent", args: "run absent.onnx images", code: 1},
 		{what: "a folder", args: "run images images", code: 1},
 		{what: "empty", prepare: write("empty.onnx", ""), args: "run empty.onnx images", code: 1},
+		{what: "a pipe that nobody writes to", prepare: pipe("pipe.onnx"), args: "run pipe.onnx images", code: 1},
+		{what: "a device without an end", args: "inspect /dev/zero", code: 1},
+		{what: "a link to itself", prepare: symlink("link.onnx", "link.onnx"), args: "run link.onnx images", code: 1},
 		{what: "text named .onnx", prepare: write("text.onnx", "version https://example.com/large-files\n"), args: "run text.onnx images", code: 1},
 		{what: "text named .onnx, inspected", prepare: write("text.onnx", "version https://example.com/large-files\n"), args: "inspect text.onnx", code: 1},
 		{what: "truncated", prepare: truncate("model.onnx"), args: "run model.onnx images", code: 1},
 		{what: "cycle of operators", prepare: hostile(cycle), args: "run hostile.onnx images", code: 1},
 		{what: "absurd size of the images", prepare: hostile(resized(1 << 30)), args: "run hostile.onnx images", code: 1},
 		{what: "absurd shape of a weight", prepare: hostile(absurdWeight), args: "run hostile.onnx images", code: 1},
-		{what: "weights outside its folder", prepare: hostile(outside), args: "run hostile.onnx images", code: 1},
+		{what: "weights outside its folder", prepare: hostile(outside("../../secret")), args: "run hostile.onnx images", code: 1},
+		{what: "weights in a pipe", prepare: both(pipe("pipe"), hostile(outside("pipe"))), args: "run hostile.onnx images", code: 1},
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
 		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
 		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
+	}},
+	{"The model in use", []mishap{
+		{what: "verified, with damaged weights", prepare: hostile(damage), args: "inspect hostile.onnx --verify --provider go", code: 1},
+		{what: "deployed from a truncated file", prepare: both(folder("new", "model.onnx"), truncate("new/model.onnx")), args: "deploy new/model.onnx model.onnx", code: 1},
+		{what: "deployed with damaged weights", prepare: hostile(damage), args: "deploy hostile.onnx model.onnx", code: 1},
+		{what: "deployed onto a folder", args: "deploy model.onnx images", code: 1},
+		{what: "deployed into a folder that may not be written", prepare: mode("images", 0o555), args: "deploy model.onnx images/model.onnx", code: 1, asNobody: true},
+		{what: "deployed where there is no room for two", prepare: write("disk/model.onnx", "what is there"), args: "deploy model.onnx disk/model.onnx", code: 1, disk: 12},
+		{what: "a golden set that is absent", args: "deploy model.onnx new.onnx --gate absent", code: 1},
+		{what: "a golden set that it does worse on", prepare: both(golden, deployed("images")), args: "deploy hostile.onnx images/model.onnx --gate golden", code: 1},
+		{what: "nothing to roll back to", args: "rollback model.onnx", code: 1},
+		{what: "rolled back in a folder that may not be written", prepare: both(deployed("images"), mode("images", 0o555)), args: "rollback images/model.onnx", code: 1, asNobody: true},
+		{what: "rolled back to a damaged model", prepare: both(deployed("images"), flip("images/model.onnx.0001-16de1a8c7a0c")), args: "rollback images/model.onnx", code: 1},
 	}},
 	{"The images", []mishap{
 		{what: "absent", args: "run model.onnx absent.png", code: 1},
@@ -97,6 +114,13 @@ var mishaps = []group{
 		{what: "one that may not be read among others", prepare: mode("images/b.png", 0), args: "run model.onnx images", code: 1, asNobody: true},
 		{what: "a truncated one among others", prepare: truncate("images/b.png"), args: "run model.onnx images --out results --save map", code: 1,
 			leaves: []string{"results/a.png.map.npy", "results/c.png.map.npy", "results/index.html"}},
+		{what: "a pipe", prepare: pipe("pipe.png"), args: "run model.onnx pipe.png", code: 1},
+		{what: "a device without an end", args: "run model.onnx /dev/zero", code: 1},
+		{what: "a folder named like an image, empty", prepare: folder("x.png"), args: "run model.onnx x.png", code: 1},
+		{what: "a link to itself among others", prepare: both(remove("images/b.png"), symlink("b.png", "images/b.png")), args: "run model.onnx images", code: 1},
+		{what: "a link to nothing among others", prepare: both(remove("images/b.png"), symlink("absent.png", "images/b.png")), args: "run model.onnx images", code: 1},
+		{what: "names that are no text, or move the cursor", prepare: both(write("images/\xff.png", "no image"), write("images/\x1b[2J\n.png", "no image")),
+			args: "run model.onnx images", code: 1},
 		{what: "one that is no image among others", prepare: write("images/b.png", "no image"), args: "run model.onnx images", code: 1},
 		{what: "one above the limit", args: "run model.onnx images --max-pixels 1199", code: 1},
 		{what: "a header that announces too much", prepare: hugePNG("images/b.png"), args: "run model.onnx images", code: 1},
@@ -118,11 +142,16 @@ var mishaps = []group{
 	{"The output", []mishap{
 		{what: "in a folder that does not exist", args: "train --data good --out absent/new.onnx", code: 1},
 		{what: "is a folder", args: "train --data good --out images", code: 1},
+		{what: "is a pipe", prepare: pipe("pipe"), args: "train --data good --out pipe", code: 1},
+		{what: "is a device, for a changed model", prepare: device("null"), args: "export --input float --out null model.onnx", code: 1},
+		{what: "is being written by another training", prepare: locked("new.onnx"), args: "train --data good --out new.onnx", code: 1},
 		{what: "pictures into a file", args: "run model.onnx images --out model.onnx", code: 1},
 		{what: "model into a folder that may not be written", prepare: mode("images", 0o555), args: "train --data good --out images/new.onnx", code: 1, asNobody: true},
 		{what: "pictures into a folder that may not be written", prepare: mode("good", 0o555), args: "run model.onnx images/a.png --out good", code: 1, asNobody: true},
 		{what: "no room for the checkpoint", prepare: write("disk/file", "a page"), args: "train --data good --out disk/new.onnx", code: 1, disk: 8, leaves: []string{"disk/new.onnx.log.jsonl"}},
 		{what: "no room for the model", args: "train --data good --out disk/new.onnx", code: 1, disk: 16, leaves: []string{"disk/new.onnx.ckpt", "disk/new.onnx.log.jsonl"}},
+		{what: "no room for a changed model", args: "export --input float --out disk/new.onnx model.onnx", code: 1, disk: 4},
+		{what: "no room for thresholds in a copy", args: "calibrate --threshold 0.1 --out disk/new.onnx model.onnx", code: 1, disk: 4},
 		{what: "no room for pictures", args: "run model.onnx images/a.png --out disk/results", code: 1, disk: 4},
 		{what: "no room for the report", args: "run model.onnx images/a.png --out disk/results --save map", code: 1, disk: 8,
 			leaves: []string{"disk/results/a.png.map.npy"}},
@@ -199,6 +228,7 @@ var varying = []struct {
 	{regexp.MustCompile(`(?m)^.* images/s\n`), ""},
 	{regexp.MustCompile(`hash [0-9a-f]+`), "hash …"},
 	{regexp.MustCompile(`got \d+ bytes that are`), "got … bytes that are"},
+	{regexp.MustCompile(`got [0-9.e-]+, want [0-9.e-]+ ± [0-9.e-]+`), "got …, want … ± …"},
 	{regexp.MustCompile(`node \d+ \((\w+) "\w+"\)`), "node … ($1)"},
 }
 
@@ -230,7 +260,7 @@ func (m *mishap) happen(t *testing.T, provider string) string {
 		m.prepare(t)
 	}
 	args := strings.Fields(m.args)
-	if command := args[0]; command == "run" || command == "train" || command == "eval" {
+	if command := args[0]; command == "run" || command == "train" || command == "eval" || command == "deploy" {
 		if command == "train" {
 			args = slices.Insert(args, 1, tiny...)
 		}
@@ -396,6 +426,10 @@ func files(t *testing.T, dir string) map[string][sha256.Size]byte {
 		if err != nil || entry.IsDir() {
 			return err
 		}
+		if !entry.Type().IsRegular() { // what it is must stay, too
+			sums[filepath.ToSlash(strings.TrimPrefix(path, dir+"/"))] = sha256.Sum256([]byte(entry.Type().String()))
+			return nil
+		}
 		b, err := os.ReadFile(path)
 		if err != nil && !os.IsPermission(err) {
 			return err
@@ -433,6 +467,36 @@ func mode(name string, mode os.FileMode) func(*testing.T) {
 	return func(t *testing.T) {
 		must(t, os.Chmod(name, mode))
 		t.Cleanup(func() { os.Chmod(name, 0o755) })
+	}
+}
+
+func pipe(name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, syscall.Mkfifo(name, 0o644)) }
+}
+
+// device makes a copy of /dev/null.
+func device(name string) func(*testing.T) {
+	return func(t *testing.T) {
+		if err := syscall.Mknod(name, syscall.S_IFCHR|0o666, 1<<8|3); err != nil {
+			t.Skip("cannot make a device: ", err)
+		}
+	}
+}
+
+func symlink(to, name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, os.Symlink(to, name)) }
+}
+
+func remove(name string) func(*testing.T) {
+	return func(t *testing.T) { must(t, os.Remove(name)) }
+}
+
+// locked holds the files of a training run.
+func locked(out string) func(*testing.T) {
+	return func(t *testing.T) {
+		release, err := lock(out)
+		must(t, err)
+		t.Cleanup(release)
 	}
 }
 
@@ -539,16 +603,43 @@ func weight(m *onnxpb.ModelProto) *onnxpb.TensorProto {
 
 func absurdWeight(m *onnxpb.ModelProto) { weight(m).Dims = []int64{1 << 40, 1 << 40, 1 << 40, 3} }
 
-func outside(m *onnxpb.ModelProto) {
-	w := weight(m)
-	w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
-	w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String("../../secret")}}
+// outside says that a weight lies in another file.
+func outside(location string) func(*onnxpb.ModelProto) {
+	return func(m *onnxpb.ModelProto) {
+		w := weight(m)
+		w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+		w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
+	}
 }
 
 func nanWeights(m *onnxpb.ModelProto) {
 	for at := 0; at < len(weight(m).RawData); at += 4 {
 		binary.LittleEndian.PutUint32(weight(m).RawData[at:], math.Float32bits(float32(math.NaN())))
 	}
+}
+
+// damage sets the exponents of a convolution's weights wrong.
+func damage(m *onnxpb.ModelProto) {
+	for at := 3; at < len(weight(m).RawData); at += 4 {
+		weight(m).RawData[at] ^= 2
+	}
+}
+
+// deployed leaves model.onnx in a folder, deployed in place of a file.
+func deployed(folder string) func(*testing.T) {
+	return func(t *testing.T) {
+		live := filepath.Join(folder, "model.onnx")
+		write(live, "what is there")(t)
+		mustRun(t, 0, "deploy", "--provider", "go", "model.onnx", live)
+	}
+}
+
+// golden makes a golden set of good images, and hostile.onnx, which rejects them.
+func golden(t *testing.T) {
+	must(t, os.MkdirAll("golden/test", 0o755))
+	must(t, os.Rename("images", "golden/test/good"))
+	must(t, os.Mkdir("images", 0o755))
+	mustRun(t, 0, "calibrate", "model.onnx", "--threshold", "1e-9", "--out", "hostile.onnx")
 }
 
 func unknownOperator(m *onnxpb.ModelProto) {

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -102,7 +102,7 @@ func exportAction(c *cli.Context) error {
 
 // export is `anomaly export`.
 func (c *console) export(o *exportOptions) error {
-	b, err := os.ReadFile(o.model)
+	b, err := regular.Read(o.model)
 	if err != nil {
 		return err
 	}
@@ -113,6 +113,9 @@ func (c *console) export(o *exportOptions) error {
 	n, err := o.rebuild(m, c.notef)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
+	}
+	if err := selfTested(n); err != nil {
+		return err
 	}
 	if err := writeModel(o.out, n); err != nil {
 		return err

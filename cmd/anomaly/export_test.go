@@ -106,11 +106,17 @@ func TestExportMap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var b bytes.Buffer
-		if err := onnxexport.Write(&b, spec, weights, &o); err != nil {
+		if m, err = onnxexport.Build(spec, weights, &o); err != nil {
 			t.Fatal(err)
 		}
-		return b.Bytes()
+		if err := selfTested(m); err != nil {
+			t.Fatal(err)
+		}
+		b, err := onnxexport.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
 	_, _, metadata := thresholds(t, model)
 	var quantiles struct {

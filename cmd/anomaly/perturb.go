@@ -155,7 +155,7 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, alter func(int, []uint8)) ([]judgement, error) {
 	var judged []judgement
 	failed := 0
-	err := detectAltered(ctx, det, samples, false, alter, func(out *outcome) error {
+	err := detect(ctx, det, samples, &detectOptions{alter: alter}, func(out *outcome) error {
 		c.stepBar()
 		if out.err != nil {
 			failed++

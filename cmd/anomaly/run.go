@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -250,9 +251,9 @@ func (f finding) String() string {
 	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", verdict, short(f.Score), threshold, len(f.Regions), printable(f.Path))
 }
 
-// printable quotes a path that would move a terminal's cursor.
+// printable quotes a path that is no text or would move a terminal's cursor.
 func printable(path string) string {
-	if strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(path)
 	}
 	return path

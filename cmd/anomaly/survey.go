@@ -117,7 +117,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	report.pictures = heatmap.PictureOptions{Reconstruction: image.Black, Threshold: threshold, Tile: pictureTile}
 	started := time.Now()
 	c.startBar(len(samples), "images")
-	err = detect(ctx, det, samples, pictures, func(out *outcome) error {
+	err = detect(ctx, det, samples, &detectOptions{keepImages: pictures}, func(out *outcome) error {
 		c.stepBar()
 		name := out.sample.OutputName()
 		if out.err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -199,6 +199,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	release, err := lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	// A run that was killed may have left these behind.
 	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
@@ -298,10 +303,14 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 		return err
 	}
 	e.Metadata["config"] = string(b)
-	err = atomicfile.Write(o.out, func(w io.Writer) error {
-		return onnxexport.Write(w, result.Spec, result.Weights, &e)
-	})
+	m, err := onnxexport.Build(result.Spec, result.Weights, &e)
 	if err != nil {
+		return err
+	}
+	if err := selfTested(m); err != nil {
+		return err
+	}
+	if err := writeModel(o.out, m); err != nil {
 		return err
 	}
 	return o.writeConfig(o.out + configSuffix)
@@ -310,7 +319,7 @@ func (o *trainOptions) exportTrained(result *train.Result) error {
 // writable reports early that nothing can be written at path.
 func writable(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot write %s: it is no file", path)
+		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
 	var op *fs.PathError

@@ -5,11 +5,11 @@ import (
 	"image/png"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // maxZonesSide is the most pixels that a side of a zone image may have: as many
@@ -41,7 +41,7 @@ func readZones(path string, args []string) (*heatmap.Zones, error) {
 		}
 		rules[uint8(n)] = r
 	}
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,12 +7,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Write calls write with a buffered writer and, if that succeeds, puts what was
-// written at path, replacing what was there. On any error path is left as it was;
-// the system's errors name path, not the file beside it.
+// written at path, replacing the file that was there: where path is a link, the
+// one that it leads to. On any error path is left as it was; the system's errors
+// name path, not the file beside it. Folders, pipes and devices are not replaced.
 func Write(path string, write func(w io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "write", Path: path, Err: regular.ErrIrregular}
+	}
+	path = followed(path)
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return named(err, path)
@@ -41,6 +48,18 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// followed returns the file that a path of links leads to, path itself where
+// there is none.
+func followed(path string) string {
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return path
+	}
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		return file
+	}
+	return path
 }
 
 // named makes an error of the file beside path one of path.

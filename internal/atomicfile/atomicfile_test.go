@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 func TestWrite(t *testing.T) {
@@ -44,5 +46,47 @@ func TestWrite(t *testing.T) {
 	}
 	if err := Write(dir, text("", nil)); !errors.As(err, &op) || op.Path != dir {
 		t.Errorf("a folder: got %v, want an error of %s", err, dir)
+	}
+	if err := Write(dir, text("", nil)); !errors.Is(err, regular.ErrIrregular) {
+		t.Errorf("a folder: got %v, want %v", err, regular.ErrIrregular)
+	}
+}
+
+// TestWriteThroughLink holds that a link stays one.
+func TestWriteThroughLink(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "sub", "f"), filepath.Join(dir, "link")
+	if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("sub", "f"), link); err != nil {
+		t.Skip("no links: ", err)
+	}
+	left := filepath.Join(dir, "sub", ".f.123")
+	if err := os.WriteFile(left, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write := func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }
+	if err := errors.Join(Clean(link), Write(link, write)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info, err)
+	}
+	if got, err := os.ReadFile(file); string(got) != "new" {
+		t.Errorf("got %q, %v, want what was written", got, err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("what a killed write had left is still there")
+	}
+	// A link to nothing becomes the file.
+	if err := errors.Join(os.Remove(file), Write(link, write)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(link); string(got) != "new" {
+		t.Errorf("got %q, %v, want what was written", got, err)
 	}
 }

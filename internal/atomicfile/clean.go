@@ -9,6 +9,7 @@ import (
 // Clean removes what calls of Write for path have left that were killed while
 // they wrote. None may be under way.
 func Clean(path string) error {
+	path = followed(path)
 	dir := filepath.Dir(path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -80,14 +80,24 @@ func numbered(arrays map[string]*graph.Tensor, name string) []*graph.Tensor {
 	}
 }
 
-// compare returns the largest absolute difference of two tensors' elements, of
-// booleans how many differ, and an error where one is not tolerated. NaN equals NaN.
-func compare(got, want *graph.Tensor, tol tolerance) (float64, error) {
+// A difference is how far an output is from its golden values.
+type difference struct {
+	Max float64 // the largest absolute difference; how many booleans differ
+	Of  int     `json:",omitempty"` // how many booleans there are, 0 for numbers
+}
+
+// differences are those of a model's outputs, by name.
+type differences map[string]difference
+
+// compare measures the difference of two tensors. An error says what of it is
+// not tolerated. NaN equals NaN.
+func compare(got, want *graph.Tensor, tol tolerance) (difference, error) {
 	if got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
-		return math.Inf(1), fmt.Errorf("got %v%v, want %v%v", got.DType(), got.Shape(), want.DType(), want.Shape())
+		return difference{}, fmt.Errorf("got %v%v, want %v%v", got.DType(), got.Shape(), want.DType(), want.Shape())
 	}
 	g, w := numbers(got), numbers(want)
-	var worst, differ float64
+	var worst float64
+	var differ int
 	var beyond []int
 	for i := range w {
 		diff := math.Abs(g[i] - w[i])
@@ -102,13 +112,14 @@ func compare(got, want *graph.Tensor, tol tolerance) (float64, error) {
 			beyond = append(beyond, i)
 		}
 	}
+	d := difference{Max: worst}
 	if want.DType() == graph.Bool {
-		worst = differ
+		d = difference{Max: float64(differ), Of: len(w)}
 	}
 	if len(beyond) == 0 {
-		return worst, nil
+		return d, nil
 	}
-	return worst, fmt.Errorf("%d of %d elements differ by more than %v, up to %.3g; the first, at %d: got %v, want %v",
+	return d, fmt.Errorf("%d of %d elements differ by more than %v, up to %.3g; the first, at %d: got %v, want %v",
 		len(beyond), len(w), tol, worst, beyond[0], g[beyond[0]], w[beyond[0]])
 }
 

@@ -15,6 +15,7 @@ import (
 var (
 	providerFlag   = flag.String("provider", "", "the provider to test, which must be usable; default go and cpu, where they are")
 	updateManifest = flag.Bool("update-manifest", false, "write what fails to "+manifestFile)
+	updateInterop  = flag.Bool("update-interop", false, "write what is measured to "+measuredFile+" and docs/interop.md")
 )
 
 // A suite is a group of tests.
@@ -42,11 +43,12 @@ func TestConformance(t *testing.T) {
 	if *providerFlag != "" {
 		providers = []string{*providerFlag}
 	}
+	report := runtime.Diagnose(&runtime.Options{Provider: strings.Join(providers, ",")})
 	problems := map[string]string{}
-	for _, a := range runtime.Diagnose(&runtime.Options{Provider: strings.Join(providers, ",")}).Providers {
+	for _, a := range report.Providers {
 		problems[a.Provider] = a.Problem
 	}
-	m := readManifest(t)
+	m, measured := readManifest(t), readMeasured(t)
 	for _, p := range providers {
 		t.Run(p, func(t *testing.T) {
 			switch problem := problems[p]; {
@@ -55,8 +57,17 @@ func TestConformance(t *testing.T) {
 			case problem != "":
 				t.Skipf("%s cannot be used: %s", p, problem)
 			}
+			if other := measured.library(p); p != runtime.Go && *providerFlag == "" && other != "" && other != library(p, report) {
+				t.Skipf("what fails is known of %s, this is %s: -provider %s tries it", other, library(p, report), p)
+			}
+			c := &column{Provider: p, Suites: map[string]*outcome{}}
 			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) { s.run(t, m, p) })
+				t.Run(s.name, func(t *testing.T) { s.run(t, m, c) })
+			}
+			if *updateInterop {
+				measured.update(c, report)
+			} else {
+				measured.check(t, c)
 			}
 		})
 	}
@@ -65,21 +76,29 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	measured.publish(t)
 }
 
-func (s suite) run(t *testing.T, m *manifest, provider string) {
-	tests, results := s.tests(t, m), map[string]error{}
+// run tries the suite's tests on a provider and notes in its column what came of
+// them, unless -run has left some out.
+func (s suite) run(t *testing.T, m *manifest, column *column) {
+	provider, tests := column.Provider, s.tests(t, m)
+	results, seen := map[string]error{}, map[string]differences{}
+	untried := 0
 	for _, c := range tests {
+		known := m.find(provider, c.name())
+		if known != nil && known.crashes() {
+			continue
+		}
+		untried++
 		t.Run(strings.TrimPrefix(c.name(), s.name+"/"), func(t *testing.T) {
-			known := m.find(provider, c.name())
-			if known != nil && known.crashes() {
-				t.Skip(known.reason)
-			}
-			_, err := c.try(t, provider)
-			results[c.name()] = err
+			untried--
+			d, err := c.try(t, provider)
+			seen[c.name()], results[c.name()] = d, err
 			if err := known.verdict(err); err != nil && !*updateManifest {
 				t.Error(err)
-			} else if known != nil {
+			}
+			if known != nil {
 				t.Skip(known.reason)
 			}
 		})
@@ -87,9 +106,20 @@ func (s suite) run(t *testing.T, m *manifest, provider string) {
 	if *updateManifest {
 		m.update(provider, results)
 	}
+	if testing.Short() {
+		return
+	}
 	for _, complaint := range m.strangers(provider, s.name, tests) {
 		t.Error(complaint)
 	}
+	if untried > 0 {
+		return
+	}
+	o := &outcome{Failed: map[string]int{}, Models: map[string]*measurement{}}
+	for _, c := range tests {
+		o.add(c, seen[c.name()], m.find(provider, c.name()))
+	}
+	column.Suites[s.name] = o
 }
 
 // recovered turns a panic into an error: the other tests go on.
@@ -98,9 +128,6 @@ func recovered(err *error) {
 		*err = fmt.Errorf("panics: %v", e)
 	}
 }
-
-// differences are the largest differences of outputs to their golden values, by name.
-type differences map[string]float64
 
 // runsAgain holds RunInto, into the tensors of another run, to give just what Run gave.
 func runsAgain(ctx context.Context, s *runtime.Session, in, out map[string]*graph.Tensor) error {

@@ -63,10 +63,10 @@ func (c *modelTest) try(t *testing.T, provider string) (d differences, err error
 // compare is [compare] with the golden values of an output. A label may differ
 // where the value that it depends on is as close to the threshold as it may be
 // to the golden value.
-func (c *modelTest) compare(name string, got *graph.Tensor, golden map[string]*graph.Tensor, tol tolerance) (float64, error) {
+func (c *modelTest) compare(name string, got *graph.Tensor, golden map[string]*graph.Tensor, tol tolerance) (difference, error) {
 	want := golden[name]
 	if want == nil {
-		return 0, fmt.Errorf("has no golden value")
+		return difference{}, fmt.Errorf("has no golden value")
 	}
 	i := slices.IndexFunc(c.labels, func(l label) bool { return l.name == name })
 	if i < 0 || got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
@@ -81,7 +81,7 @@ func (c *modelTest) compare(name string, got *graph.Tensor, golden map[string]*g
 		}
 	}
 	if _, err := compare(graph.NewTensor(close, got.Shape()...), want, exact); err != nil {
-		return 0, err
+		return difference{}, err
 	}
 	return compare(got, want, tolerance{abs: 1})
 }

@@ -24,12 +24,12 @@ var mayImport = map[string][]string{
 		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
 	},
 	"heatmap":     {"internal/label", "golang.org/x/image"},
-	"train":       {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "metrics", "internal/lower", "internal/atomicfile", "gonum.org/v1/gonum"},
+	"train":       {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "metrics", "internal/lower", "internal/atomicfile", "internal/regular", "gonum.org/v1/gonum"},
 	"metrics":     {"internal/label"},
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
-	"internal/atomicfile":  nil,
+	"internal/atomicfile":  {"internal/regular"},
 	"internal/conformance": nil,
 	"internal/imageio":     {"golang.org/x/image"},
 	"internal/label":       nil,
@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
+	"internal/regular":     nil,
 	"internal/testenv":     nil,
 }
 

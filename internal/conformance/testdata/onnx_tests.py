@@ -2,10 +2,10 @@
 
 Since 1.17 the package computes its node tests when asked and carries only the others. FOLDER gets,
 per test, KIND/NAME/model.onnx and KIND/NAME/<set>.npz with the arrays input_0… and output_0… in the
-graph's order, and index.json: for each test its operators and element types, subgraphs and
-functions included, and its tolerances. Tests with values that are no arrays of plain numbers have no
-npz. The tests of kind "real", whose models are "light" (constant weights), take ramps as inputs,
-as onnx's runner gives them.
+graph's order, and index.json: for each test its operators, those of subgraphs and functions
+included, its tolerances, and how many sets it has: 0 where a type is none of PLAIN. The tests of
+kind "real", whose models are "light" (constant weights), take ramps as inputs, as onnx's runner
+gives them.
 """
 import json
 import os
@@ -80,7 +80,7 @@ def write(folder, kind, test):
     outputs = list(model.graph.output)
     types = sorted({type_name(v.type) for v in feeds + outputs})
     nodes = [*model.graph.node, *(n for f in model.functions for n in f.node)]
-    case = {"kind": kind, "name": test.name, "operators": sorted(set(operators(nodes))), "types": types,
+    case = {"kind": kind, "name": test.name, "operators": sorted(set(operators(nodes))),
             "rtol": test.rtol, "atol": test.atol, "sets": 0}
     if not PLAIN.issuperset(types):
         return case

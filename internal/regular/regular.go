@@ -1,0 +1,37 @@
+package regular
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// ErrIrregular means a path that leads to a folder, pipe, socket or device.
+var ErrIrregular = errors.New("not a regular file")
+
+// Open opens a file for reading. The error is a *fs.PathError.
+func Open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		var e *fs.PathError
+		if errors.As(err, &e) {
+			err = &fs.PathError{Op: "open", Path: path, Err: e.Err}
+		}
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+	}
+	return os.Open(path)
+}
+
+// Read returns what a file holds. The error is a *fs.PathError.
+func Read(path string) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}

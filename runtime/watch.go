@@ -1,0 +1,285 @@
+package runtime
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
+)
+
+// WatchOptions are options of [Detector.Watch]; nil is all defaults.
+type WatchOptions struct {
+	// Interval is the time between two looks at the files; 0 is a second.
+	Interval time.Duration
+	// Gate, where not nil, may refuse a model that has loaded and passed its
+	// self-test: by an error, which is reported. Both detectors can be used
+	// until it returns, and neither may be closed. The current one works on.
+	Gate func(ctx context.Context, current, candidate *Detector) error
+	// Swapped, where not nil, is told of each swap; else Options.Logf is.
+	Swapped func(path string, old, new ModelInfo)
+	// Failed, where not nil, is told why a model is not used; else Options.Logf is.
+	Failed func(path string, err error)
+}
+
+func (o *WatchOptions) withDefaults(logf func(string, ...any)) WatchOptions {
+	c := WatchOptions{}
+	if o != nil {
+		c = *o
+	}
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	if c.Swapped == nil {
+		c.Swapped = func(path string, _, info ModelInfo) { logf("now using %s (%.12s)", path, info.Hash) }
+	}
+	if c.Failed == nil {
+		c.Failed = func(path string, err error) { logf("the model in use stays: %v", err) }
+	}
+	return c
+}
+
+func (o *WatchOptions) validate() error {
+	if o.Interval < 0 {
+		return fmt.Errorf("%w: interval: got %v, want 0 or more", ErrInput, o.Interval)
+	}
+	return nil
+}
+
+// Watch keeps the detector's model that of a file, or of a folder ([Latest] says
+// which file in it), and returns when ctx ends, with ctx.Err(), or the detector is
+// closed, with ErrClosed. A new content is loaded, its self-test checked, warmed
+// up and passed through o.Gate while the old model works on; then it is swapped in
+// as by [Detector.Swap]. Whatever goes wrong, the old model stays and the error is
+// told once for each content.
+//
+// Replace the file by renaming another one of the same file system to it: that is
+// one step. A file that is copied into place is read when two looks have seen it
+// with the same size and time, and used if it is a whole model then; what comes
+// later is seen as another change. What counts is the content, a model's weights in
+// other files included: a file that is touched, or written again, is no new model.
+//
+// Files are looked at and not waited for: on network file systems, for folders
+// mounted into containers and behind links that are set anew (as Kubernetes does
+// with a ConfigMap) systems do not tell of changes reliably, and a look costs
+// microseconds.
+func (d *Detector) Watch(ctx context.Context, path string, o *WatchOptions) error {
+	w := &watcher{detector: d, options: o.withDefaults(d.options.Logf), path: path}
+	if err := w.options.validate(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(w.options.Interval)
+	defer tick.Stop()
+	for {
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.closing.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// A watcher is the state of a Watch.
+type watcher struct {
+	detector *Detector
+	options  WatchOptions
+	path     string // as it was given
+
+	beside []string // files in the model's folder that belong to it
+	seen   []stamp  // at the look before: of the model, then of those
+	done   []stamp  // of what was read last
+	failed string   // what was told last, and of which content; "" after a success
+}
+
+// look compares what is there with what was, and swaps where it has settled as
+// something new. Its error ends the Watch.
+func (w *watcher) look(ctx context.Context) error {
+	path, err := Latest(w.path)
+	if err != nil {
+		w.seen = nil
+		w.fail(w.path, "", err)
+		return nil
+	}
+	now := stamps(path, w.beside)
+	settled := slices.EqualFunc(now, w.seen, stamp.equal)
+	w.seen = now
+	if !settled || slices.EqualFunc(now, w.done, stamp.equal) {
+		return nil
+	}
+	b, err := regular.Read(path)
+	if err != nil {
+		w.done = now
+		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
+		return nil
+	}
+	if beside := externalFiles(b); !slices.Equal(beside, w.beside) {
+		w.beside, w.seen = beside, nil // they have to settle too
+		return nil
+	}
+	hash := contentHash(b)
+	if b, err = gather(b, filepath.Dir(path)); err == nil {
+		hash = contentHash(b)
+	}
+	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
+		w.seen = nil // it changed while it was read
+		return nil
+	}
+	w.done = now
+	old := w.detector.Info()
+	switch {
+	case err != nil:
+		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
+		return nil
+	case hash == old.Hash:
+		w.failed = ""
+		return nil
+	}
+	err = w.detector.swap(ctx, b, w.detector.verified(w.options.Gate))
+	switch {
+	case err == nil:
+		w.failed = ""
+		w.options.Swapped(path, old, w.detector.Info())
+	case w.detector.closing.Err() != nil:
+		return ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
+	}
+	return nil
+}
+
+// fail tells of an error, once for the same content, or the same lack of one.
+func (w *watcher) fail(path, hash string, err error) {
+	if what := hash + " " + err.Error(); what != w.failed {
+		w.failed = what
+		w.options.Failed(path, err)
+	}
+}
+
+// verified returns what a model must pass before it is swapped in: its self-test,
+// and a gate that is not nil.
+func (d *Detector) verified(gate func(ctx context.Context, current, candidate *Detector) error) func(context.Context, *loaded) error {
+	return func(ctx context.Context, next *loaded) error {
+		tested, err := next.verify(ctx)
+		if err != nil {
+			return err
+		}
+		if !tested {
+			d.options.Logf("the model has no self-test: it is used as it is")
+		}
+		if gate == nil {
+			return nil
+		}
+		candidate := newDetector(next, d.options)
+		if err := gate(ctx, d, candidate); err != nil {
+			return err
+		}
+		if _, err := candidate.acquire(); err != nil {
+			return fmt.Errorf("%w: the gate closed the candidate", ErrInput)
+		}
+		return nil
+	}
+}
+
+// A stamp is what tells one state of a file from another without reading it.
+type stamp struct {
+	path string
+	info os.FileInfo // nil where there is no such file
+}
+
+// stamps returns those of a model and of files in its folder.
+func stamps(model string, beside []string) []stamp {
+	paths := []string{model}
+	for _, name := range beside {
+		paths = append(paths, filepath.Join(filepath.Dir(model), name))
+	}
+	var all []stamp
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
+		}
+		all = append(all, stamp{path, info})
+	}
+	return all
+}
+
+func (s stamp) equal(t stamp) bool {
+	if s.path != t.path || s.info == nil || t.info == nil {
+		return s.path == t.path && s.info == nil && t.info == nil
+	}
+	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && os.SameFile(s.info, t.info)
+}
+
+func contentHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Latest returns the file that path stands for: itself, or for a folder the .onnx
+// file in it whose name is the last, numbers in names compared as numbers:
+// part-v10.onnx is later than part-v9.onnx. Names that begin with a dot are left
+// out. Names decide and not times, which copying sets as it likes: to go back to
+// an older model, remove the newer one. The error wraps ErrModel.
+func Latest(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	last := ""
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, ".") || !strings.EqualFold(filepath.Ext(name), ".onnx") || compareNames(name, last) <= 0 {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
+			last = name
+		}
+	}
+	if last == "" {
+		return "", fmt.Errorf("%w: folder %s: got no .onnx file in it, want one", ErrModel, path)
+	}
+	return filepath.Join(path, last), nil
+}
+
+// compareNames compares names, runs of digits in them as numbers.
+func compareNames(a, b string) int {
+	x, y := a, b
+	for x != "" && y != "" {
+		m, n := digits(x), digits(y)
+		if m > 0 && n > 0 {
+			p, q := strings.TrimLeft(x[:m], "0"), strings.TrimLeft(y[:n], "0")
+			if c := cmp.Or(cmp.Compare(len(p), len(q)), strings.Compare(p, q)); c != 0 {
+				return c
+			}
+			x, y = x[m:], y[n:]
+			continue
+		}
+		if x[0] != y[0] {
+			return cmp.Compare(x[0], y[0])
+		}
+		x, y = x[1:], y[1:]
+	}
+	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(a, b))
+}
+
+// digits returns how many of them s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
