@@ -117,11 +117,13 @@ func readImages(p *port, layout string) (imageType, bool) {
 // recognize tells what a model is for from its names, types, metadata and the
 // ends of its graph; options say what they do not.
 func recognize(m *model, o *Options) (*contract, error) {
-	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; `+
-		`want one input uint8[N,H,W,C] or float32[N,C,H,W] in either layout, with C 1 or 3 and H×W at most %d, `+
-		`and outputs %q, a map float32[N,1,H,W], [N,H,W,1] or [N,H,W], %q, a score float32[N] or [N,1], or both, with %q and %q or without, `+
-		`or under other names if there is one of a kind, or which Options name; `+
-		`or one output of the input's shape, its reconstruction`,
+	unknown := fmt.Errorf("%w: is none that a detector understands: got inputs %s and outputs %s; want one input, images of 1 or 3 channels and H×W up to %d:\n"+
+		"  uint8 or float32 [N,H,W,C] or [N,C,H,W]\n"+
+		"and outputs of these, under these names, under others if there is one of a kind, or named in Options (--map-output, …):\n"+
+		"  %q, the map: float32 [N,1,H,W], [N,H,W,1] or [N,H,W]\n"+
+		"  %q, the score: float32 [N] or [N,1]\n"+
+		"  %q and %q, bool of the same shapes\n"+
+		"or one output of the input's shape, its reconstruction",
 		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, outLabel, outMask)
 	if len(m.inputs) != 1 {
 		return nil, unknown
@@ -196,7 +198,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			}
 		}
 		if len(names) > 1 {
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name it in Options", ErrModel, describe(m.outputs), names, role)
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one in Options (--%s-output)", ErrModel, describe(m.outputs), names, role, role)
 		}
 		if *into != nil {
 			taken[names[0]] = true
@@ -316,7 +318,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 		}
 	}
 	if i.height > 0 || i.width > 0 {
-		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options", ErrInput, &c.input)
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options (--size)", ErrInput, &c.input)
 	}
 	return nil
 }

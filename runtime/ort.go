@@ -147,17 +147,20 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	return s, nil
 }
 
+// cpuFallback is in what ONNX Runtime says where a provider leaves operators over.
+const cpuFallback = "fallback to CPU EP has been explicitly disabled"
+
 // why says why the provider cannot run the model. OpenVINO refuses a device
 // that is not there by taking no operator.
 func (e *ortEngine) why(err error) string {
 	why := message(err)
-	if !strings.Contains(why, "fallback to CPU EP has been explicitly disabled") {
+	if !strings.Contains(why, cpuFallback) {
 		return why
 	}
 	if device := e.options.OpenVINO.device(); e.provider == OpenVINO && device != "CPU" {
 		return "OpenVINO finds no device " + device + ", or that cannot compute all of the model's operators"
 	}
-	return "it cannot compute all of the model's operators, and none is left to the CPU"
+	return "it cannot compute all of the model's operators (" + cpuFallback + ")"
 }
 
 // noise is what ONNX Runtime puts before its messages: where in its source they

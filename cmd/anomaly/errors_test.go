@@ -68,6 +68,8 @@ var mishaps = []group{
 		{what: "a precision that the provider cannot compute in", args: "run model.onnx images --provider openvino --provider-option precision=FP16", code: 2},
 		{what: "a batch that no memory holds", args: "run model.onnx images --batch 1000000000", code: 2},
 		{what: "results into the folder of the images", args: "run model.onnx images --out images", code: 2},
+		{what: "a batch of no images, measured", args: "bench model.onnx --batch 1,0", code: 2},
+		{what: "more images a second than can be noted", args: "bench model.onnx --rate 1e9", code: 2},
 		{what: "the model written over an image", args: "train --data good --out good/0.png", code: 2},
 	}},
 	{"The model", []mishap{
@@ -88,6 +90,11 @@ var mishaps = []group{
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
+		{what: "of another tool, with two outputs that could be the map", prepare: twoMaps, args: "run two.onnx images", code: 1},
+		{what: "of another tool, and an output that it does not have", prepare: twoMaps, args: "run two.onnx images --map-output c", code: 2},
+		{what: "of another size than the one that is asked for", args: "run model.onnx images --size 64", code: 2},
+		{what: "of another tool, with preprocessing that is not known here", prepare: croppedModel, args: "run cropped.onnx images", code: 1},
+		{what: "of another tool, to be exported in another form", prepare: twoMaps, args: "export two.onnx --out new.onnx", code: 1},
 		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
 		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
@@ -646,11 +653,39 @@ func unknownOperator(m *onnxpb.ModelProto) {
 	m.Graph.Node[len(m.Graph.Node)/2].OpType = proto.String("Secret")
 }
 
+// writeGraph writes a model that package onnxexport did not make.
+func writeGraph(t *testing.T, path string, g *graph.Graph) {
+	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+	must(t, err)
+	var m onnxpb.ModelProto
+	must(t, proto.Unmarshal(b, &m))
+	m.ProducerName = proto.String("another tool")
+	b, err = proto.Marshal(&m)
+	must(t, err)
+	must(t, os.WriteFile(path, b, 0o644))
+}
+
+// twoMaps writes two.onnx, a model with two maps of names that say nothing.
+func twoMaps(t *testing.T) {
+	g := graph.New("two")
+	x := g.Input("x", graph.Float32, graph.Dynamic, 3, 16, 16)
+	g.Output("a", graph.ReduceMax(x, true, 1))
+	g.Output("b", graph.ReduceMean(x, true, 1))
+	writeGraph(t, "two.onnx", g)
+}
+
+// croppedModel writes cropped.onnx as anomalib 0.7 does, with metadata.json.
+func croppedModel(t *testing.T) {
+	g := graph.New("cropped")
+	g.Output("output", graph.ReduceMax(g.Input("input", graph.Float32, 1, 3, 16, 16), true, 1))
+	writeGraph(t, "cropped.onnx", g)
+	must(t, os.WriteFile("metadata.json", []byte(`{"image_threshold": 1, "transform": {"transform": {"__class_fullname__": "Compose", "transforms": [
+		{"__class_fullname__": "Resize", "height": 16, "width": 16}, {"__class_fullname__": "RandomCrop", "height": 16, "width": 16}]}}}`), 0o644))
+}
+
 // fourChannels writes four.onnx, a model of images of four channels.
 func fourChannels(t *testing.T) {
 	g := graph.New("four")
 	g.Output("y", graph.Relu(g.Input("x", graph.Float32, graph.Dynamic, 4, 16, 16)))
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
-	must(t, err)
-	must(t, os.WriteFile("four.onnx", b, 0o644))
+	writeGraph(t, "four.onnx", g)
 }

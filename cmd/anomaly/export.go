@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -107,6 +108,9 @@ func (c *console) export(o *exportOptions) error {
 		return err
 	}
 	m, err := onnxexport.Reopen(b)
+	if d := foreign(o.model); err != nil && d != nil {
+		return fmt.Errorf("%s was not exported by anomaly (%s): only networks that anomaly trained can be built anew; run, eval and calibrate take this one as it is", o.model, cmp.Or(d.Producer, "it does not say by what"))
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}

@@ -61,7 +61,7 @@ func (r *goldenResult) wrong() int { return r.falseRejects + r.missed }
 
 // measure has a model judge the golden set.
 func (g *gate) measure(ctx context.Context, det *anrt.Detector) (goldenResult, error) {
-	r := goldenResult{threshold: det.Info().Threshold != nil}
+	r := goldenResult{threshold: det.Info().Judges}
 	var scores []float64
 	var anomalous []bool
 	err := detect(ctx, det, g.samples, nil, func(o *outcome) error {

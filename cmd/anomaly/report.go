@@ -171,7 +171,11 @@ func (r *report) Data() reportData {
 		}
 	}
 	if r.Saves.Picture {
-		names := []string{"input", "reconstruction", "heat map", "anomalous"}
+		names := []string{"input"}
+		if r.pictures.Reconstruction != nil {
+			names = append(names, "reconstruction")
+		}
+		names = append(names, "heat map", "anomalous")
 		// Where a tile lies is a fixed part and whole widths of tiles.
 		for i, tile := range heatmap.Layout(image.Pt(1, 1), &r.pictures) {
 			d.Tiles = append(d.Tiles, reportTile{Name: names[i], X: tile.Min.X - i*tile.Dx(), Y: tile.Min.Y, Column: i})

@@ -42,6 +42,16 @@ review, to be looked at again. The object then has one more key:
 "verdict": "accept", "review" or "reject"; "anomalous" stays what it is. The band
 must hold the threshold; --threshold without --review-band leaves no band.
 
+Models of other tools are told apart by what they give: anomalib's, of any version
+since 0.7 (score, label, map and mask or some of them, or output with metadata.json
+beside it; as they come, normalised or not), networks that give a reconstruction, and
+others that give a map, a score or both. anomaly inspect says what a model is taken
+for. What a model does not give is left out. --map-output, --score-output and
+--reconstruction-output name outputs where that is not clear, --layout and --range say
+what images are in their tensors, --size brings images to one size where the model
+would take any, --map makes the map of a reconstruction. The verdict is the model's own
+label where it gives one, unless --threshold, --min-area or --zones are given.
+
 Defects smaller than --min-area do not count: the score is the highest residual
 that so many connected pixels reach together. --zones FILE divides the image: a
 pixel of the PNG, brought to the model's resolution by the nearest, is the number

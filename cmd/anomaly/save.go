@@ -49,17 +49,18 @@ type saver struct {
 	dir       string // "" writes nothing
 	saves     saves
 	threshold *float32 // of pixels; nil for none
+	judges    bool     // whether the model says what is anomalous
 	*workers
 }
 
 // newSaver makes the folder.
-func newSaver(dir string, s saves, threshold *float32) (*saver, error) {
+func newSaver(dir string, s saves, threshold *float32, judges bool) (*saver, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	return &saver{dir, s, threshold, newWorkers()}, nil
+	return &saver{dir, s, threshold, judges, newWorkers()}, nil
 }
 
 // save begins to write the files of an outcome. The error may be that of an earlier one.
@@ -117,19 +118,28 @@ const pictureTile = 384
 func (s *saver) picture(o *outcome) image.Image {
 	r := &o.result
 	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: caption(r),
+		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: caption(r, s.judges),
 	})
 }
 
 // caption returns what a picture says of a result.
-func caption(r *anrt.Result) string {
+func caption(r *anrt.Result, judged bool) string {
+	text := fmt.Sprintf("score %.4g", r.Score)
+	verdict := string(r.Verdict)
 	switch {
-	case r.Verdict == "":
+	case verdict != "" || !judged:
+	case r.Threshold == nil || r.Anomalous != (r.Score > *r.Threshold):
+		verdict = finding{Anomalous: &r.Anomalous}.Verdict()
+	default:
 		return heatmap.Verdict(r.Score, r.Threshold)
-	case r.Threshold == nil:
-		return fmt.Sprintf("score %.4g: %s", r.Score, r.Verdict)
 	}
-	return fmt.Sprintf("score %.4g, threshold %.4g: %s", r.Score, *r.Threshold, r.Verdict)
+	if r.Threshold != nil {
+		text += fmt.Sprintf(", threshold %.4g", *r.Threshold)
+	}
+	if verdict != "" {
+		text += ": " + verdict
+	}
+	return text
 }
 
 // encodePNG writes an image quickly rather than small.

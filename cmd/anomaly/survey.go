@@ -7,11 +7,13 @@ import (
 	"image"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -27,14 +29,56 @@ type surveyOptions struct {
 	maxPixels int // of an image; 0 is the default
 }
 
+// foreignFlags say what files of other tools may leave unsaid.
+var foreignFlags = []cli.Flag{
+	&cli.StringFlag{Name: "size", Usage: "`HxW`, or one number for both, of a model that takes images of any size", DefaultText: "what its graph resizes to, its map's, or each image's own"},
+	&cli.StringFlag{Name: "layout", Usage: "`LAYOUT` of the images that go into the model: NCHW or NHWC", DefaultText: "where the channels are"},
+	&cli.StringFlag{Name: "range", Usage: "`LOW:HIGH`, what black and white are in floating-point images, into the model and out of it: 0:1, 0:255, -1:1", DefaultText: "what the file says, else 0:1"},
+	&cli.StringFlag{Name: "map", Usage: "`KIND` of map of a model that gives but reconstructions: ssim, l2 or l1", DefaultText: "ssim"},
+	&cli.StringFlag{Name: "map-output", Usage: "`NAME` of the output that is the map"},
+	&cli.StringFlag{Name: "score-output", Usage: "`NAME` of the output that is the score"},
+	&cli.StringFlag{Name: "reconstruction-output", Usage: "`NAME` of the output that is the reconstruction"},
+}
+
+// parseForeign reads foreignFlags.
+func parseForeign(c *cli.Context, o *anrt.Options) error {
+	o.MapOutput, o.ScoreOutput, o.ReconstructionOutput = c.String("map-output"), c.String("score-output"), c.String("reconstruction-output")
+	if o.Layout = strings.ToUpper(c.String("layout")); o.Layout != "" && o.Layout != anrt.NCHW && o.Layout != anrt.NHWC {
+		return usagef("--layout: got %q, want %s or %s", c.String("layout"), anrt.NCHW, anrt.NHWC)
+	}
+	if c.IsSet("range") {
+		var err error
+		if o.Range, err = anrt.ParseRange(c.String("range")); err != nil {
+			return usagef("--range: %v", err)
+		}
+	}
+	if c.IsSet("size") {
+		height, width, two := strings.Cut(strings.ToLower(c.String("size")), "x")
+		if !two {
+			width = height
+		}
+		var errs [2]error
+		o.Height, errs[0] = strconv.Atoi(height)
+		o.Width, errs[1] = strconv.Atoi(width)
+		if errors.Join(errs[:]...) != nil || min(o.Height, o.Width) < 1 || max(o.Height, o.Width) > 1<<14 {
+			return usagef("--size: got %q, want a number of pixels, or HEIGHTxWIDTH, from 1 to %d", c.String("size"), 1<<14)
+		}
+	}
+	o.Map.Kind = residual.Kind(c.String("map"))
+	if err := o.Map.Validate(); err != nil {
+		return usagef("--map: %v", err)
+	}
+	return nil
+}
+
 // scoringFlags are flags of the commands that score images.
-var scoringFlags = []cli.Flag{
+var scoringFlags = slices.Concat(foreignFlags, []cli.Flag{
 	providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
 	&cli.StringSliceFlag{Name: "zone", Usage: "`NUMBER=RULE` of a zone: ignore, or a threshold of its own; may be repeated"},
-}
+})
 
 // surveyFlags are flags of the commands that look at images.
 var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
@@ -54,6 +98,9 @@ func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 		return o, err
 	}
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+		return o, err
+	}
+	if err := parseForeign(c, &o.detector); err != nil {
 		return o, err
 	}
 	switch {
@@ -105,16 +152,19 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	defer det.Close()
 	info := det.Info()
 	threshold := pixelThreshold(info, o.detector.Threshold)
-	if o.dir != "" && o.saves.Mask && threshold == nil {
-		return nil, usagef("--save mask needs a threshold, and the model has none")
+	if o.dir != "" {
+		o.saves = c.givenBy(info, o.saves, threshold)
 	}
-	files, err := newSaver(o.dir, o.saves, threshold)
+	files, err := newSaver(o.dir, o.saves, threshold, info.Judges)
 	if err != nil {
 		return nil, err
 	}
 
 	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Of: len(samples), Saves: o.saves}
-	report.pictures = heatmap.PictureOptions{Reconstruction: image.Black, Threshold: threshold, Tile: pictureTile}
+	report.pictures = heatmap.PictureOptions{Threshold: threshold, NoMap: !info.Maps, Tile: pictureTile}
+	if info.Reconstructs {
+		report.pictures.Reconstruction = image.Black
+	}
 	started := time.Now()
 	c.startBar(len(samples), "images")
 	err = detect(ctx, det, samples, &detectOptions{keepImages: pictures}, func(out *outcome) error {
@@ -129,10 +179,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{},
 			Decision: out.result.Verdict,
 		}
-		if f.Threshold != nil {
+		if info.Judges {
 			f.Anomalous = &out.result.Anomalous
 		}
-		if out.result.Anomalous {
+		if out.result.Anomalous && threshold != nil && out.result.Map != nil {
 			f.Regions = append(f.Regions, heatmap.Regions(out.result.Map, &heatmap.RegionOptions{
 				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
 			})...)
@@ -160,6 +210,23 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = fmt.Errorf("%d of %d %w", report.Failed, n, errImages)
 	}
 	return report, err
+}
+
+// givenBy returns what of saves a model gives, with a threshold for pixels or nil,
+// and says what it does not.
+func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) saves {
+	switch {
+	case !info.Maps && (s.Map || s.Mask):
+		c.notef("the model gives no maps: none are saved, nor masks")
+		s.Map, s.Mask = false, false
+	case s.Mask && threshold == nil:
+		c.notef("no masks are saved: the model has no threshold (--threshold gives one)")
+		s.Mask = false
+	}
+	if !info.Reconstructs { // which package runtime has said
+		s.Reconstruction = false
+	}
+	return s
 }
 
 var errImages = errors.New("images failed")
