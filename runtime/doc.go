@@ -16,6 +16,10 @@
 // missing; a list such as "cuda,cpu" is the first that works. Both say through
 // Options.Logf what they took.
 //
+// All compute in float32 unless an option asks for less; [ProviderOptions] has
+// what can be set on each. A provider takes the first ONNX Runtime that was
+// built with it and finds the libraries it needs; a process loads one, once.
+//
 // What is not here: building models (packages graph and models), writing them
 // (package onnxexport), reading image files (package dataset), drawing maps
 // (package heatmap).

@@ -124,7 +124,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	}
 	options, err := sessionOptions(e.provider, e.options)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, message(err), ort.GetVersion(), environment.path)
+		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, e.why(err), ort.GetVersion(), environment.path)
 	}
 	defer options.Destroy()
 	var inputs []string
@@ -150,15 +150,15 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 // cpuFallback is in what ONNX Runtime says where a provider leaves operators over.
 const cpuFallback = "fallback to CPU EP has been explicitly disabled"
 
-// why says why the provider cannot run the model. OpenVINO refuses a device
-// that is not there by taking no operator.
+// why says why the provider cannot be used. That of OpenVINO seems not to load
+// where it does not find the device.
 func (e *ortEngine) why(err error) string {
 	why := message(err)
+	if device := e.options.OpenVINO.device(); e.provider == OpenVINO && device != "CPU" && strings.Contains(why, "Failed to load shared library") {
+		return "OpenVINO finds no device " + device
+	}
 	if !strings.Contains(why, cpuFallback) {
 		return why
-	}
-	if device := e.options.OpenVINO.device(); e.provider == OpenVINO && device != "CPU" {
-		return "OpenVINO finds no device " + device + ", or that cannot compute all of the model's operators"
 	}
 	return "it cannot compute all of the model's operators (" + cpuFallback + ")"
 }

@@ -77,7 +77,7 @@ func preload(library string, others []string) (missing []string, err error) {
 // beside the Python package that library is of first.
 func pipFiles(library, name string) []string {
 	var files []string
-	for _, dir := range append([]string{filepath.Join(filepath.Dir(library), "..", "..")}, ortlib.SitePackages()...) {
+	for _, dir := range slices.Concat([]string{filepath.Join(filepath.Dir(library), "..", "..")}, ortlib.SitePackages(), ortlib.AskPython()) {
 		for _, where := range []string{"nvidia/*/lib", "tensorrt_libs"} {
 			found, _ := filepath.Glob(filepath.Join(dir, where, name))
 			files = append(files, found...)

@@ -125,6 +125,9 @@ func installAction(c *cli.Context) error {
 		if _, err := fmt.Fprintln(c.App.Writer, path); err != nil {
 			return err
 		}
+		if b == ortlib.GPU {
+			o.Logf("NVIDIA's driver and libraries come apart from it: anomaly doctor says what is missing")
+		}
 	}
 	return nil
 }
@@ -178,15 +181,34 @@ func (d *diagnosis) print(w io.Writer) error {
 	}
 	fmt.Fprintln(t, "\t\nprovider\t")
 	for _, a := range d.Providers {
-		says := "usable"
+		says, get := "usable", []string(nil)
 		if a.Library != "" && a.Library != d.Library {
 			says += fmt.Sprintf(", with ONNX Runtime %s, %s", a.Version, a.Library)
 		}
 		if !a.Usable {
 			problem, _ := firstLine(a.Problem) // the places are listed above
 			says = "no: " + problem
+			if what, how, ok := strings.Cut(problem, ": "); ok && a.Missing != nil {
+				says, get = "no: "+what, strings.Split(how, "; ") // not wrapped, to be copied
+			}
 		}
-		fmt.Fprintf(t, "%s\t%s\n", a.Provider, says)
+		fmt.Fprintf(t, "%s\t%s\n", a.Provider, strings.Join(slices.Concat(wrap(says, 100), get), "\n\t  "))
 	}
 	return t.Flush()
+}
+
+// wrap breaks text between words into lines of at most width bytes.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		switch line := &lines[len(lines)-1]; {
+		case *line == "":
+			*line = word
+		case len(*line)+1+len(word) <= width:
+			*line += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

@@ -2,9 +2,12 @@ package ortlib
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"sync"
 )
 
 // Cache returns the user's cache folder of this project, "" where the system
@@ -47,3 +50,13 @@ func SitePackages() []string {
 	}
 	return append(dirs, "/usr/local/lib/python3*/site-packages", "/usr/local/lib/python3*/dist-packages", "/usr/lib/python3/dist-packages")
 }
+
+// AskPython returns the folders in which `python3 -m pip install` puts packages,
+// none where there is no Python. It starts one, once.
+var AskPython = sync.OnceValue(func() []string {
+	out, err := exec.Command("python3", "-c", "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\\n')").Output()
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+})
