@@ -287,7 +287,7 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 	}
 
 	if err := runUntil(ctx, session, ins, outs); err != nil {
-		return fmt.Errorf("%w: %w", ErrModel, err)
+		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
 		switch {

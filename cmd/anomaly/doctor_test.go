@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,5 +69,20 @@ func TestDoctorInstall(t *testing.T) {
 	}
 	if _, err := os.Stat(strings.TrimSpace(first)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Options of providers go before and after the rest, and to a list of providers.
+func TestProviderOption(t *testing.T) {
+	model := tinyModel(t)
+	image := filepath.Join(scratch, "train", "00.png")
+	option := []string{"--provider-option", "cpu.intra_op_num_threads=1", "--provider-option", "allow_spinning=0"}
+	for _, args := range [][]string{
+		slices.Concat([]string{"run", "--json", "--provider", "go,cpu"}, option, []string{model, image}),
+		slices.Concat([]string{"run", model, image, "--json"}, option, []string{"--provider", "go,cpu"}),
+	} {
+		if stdout, stderr := mustRun(t, 0, args...); !strings.Contains(stdout, `"score"`) || !strings.Contains(stderr, "using provider go") {
+			t.Errorf("%v: got\n%s%s", args, stdout, stderr)
+		}
 	}
 }
