@@ -241,10 +241,13 @@ func TestForeign(t *testing.T) {
 		{name: "size of the graph's own Resize", kind: KindAnomalib, model: func() sketch {
 			s := newSketch(13)
 			s.input("input", graph.Float32, "batch", 3, "height", "weight")
-			s.node("Shape", []string{"input"}, "shape")
-			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.OpsetImport[0].Version = proto.Int64(18)
+			s.node("Shape", []string{"input"}, "shape", "start", 2)
+			s.node("Concat", []string{s.weight("start", graph.Int64, []int64{2}, -1, 3), "shape"}, "same", "axis", 0)
+			s.node("Reshape", []string{"input", "same"}, "view", "allowzero", 1)
+			s.node("Shape", []string{"view"}, "head", "start", 0, "end", 2)
 			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
-			s.node("Resize", []string{"input", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
+			s.node("Resize", []string{"view", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
 			s.mean("r", "anomaly_map", graph.Float32, 1)
 			s.output("anomaly_map", graph.Float32, "batch", 1, "a", "b")
 			return s
