@@ -525,6 +525,24 @@ func TestForeignNativeSize(t *testing.T) {
 	}
 }
 
+// Networks that have nothing to say of black images are none the worse.
+func TestForeignContrast(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(13)
+	s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+	s.mean("input", "m", graph.Float32, 1)
+	s.node("GlobalMaxPool", []string{"m"}, "most")
+	s.node("Div", []string{"m", "most"}, "anomaly_map") // 0/0
+	s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	if r := detect(t, d, pictures(1)...); r[0].Score != 1 {
+		t.Errorf("got score %v, want 1", r[0].Score)
+	}
+	if _, err := d.Detect(t.Context(), image.NewGray(image.Rect(0, 0, 9, 9))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("black: got %v, want ErrModel of NaN", err)
+	}
+}
+
 // A label that the model gives is its verdict, whatever its score is, unless the
 // user has a rule of their own.
 func TestForeignLabel(t *testing.T) {
