@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,14 +124,16 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	return l, nil
 }
 
-// warmUp runs the model on black images, and so finds out how large its maps are.
+// warmUp runs the model on the image of self-tests, and so finds out how large its
+// maps are. Black images would not do: some networks divide by the contrast.
 func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	height, width := l.info.Height, l.info.Width
 	if !l.sized() {
 		height, width = warmSize, warmSize
 	}
+	image := pattern(height, width, l.info.Channels)
 	run := func(n int) ([]Result, error) {
-		return l.detect(ctx, frames{make([]uint8, n*l.contract.images.at(height, width).pixels()), n, height, width}, false)
+		return l.detect(ctx, frames{bytes.Repeat(image, n), n, height, width}, false)
 	}
 	results, err := run(l.info.Batch)
 	if err != nil && !l.info.Fixed && l.info.Batch > 1 && ctx.Err() == nil {
@@ -145,9 +148,9 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
 		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
 	case err != nil && !l.sized():
-		return fmt.Errorf("first run, on black images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
+		return fmt.Errorf("first run, on test images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
 	case err != nil:
-		return fmt.Errorf("first run, on black images: %w", err)
+		return fmt.Errorf("first run, on test images: %w", err)
 	}
 	if m := results[0].Map; m != nil && l.sized() {
 		l.info.MapHeight, l.info.MapWidth = m.Height, m.Width
