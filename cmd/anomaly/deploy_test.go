@@ -78,6 +78,17 @@ func TestDeployAndRollback(t *testing.T) {
 		t.Errorf("got files %s, want live.onnx", got)
 	}
 
+	release, err := lock(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"rollback", live}, {"deploy", models[1], live}} {
+		if _, stderr := mustRun(t, 1, args...); !strings.Contains(stderr, "another process") {
+			t.Errorf("%v beside another one: got %q", args, stderr)
+		}
+	}
+	release()
+
 	deploy(models[2])
 	kept := live + ".0001-" + hashes[1]
 	if err := os.WriteFile(kept, []byte("rubbish"), 0o600); err != nil {
