@@ -84,10 +84,10 @@ one step; any rename does, and a copy is waited for.
 
 --shadow NEW.onnx runs another model beside that in use, whose results are the ones
 that count, and says how they differ: verdicts, scores, the images that they disagree on.
-With --watch, after --shadow-images images NEW.onnx takes over if it could compute all of
-them, both models say what is anomalous, and at most the share --shadow-changed of
-the verdicts differs; the file of the model in use stays as it is. Images that come
-while NEW.onnx is at work are not waited for.
+With --watch, after --shadow-images images or --shadow-time NEW.onnx takes over if it
+could compute all of them, both models say what is anomalous, and at most the share
+--shadow-changed of the verdicts differs; the file of the model in use stays as it is.
+Images that come while NEW.onnx is at work are skipped, not waited for.
 
 ` + gateHelp + `
 
@@ -103,6 +103,7 @@ a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 			gateFlag,
 			&cli.StringFlag{Name: "shadow", Usage: "`NEW.onnx` that runs beside the model and is compared"},
 			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
+			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "shadow-changed", Usage: "share of verdicts that may differ if it is to take over", Value: .01},
 		}, surveyFlags...),
 		Action: runAction,
@@ -133,7 +134,11 @@ func runAction(c *cli.Context) error {
 		o.survey.detector.Review = &band
 	}
 	s := &o.survey
-	s.gate, s.shadow = c.String("gate"), shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Float64("shadow-changed")}
+	s.gate = c.String("gate")
+	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
+	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {
+		s.shadow.images = 0
+	}
 	o.watch, o.interval = c.Bool("watch"), c.Duration("interval")
 	switch {
 	case c.IsSet("gate") && s.gate == "":
@@ -146,8 +151,12 @@ func runAction(c *cli.Context) error {
 		return usagef("--interval: got %v, want more than 0", o.interval)
 	case c.IsSet("shadow-images") && (!o.watch || s.shadow.model == ""):
 		return usagef("--shadow-images is of --shadow with --watch")
-	case s.shadow.images < 1:
+	case c.Int("shadow-images") < 1:
 		return usagef("--shadow-images: got %d, want 1 or more", s.shadow.images)
+	case c.IsSet("shadow-time") && (!o.watch || s.shadow.model == ""):
+		return usagef("--shadow-time is of --shadow with --watch")
+	case c.IsSet("shadow-time") && s.shadow.duration <= 0:
+		return usagef("--shadow-time: got %v, want more than 0", s.shadow.duration)
 	case c.IsSet("shadow-changed") && s.shadow.model == "":
 		return usagef("--shadow-changed is of --shadow")
 	case !(s.shadow.changed >= 0 && s.shadow.changed <= 1):

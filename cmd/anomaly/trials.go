@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -14,9 +15,10 @@ import (
 
 // shadowOptions are the flags of a candidate that runs beside the model in use.
 type shadowOptions struct {
-	model   string // "" for none
-	images  int
-	changed float64 // share of verdicts
+	model    string        // "" for none
+	images   int           // 0 for no limit
+	duration time.Duration // 0 for no limit
+	changed  float64       // share of verdicts
 }
 
 // startTrials lets models be swapped while a detector works: the one that watches
@@ -71,7 +73,7 @@ type trial struct {
 }
 
 func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions, g *gate) (err error) {
-	options := &anrt.ShadowOptions{Images: o.shadow.images, MaxChanged: o.shadow.changed}
+	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: o.shadow.changed}
 	if options.MaxChanged == 0 {
 		options.MaxChanged = -1 // none
 	}

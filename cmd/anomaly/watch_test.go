@@ -183,7 +183,7 @@ func TestRunWatchExitCodes(t *testing.T) {
 	}
 	mustRun(t, 1, "run", "--watch", strict, filepath.Join(images, "absent"))
 	mustRun(t, 2, "run", "--watch", strict, images, "--out", images)
-	for _, flags := range [][]string{{"--interval", "1s"}, {"--gate", images}, {"--shadow-images", "3"}, {"--watch", "--interval", "0s"}, {"--watch", "--shadow-images", "3"}, {"--shadow-changed", "0.1"}, {"--shadow", strict, "--shadow-changed", "2"}} {
+	for _, flags := range [][]string{{"--interval", "1s"}, {"--gate", images}, {"--shadow-images", "3"}, {"--watch", "--interval", "0s"}, {"--watch", "--shadow-images", "3"}, {"--shadow-changed", "0.1"}, {"--shadow-time", "1s"}, {"--watch", "--shadow", strict, "--shadow-time", "-1s"}, {"--shadow", strict, "--shadow-changed", "2"}} {
 		mustRun(t, 2, append([]string{"run", strict, images}, flags...)...)
 	}
 }
