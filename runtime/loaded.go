@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"math/bits"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -144,6 +145,11 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 			o.Logf("the model takes one image at a time, though it declares that it takes more")
 		}
 	}
+	if searches(l.info.Provider) && !l.info.Fixed {
+		for n := 1; n < l.info.Batch && err == nil; n *= 2 {
+			_, err = run(n)
+		}
+	}
 	switch {
 	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
 		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
@@ -159,6 +165,24 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// searches reports whether a provider looks for the best way to compute, which
+// takes up to a second or more, for each shape that it has not seen yet: cuDNN's
+// search, TensorRT's building of an engine.
+func searches(provider string) bool { return provider == CUDA || provider == TensorRT }
+
+// rows returns how many images the model computes when n are asked for; those
+// beyond are black. Calls side by side come in batches of any size: where each
+// size costs a search they are powers of two, all of which warmUp has seen.
+func (l *loaded) rows(n int) int {
+	switch {
+	case l.info.Fixed:
+		return l.info.Batch
+	case searches(l.info.Provider):
+		return min(1<<bits.Len(uint(n-1)), l.info.Batch)
+	}
+	return n
 }
 
 // sized reports whether all images are brought to one size.
@@ -241,10 +265,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 
 // detect runs the model on images, at most a batch.
 func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]Result, error) {
-	rows := f.n
-	if l.info.Fixed {
-		rows = l.info.Batch
-	}
+	rows := l.rows(f.n)
 	c := l.contract
 	s, ok := l.scratch.Get().(*scratch)
 	if !ok {
