@@ -154,6 +154,26 @@ func TestMinAreaDecides(t *testing.T) {
 			t.Errorf("got %+v, a region of %d pixels: %v, without: %+v", d, area, large, plain[i])
 		}
 	}
+	t.Run("regions", func(t *testing.T) {
+		left := 0
+		for i, d := range decide(t, 0, model, data, "--threshold", "0.05", "--min-area", fmt.Sprint(area)) {
+			_, residuals, err := npy.Load[float32](filepath.Join(out, strings.TrimPrefix(plain[i].Path, filepath.Join(data, "test"))+".map.npy"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &heatmap.Map{Data: residuals, Height: 16, Width: 16}
+			o := heatmap.RegionOptions{Threshold: .05, Width: 40, Height: 30}
+			all := len(heatmap.Regions(m, &o))
+			o.MinArea = area
+			if want := len(heatmap.Regions(m, &o)); len(d.Regions) != want {
+				t.Errorf("got %d regions, want %d of %d", len(d.Regions), want, all)
+			}
+			left += all - len(d.Regions)
+		}
+		if left == 0 {
+			t.Error("there is no small region to leave out")
+		}
+	})
 	for _, d := range decide(t, 0, model, data, append(threshold, "--min-area", "100", "--fail-on-anomaly")...) {
 		if *d.Anomalous {
 			t.Errorf("got %+v, want nothing of 100 pixels", d)
