@@ -1,7 +1,7 @@
 // Package runtime executes ONNX models.
 //
 // A [Detector] takes images and gives scores, verdicts and heat maps: it knows
-// what the models of package onnxexport mean. A [Session] beneath it takes and
+// what the models of package onnxexport mean, and many of those of other tools. A [Session] beneath it takes and
 // gives named tensors and runs any ONNX model; training is a Session too.
 // [Detector.Watch] swaps the model whenever its file changes, a [Shadow] tries one
 // beside another. [Inspect] describes a file without running it, [Diagnose] says which

@@ -413,5 +413,6 @@ func (e *ortEngine) close() error {
 		errs = append(errs, p.session.Destroy())
 	}
 	e.plans = nil
+	trimMemory()
 	return errors.Join(errs...)
 }
