@@ -77,7 +77,8 @@ func TestLook(t *testing.T) {
 	mustRun(t, 1, "eval", model, "--data", data, "--provider", "go", "--out", path("eval"))
 	mustRun(t, 1, "run", reconstructionModel(t), filepath.Join(data, "test"), "--provider", "go", "--out", path("none"))
 	mustRun(t, 0, append(append([]string{"train", "--data", filepath.Join(scratch, "train"), "--out", path("m.onnx"), "--report", path("train.html"), "--suspects", path("suspects")}, tiny...), "--epochs", "3")...)
-	pages := []string{path("run", "index.html"), path("eval", "index.html"), path("none", "index.html"), path("train.html"), path("suspects", "index.html")}
+	mustRun(t, 1, "eval", foreignModel(t, "pred_score", "pred_label"), "--data", data, "--provider", "go", "--out", path("mapless"))
+	pages := []string{path("run", "index.html"), path("mapless", "index.html"), path("eval", "index.html"), path("none", "index.html"), path("train.html"), path("suspects", "index.html")}
 	if *lookPages != "" {
 		pages = append(pages, strings.Split(*lookPages, ",")...)
 	}
@@ -116,7 +117,10 @@ func (b browser) show(view string) {
 		selector := map[string]string{"band": "#band", "strips": "[data-view=strips]"}[view]
 		eval[bool](b, fmt.Sprintf(`(document.querySelector(%q)?.click(), true)`, selector))
 	case "dialog":
-		eval[bool](b, `(document.querySelector('article .pictures:enabled')?.click(), true)`)
+		eval[bool](b, `(document.querySelector('#list').scrollIntoView(), true)`)
+		b.until(`document.querySelector('article .pictures') !== null`)
+		b.click(`article .pictures`)
+		b.until(`document.querySelector('dialog').open`)
 	default:
 		eval[bool](b, `(document.querySelector('dialog[open]')?.close(), document.querySelector('[data-view=tiles]')?.click(), document.querySelector('#reset')?.click(), scrollTo(0, 0), true)`)
 	}

@@ -146,6 +146,7 @@ type reportImage struct {
 	Score   *float32 `json:"score,omitempty"` // absent if it failed
 	Kind    int      `json:"kind,omitempty"`  // in Kinds
 	Err     string   `json:"err,omitempty"`
+	Label   *bool    `json:"label,omitempty"` // the model's own verdict, where the page has no threshold to give one
 	Regions int      `json:"regions,omitempty"`
 	Width   int      `json:"w,omitempty"` // of a tile
 	Height  int      `json:"h,omitempty"`
@@ -185,6 +186,9 @@ func (r *report) Data() reportData {
 		image := reportImage{Name: row.Name, Err: row.Err, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.kind), 0)}
 		if row.Err == "" {
 			image.Score = &row.Score
+			if r.Threshold == nil && r.Review == nil {
+				image.Label = row.Anomalous
+			}
 			if r.Saves.Picture {
 				size := heatmap.Layout(row.size, &r.pictures)[0].Size()
 				image.Width, image.Height = size.X, size.Y
