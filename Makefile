@@ -33,8 +33,8 @@ testnocgo: ## build without cgo and test what must work so
 testrace: ## run the race detector on RACE
 	$(GO) test -race -short -timeout 10m $(RACE)
 
-conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes docs/interop.md
-	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-interop)
+conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes manifest and docs/interop.md
+	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
 
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
@@ -52,6 +52,9 @@ cover: ## test, and print what share of each package's statements the tests of a
 
 fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 	@scripts/fuzz
+
+soak: ## swap models under a stream of requests, open and close them, and write docs/soak.md (5 minutes)
+	$(GO) run ./internal/soak
 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -6,6 +6,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // What a Run costs beside the computation.
@@ -48,6 +49,24 @@ func BenchmarkDetector(b *testing.B) {
 	}
 }
 
+// What a Detect of 64×64 pixels allocates, by what the model takes and gives.
+func BenchmarkDetectorForms(b *testing.B) {
+	needProvider(b, CPU)
+	for _, o := range []onnxexport.Options{
+		{}, {Input: onnxexport.FloatNCHW}, {Profile: onnxexport.Reconstruction}, {Profile: onnxexport.Reconstruction, Input: onnxexport.FloatNCHW},
+	} {
+		b.Run(fmt.Sprintf("%v/%v", o.Profile, o.Input), func(b *testing.B) {
+			d := openDetector(b, detectorModel(b, models.Spec{Height: 64}, &o), &Options{Provider: CPU})
+			img := pictures(1)[0]
+			for b.Loop() {
+				if _, err := d.Detect(b.Context(), img); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // Sixteen images of 256×256×3 made a float32 NCHW tensor.
 func BenchmarkTensor(b *testing.B) {
 	const n, h, w = 16, 256, 256
@@ -57,7 +76,8 @@ func BenchmarkTensor(b *testing.B) {
 		f.pix[i] = uint8(i * i >> 7)
 	}
 	b.SetBytes(n * h * w * 3)
+	s := newScratch()
 	for b.Loop() {
-		c.tensor(f, n)
+		c.tensor(f, n, s)
 	}
 }

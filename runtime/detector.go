@@ -64,6 +64,7 @@ type ModelInfo struct {
 	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
 	Kind     string // KindDetector, KindAnomalib or KindReconstruction
 	Provider string // that is in use
+	Library  string // version of ONNX Runtime; "" with provider go
 	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string // of the input: NHWC or NCHW
 	Batch    int    // images in a batch
@@ -122,8 +123,9 @@ func newDetector(l *loaded, o Options) *Detector {
 }
 
 func lease(l *loaded, o *Options) *leased {
+	reconstruction := o.Reconstruction // and no more of the detector, which may be garbage before a batch ends
 	detect := func(ctx context.Context, f frames) ([]Result, error) {
-		return l.detect(ctx, f, o.Reconstruction)
+		return l.detect(ctx, f, reconstruction)
 	}
 	return &leased{loaded: l, queue: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
 }
@@ -268,9 +270,16 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 	defer d.release(l)
 	results := make([]Result, len(imgs))
 	batches := l.batches(imgs)
+	var inUse [2]frames // while one is computed the next is prepared
 	err = l.queue.serve(ctx, len(batches),
-		func(i int) (frames, error) { return l.prepare(ctx, imgs, batches[i]) },
+		func(i int) (f frames, err error) {
+			f, err = l.prepare(ctx, imgs, batches[i])
+			inUse[i%2] = f
+			return f, err
+		},
 		func(i int, r []Result) {
+			pix := inUse[i%2].pix
+			l.pixels.Put(&pix)
 			for j, at := range batches[i] {
 				results[at] = r[j]
 			}

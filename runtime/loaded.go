@@ -25,6 +25,8 @@ type loaded struct {
 	network  *Session
 	residual residuals // of a KindReconstruction
 	outputs  []string  // that network computes
+	scratch  sync.Pool // of *scratch: runs side by side have one each
+	pixels   sync.Pool // of *[]uint8, for prepare
 }
 
 // frames are images of one size, as the model takes them.
@@ -108,6 +110,11 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	if l.network, err = openSession(m, provider, o); err != nil {
 		return nil, err
 	}
+	if provider != Go {
+		if _, l.info.Library, _, err = loadLibrary(o.Library); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+	}
 	l.residual = residuals{contract: c, provider: provider, options: o}
 	if err := l.warmUp(ctx, o); err != nil {
 		l.close()
@@ -190,7 +197,8 @@ func (l *loaded) batches(imgs []image.Image) [][]int {
 	return all
 }
 
-// prepare resizes a batch, the images at these places, on all cores.
+// prepare resizes a batch, the images at these places, on all cores. Its pixels are
+// to be returned to l.pixels when they are not needed any more.
 func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (frames, error) {
 	height, width := l.size(imgs[at[0]])
 	if !l.sized() {
@@ -202,7 +210,11 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 		}
 	}
 	size := l.contract.images.at(height, width).pixels()
-	f := frames{make([]uint8, len(at)*size), len(at), height, width}
+	pix, ok := l.pixels.Get().(*[]uint8)
+	if !ok || cap(*pix) < len(at)*size {
+		pix = new(make([]uint8, len(at)*size))
+	}
+	f := frames{(*pix)[:len(at)*size], len(at), height, width}
 	errs := make([]error, len(at))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -231,8 +243,13 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		rows = l.info.Batch
 	}
 	c := l.contract
-	x := c.tensor(f, rows)
-	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: x}, l.outputs...)
+	s, ok := l.scratch.Get().(*scratch)
+	if !ok {
+		s = newScratch()
+	}
+	defer l.scratch.Put(s)
+	x := c.tensor(f, rows, s)
+	out, err := s.run(ctx, "network ", l.network, map[string]*graph.Tensor{c.input.Name: x}, l.outputs...)
 	if err != nil {
 		return nil, l.explain(ctx, f, err)
 	}
@@ -240,7 +257,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	maps := make([]*heatmap.Map, rows)
 	if c.kind == KindReconstruction {
 		var m *graph.Tensor
-		if m, scores, err = l.residual.run(ctx, x, out[c.reconstruction.Name], f.height, f.width); err != nil {
+		if m, scores, err = l.residual.run(ctx, s, x, out[c.reconstruction.Name], f.height, f.width); err != nil {
 			return nil, err
 		}
 		maps, err = splitMaps(m, rows)
@@ -269,12 +286,13 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	results := make([]Result, f.n)
 	for i := range results {
 		r := &results[i]
-		r.Score, r.Threshold, r.Map = scores[i], copied(l.info.Threshold), maps[i]
+		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
 		r.Judged, r.Model, r.PixelThreshold = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold)
 		if math.IsNaN(float64(r.Score)) {
 			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
 		}
-		if r.Map != nil {
+		if m := maps[i]; m != nil { // a copy: that of one image alone, for as long as its owner keeps it
+			r.Map = &heatmap.Map{Data: slices.Clone(m.Data), Height: m.Height, Width: m.Width}
 			c.normalizeMap.apply(r.Map.Data)
 		}
 		l.decision.judge(r)
@@ -345,7 +363,7 @@ type sizedSession struct {
 	*Session
 }
 
-func (r *residuals) run(ctx context.Context, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
+func (r *residuals) run(ctx context.Context, scratch *scratch, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
 	c := r.contract
 	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
 		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options (--size) brings all images to one that fits", ErrModel, got, want)
@@ -356,7 +374,7 @@ func (r *residuals) run(ctx context.Context, x, y *graph.Tensor, height, width i
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := s.Run(ctx, map[string]*graph.Tensor{"x": x, "y": y})
+	out, err := scratch.run(ctx, "residual ", s, map[string]*graph.Tensor{"x": x, "y": y})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -404,21 +422,24 @@ func (r *residuals) close() error {
 }
 
 // tensor gives images the model's type and layout; rows beyond the images are black.
-func (c *contract) tensor(f frames, rows int) *graph.Tensor {
+// It is valid until the next one in the same scratch.
+func (c *contract) tensor(f frames, rows int, s *scratch) *graph.Tensor {
 	t := c.images.at(f.height, f.width)
 	shape := t.shape(rows)
 	pix := f.pix
 	if missing := rows*t.pixels() - len(pix); missing > 0 {
-		pix = slices.Concat(pix, make([]uint8, missing))
+		pix = append(reuse(s.bytes, "padded", len(pix)+missing)[:0], pix...)
+		pix = pix[:len(pix)+missing]
+		clear(pix[len(pix)-missing:])
 	}
 	area := f.height * f.width
 	if c.input.DType == graph.Float32 {
-		values := make([]float32, len(pix))
+		values := reuse(s.floats, "input", len(pix))
 		c.transfer.floats(values, pix, t.layout, t.channels, area)
 		return graph.NewTensor(values, shape...)
 	}
 	if t.layout == NCHW && t.channels == 3 {
-		split := make([]uint8, len(pix))
+		split := reuse(s.bytes, "planes", len(pix))
 		planes(split, pix, area)
 		pix = split
 	}

@@ -169,7 +169,7 @@ func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 		wanted = l.outputs // what is ready
 	}
 	f := frames{pattern(height, width, c.images.channels), 1, height, width}
-	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: c.tensor(f, rows)}, wanted...)
+	out, err := l.network.Run(ctx, map[string]*graph.Tensor{c.input.Name: c.tensor(f, rows, newScratch())}, wanted...)
 	if err != nil {
 		return t, err
 	}

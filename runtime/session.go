@@ -258,6 +258,11 @@ func (s *Session) Provider() string { return s.provider }
 //
 // When ctx ends, Run stops after the operator in hand and returns ctx.Err().
 func (s *Session) Run(ctx context.Context, in map[string]*graph.Tensor, outputs ...string) (map[string]*graph.Tensor, error) {
+	return s.runWith(ctx, in, outputs, fresh)
+}
+
+// runWith is [Session.Run] with tensors of alloc, where shapes are known.
+func (s *Session) runWith(ctx context.Context, in map[string]*graph.Tensor, outputs []string, alloc allocator) (map[string]*graph.Tensor, error) {
 	if len(outputs) == 0 {
 		outputs = s.outputs
 	}
@@ -266,7 +271,7 @@ func (s *Session) Run(ctx context.Context, in map[string]*graph.Tensor, outputs 
 		return nil, err
 	}
 	tensors := make([]*graph.Tensor, len(outputs))
-	if err := s.run(ctx, in, outputs, tensors); err != nil {
+	if err := s.run(ctx, in, outputs, tensors, alloc); err != nil {
 		return nil, err
 	}
 	out := make(map[string]*graph.Tensor, len(outputs))
@@ -293,7 +298,7 @@ func (s *Session) RunInto(ctx context.Context, in, out map[string]*graph.Tensor)
 			return fmt.Errorf("%w: output %q: got no tensor", ErrInput, name)
 		}
 	}
-	return s.run(ctx, in, outputs, tensors)
+	return s.run(ctx, in, outputs, tensors, fresh)
 }
 
 // order returns names of outputs in the model's order, so that equal sets are equal lists.
@@ -318,9 +323,16 @@ func (s *Session) order(names []string) ([]string, error) {
 	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, describe(s.model.outputs))
 }
 
+// An allocator returns a tensor for an output, whatever it holds.
+type allocator func(output string, dtype graph.DType, shape []int) *graph.Tensor
+
+func fresh(_ string, dtype graph.DType, shape []int) *graph.Tensor {
+	return graph.Zeros(dtype, shape...)
+}
+
 // run checks the tensors, allocates what is missing of out and can be, and runs.
 // The outputs are in the model's order.
-func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs []string, out []*graph.Tensor, alloc allocator) error {
 	m := s.model
 	sizes := map[string]int{}
 	feeds := make([]*graph.Tensor, len(m.inputs))
@@ -347,7 +359,7 @@ func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs 
 				return fmt.Errorf("%w: output %w", ErrInput, err)
 			}
 		} else if shape := p.resolve(sizes); shape != nil && known(p.DType) {
-			out[i] = graph.Zeros(p.DType, shape...)
+			out[i] = alloc(name, p.DType, shape)
 		}
 	}
 

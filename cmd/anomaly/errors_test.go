@@ -63,6 +63,8 @@ var mishaps = []group{
 		{what: "a provider that does not exist", args: "run model.onnx images --provider nonsense", code: 2},
 		{what: "a batch that no memory holds", args: "run model.onnx images --batch 1000000000", code: 2},
 		{what: "results into the folder of the images", args: "run model.onnx images --out images", code: 2},
+		{what: "a batch of no images, measured", args: "bench model.onnx --batch 1,0", code: 2},
+		{what: "more images a second than can be noted", args: "bench model.onnx --rate 1e9", code: 2},
 		{what: "the model written over an image", args: "train --data good --out good/0.png", code: 2},
 	}},
 	{"The model", []mishap{

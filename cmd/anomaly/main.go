@@ -77,7 +77,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // run decides
 		Commands: []*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
-			inspectCommand(), deployCommand(), rollbackCommand(), doctorCommand(),
+			inspectCommand(), deployCommand(), rollbackCommand(), benchCommand(), doctorCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

