@@ -216,6 +216,8 @@ func TestExitCodes(t *testing.T) {
 		{"run nosuch.onnx IMAGE --provider go", 1, "nosuch.onnx"},
 		{"run IMAGE IMAGE --provider go", 1, "ONNX"},
 		{"run MODEL IMAGE --provider go", 0, "1 images"},
+		{"bench MODEL --provider go --layout CHW", 2, "want NCHW or NHWC"},
+		{"deploy MODEL DATA/x.onnx --provider go --size 0", 2, "--size"},
 		{"train", 2, "--data"},
 		{"train DATA", 2, "no arguments"},
 		{"train --data DATA --epochs 0", 2, "--epochs"},
