@@ -354,6 +354,9 @@ func (c *contract) setRange(m *model, o *Options) error {
 	if o.Range != (Range{}) {
 		c.inRange, c.outRange = o.Range, o.Range
 	}
+	if o.ReconstructionRange != (Range{}) {
+		c.outRange = o.ReconstructionRange
+	}
 	if c.input.DType == graph.Uint8 {
 		c.inRange = Range{0, 255}
 	} else {

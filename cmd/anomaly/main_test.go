@@ -206,6 +206,8 @@ func TestExitCodes(t *testing.T) {
 		{"run MODEL IMAGE --provider go --layout CHW", 2, "want NCHW or NHWC"},
 		{"run MODEL IMAGE --provider go --layout nchw", 1, "none that a detector understands"},
 		{"run MODEL IMAGE --provider go --range 255", 2, "LOW:HIGH"},
+		{"run MODEL IMAGE --provider go --range 0:255,1", 2, `got "1"`},
+		{"run MODEL IMAGE --provider go --range 0:255,0:1", 0, "1 images"},
 		{"run MODEL IMAGE --provider go --size 16xx", 2, "--size"},
 		{"run MODEL IMAGE --provider go --size 8", 2, "size: got 8x8, the model has"},
 		{"run MODEL IMAGE --provider go --size 16x16", 0, "1 images"},
