@@ -255,13 +255,15 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	return named, nil
 }
 
-// sameImages reports whether an output holds images like the input's.
+// sameImages reports whether an output holds images like the input's, as far as its
+// shape is declared.
 func (c *contract) sameImages(p *port) bool {
 	if p.Name == outMap || p.Name == outMask {
 		return false
 	}
+	same := func(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
 	for _, layout := range []string{c.images.layout, NCHW, NHWC} {
-		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && t.height == c.images.height && t.width == c.images.width {
+		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && same(t.height, c.images.height) && same(t.width, c.images.width) {
 			return true
 		}
 	}

@@ -350,6 +350,10 @@ func TestForeign(t *testing.T) {
 			s.node("Flatten", []string{"46"}, "code")
 			s.output("code", graph.Float32, "n", 3*h*w)
 		}, "n", 3, h, w)},
+		{name: "reconstruction, of undeclared sides", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
+			s.Graph.Output = nil
+			s.output("46", graph.Float32, "n", 3, "a", "b")
+		}, "n", 3, h, w)},
 		{name: "reconstruction, size of the options", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Height, o.Width = h, w }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, "h", "w")},
 	}
 	imgs := pictures(3)
