@@ -216,6 +216,9 @@ In none of them is anything left half written, and nothing that was there change
 
 Made by ` + "`" + `go test ./cmd/anomaly -run TestMishaps -update-errors` + "`" + `, which provokes them all with ` + "`" + `--provider go` + "`" + ` and a
 small network. ONNX Runtime tells in other words why it cannot use a model; the exit code is the same.
+
+If the system refuses it memory no program can say so: Go ends it with a stack dump and exit code 2, Linux with SIGKILL.
+What was being written then is left as a hidden file and replaces nothing.
 `
 
 // inTable puts a message into a table's cell.
@@ -332,7 +335,7 @@ func (m *mishap) run(t *testing.T, args []string) (code int, stdout, stderr stri
 	must(t, os.MkdirAll(forAll, 0o755))
 	must(t, os.Chmod(forAll, 0o777))
 	child := exec.Command(testBinary(t), "-test.run=^TestChild$")
-	child.Env = append(os.Environ(), childArgs+"="+strings.Join(args, "\n"), "TMPDIR="+forAll)
+	child.Env = append(os.Environ(), childArgs+"="+strings.Join(args, "\n"), "TMPDIR="+forAll, "GOCOVERDIR="+forAll) // if coverage is measured
 	child.Stdout, child.Stderr = &out, &log
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if err := child.Run(); child.ProcessState == nil {
