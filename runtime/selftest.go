@@ -168,10 +168,7 @@ func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 	if height < 1 {
 		height, width = warmSize, warmSize
 	}
-	rows := 1
-	if l.info.Fixed {
-		rows = l.info.Batch
-	}
+	rows := l.rows(1)
 	var wanted []string
 	for _, p := range []*port{c.score, c.residuals} {
 		if p != nil {

@@ -215,8 +215,9 @@ type reportTile struct {
 
 type reportImage struct {
 	Name    string   `json:"name"`
-	Score   *float32 `json:"score,omitempty"` // absent if it failed
-	Kind    int      `json:"kind,omitempty"`  // in Kinds
+	Score   *float32 `json:"score,omitempty"`     // absent if it failed
+	Label   *bool    `json:"anomalous,omitempty"` // the model's own, where the threshold does not say the same
+	Kind    int      `json:"kind,omitempty"`      // in Kinds
 	Err     string   `json:"err,omitempty"`
 	Regions int      `json:"regions,omitempty"`
 	Width   int      `json:"w,omitempty"` // of a tile
@@ -257,6 +258,9 @@ func (r *report) Data() reportData {
 		image := reportImage{Name: row.Name, Err: row.Err, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.kind), 0)}
 		if row.Err == "" {
 			image.Score = &row.Score
+			if l, t := row.finding.Anomalous, r.Threshold; l != nil && (t == nil || *l != (row.Score > *t)) {
+				image.Label = l
+			}
 			if r.Saves.Picture {
 				size := heatmap.Layout(row.size, &r.pictures)[0].Size()
 				image.Width, image.Height = size.X, size.Y
