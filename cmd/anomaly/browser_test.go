@@ -610,7 +610,7 @@ func TestReportOfManyImages(t *testing.T) {
 	for i := range n {
 		name := fmt.Sprintf("line %d/%05d.png", i%7, i)
 		names[name] = true
-		anomalous := i%10 == 0
+		anomalous := float32(i)/n > threshold
 		r.Rows = append(r.Rows, reportRow{Name: name, finding: finding{Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous}})
 		r.Rows[i].size.X, r.Rows[i].size.Y = 64, 64
 	}
