@@ -18,10 +18,10 @@ const (
 	maxFoldWork = 1 << 30 // operations, as cost counts them: about a second
 )
 
-// fold computes the results of a node whose operands are all constants.
-func (r *reader) fold(i int, n *node, vs []*graph.Value) ([]*graph.Value, error) {
+// fold computes the results of node i if its operands are all constants.
+func (r *reader) fold(i int, operands, vs []*graph.Value) ([]*graph.Value, error) {
 	fixed := true
-	for _, v := range n.in {
+	for _, v := range operands {
 		if v != nil && v.Const() == nil {
 			return vs, nil
 		}

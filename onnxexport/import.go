@@ -55,7 +55,6 @@ var importers = map[string]importer{
 	"AveragePool":       importAveragePool,
 	"Conv":              importConv,
 	"ConvTranspose":     importConvTranspose,
-	"Gemm":              importGemm,
 	"GlobalAveragePool": importGlobalPool(graph.ReduceMean),
 	"GlobalMaxPool":     importGlobalPool(graph.ReduceMax),
 	"MatMul":            importMatMul,
@@ -348,6 +347,15 @@ func axisOf(axis, size int) (int, error) {
 		axis += size
 	}
 	return axis, nil
+}
+
+// from returns the dimensions from first to the last one.
+func from(first, rank int) []int {
+	var axes []int
+	for i := first; i < rank; i++ {
+		axes = append(axes, i)
+	}
+	return axes
 }
 
 // reshape gives x a shape of which one dimension may be dynamic.

@@ -136,12 +136,3 @@ func importThresholdedRelu(n *node) ([]*graph.Value, error) {
 	x := n.in[0]
 	return one(graph.Where(graph.Greater(x, scalar(x, alpha)), x, scalar(x, 0)))
 }
-
-// from returns the dimensions from first to the last one.
-func from(first, rank int) []int {
-	var axes []int
-	for i := first; i < rank; i++ {
-		axes = append(axes, i)
-	}
-	return slices.Clip(axes)
-}

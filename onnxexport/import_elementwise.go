@@ -10,7 +10,8 @@ import (
 )
 
 // alignOperands gives the second operand the dimensions with which it is
-// broadcast as it was before opset 7: from a named axis on, not to the end.
+// broadcast as it was before opset 7: from a named axis on, not to the end, and
+// only where an attribute allows it.
 func (n *node) alignOperands() {
 	if n.opset >= 7 || take(n, "broadcast", int64(-1)) < 0 || len(n.in) != 2 {
 		return

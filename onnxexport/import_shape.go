@@ -82,8 +82,11 @@ func importPad(n *node) ([]*graph.Value, error) {
 	}
 	n.makeScalar(2)
 	axes, err := n.numbers(3)
-	if err != nil || axes == nil {
-		return keep(n.asIs, err)
+	if err != nil {
+		return nil, err
+	}
+	if axes == nil {
+		return n.asIs()
 	}
 	pads, err := n.numbers(1)
 	if err != nil {
@@ -103,14 +106,6 @@ func importPad(n *node) ([]*graph.Value, error) {
 	n.setOperand(1, ints(n.graph, full...))
 	n.in = n.in[:3]
 	return n.asIs()
-}
-
-// keep calls f unless there was an error.
-func keep(f func() ([]*graph.Value, error), err error) ([]*graph.Value, error) {
-	if err != nil {
-		return nil, err
-	}
-	return f()
 }
 
 // importRange: the numbers may be lists of one.

@@ -94,14 +94,6 @@ func importGlobalPool(reduce func(x *graph.Value, keep bool, axes ...int) *graph
 	}
 }
 
-// importGemm: before opset 7 an attribute said whether the addend is broadcast.
-func importGemm(n *node) ([]*graph.Value, error) {
-	if n.opset < 7 {
-		n.takeInt("broadcast", 0)
-	}
-	return n.asIs()
-}
-
 // importMatMul makes a matrix of a vector, a row on the left and a column on the right.
 func importMatMul(n *node) ([]*graph.Value, error) {
 	if err := n.operands(2, 2); err != nil {
@@ -207,7 +199,7 @@ func (n *node) heighten() {
 // reach is how many pixels of axis i the window spans.
 func (w window) reach(i int) int { return (w.kernel[i]-1)*w.dilations[i] + 1 }
 
-// pads shares total pads of axis i between its ends.
+// share puts total pads of axis i at its ends.
 func (w window) share(pads []int64, i, total int) {
 	pads[i], pads[2+i] = int64(total/2), int64(total-total/2)
 	if w.auto != "SAME_UPPER" {

@@ -229,6 +229,7 @@ func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
 		}
 		return vs, nil
 	}
+	operands := n.in
 	vs, err := n.convert()
 	if err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
 	if r.shapes == nil {
 		return vs, nil
 	}
-	return r.fold(i, n, vs)
+	return r.fold(i, operands, vs)
 }
 
 func (r *reader) output(p *onnxpb.ValueInfoProto) error {
