@@ -81,6 +81,9 @@ func Find(args ...string) ([]Sample, error) {
 // expand returns the paths that arg stands for: itself if there is such a path,
 // whatever characters it has.
 func expand(arg string) ([]string, error) {
+	if arg == "" { // a variable that is not set, rather than the working folder
+		return nil, fmt.Errorf("dataset: got an empty path: %w", fs.ErrNotExist)
+	}
 	if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[") {
 		return []string{arg}, nil
 	}

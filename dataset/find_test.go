@@ -78,6 +78,17 @@ func TestFindLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkList(t, "links", samples, "1.png ", "link/2.png ")
+	// A link to itself is an image that cannot be read, not the end of all.
+	if err := os.Symlink("self.png", filepath.Join(root, "a", "self.png")); err != nil {
+		t.Fatal(err)
+	}
+	if samples, err = Find(filepath.Join(root, "a")); err != nil {
+		t.Fatal(err)
+	}
+	checkList(t, "links", samples, "1.png ", "link/2.png ", "self.png ")
+	if _, err := samples[2].Image(); err == nil {
+		t.Error("a link to itself is read")
+	}
 }
 
 func TestFindErrors(t *testing.T) {
@@ -98,6 +109,9 @@ func TestFindErrors(t *testing.T) {
 		if !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: got error %v, want %v with %q", test.arg, err, test.is, test.says)
 		}
+	}
+	if _, err := Find(""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty path: got error %v, want fs.ErrNotExist", err)
 	}
 	if _, err := Find(); !errors.Is(err, ErrEmpty) {
 		t.Errorf("nothing: got error %v, want ErrEmpty", err)

@@ -30,8 +30,11 @@ func Load(ctx context.Context, samples []Sample, height, width, channels, worker
 	}
 	batch := make([]uint8, len(samples)*size)
 	err = parallel(ctx, len(samples), workers, func(i int) error {
-		_, err := samples[i].read(batch[i*size:][:size], height, width, channels)
-		return err
+		img, err := samples[i].Image()
+		if err != nil {
+			return err
+		}
+		return samples[i].resize(batch[i*size:][:size], img, height, width, channels)
 	})
 	if err != nil {
 		return nil, err
@@ -45,10 +48,13 @@ type Item struct {
 	Sample *Sample // that is samples[Index]
 	Image  image.Image
 	Pixels []uint8 // NHWC row [height, width, channels], the item's own
-	Err    error   // why Image and Pixels are nil
+	Height int     // of Pixels
+	Width  int
+	Err    error // why Image and Pixels are nil
 }
 
-// Stream yields every sample in order, decoded and resized as by Load. Up to
+// Stream yields every sample in order, decoded and resized as by Load; a height and
+// width of 0 leave each image its own size. Up to
 // ahead images (≤ 0 means 2 × GOMAXPROCS) are decoded side by side before they
 // are asked for; no more are in memory besides the one that is yielded. An image
 // that cannot be read is an item with Err; the rest goes on.
@@ -61,14 +67,21 @@ func Stream(ctx context.Context, samples []Sample, height, width, channels, ahea
 	}
 	decode := func(i int) Item {
 		item := Item{Index: i, Sample: &samples[i]}
-		size, err := rowSize(height, width, channels)
-		if err != nil {
-			item.Err = err
+		if item.Image, item.Err = samples[i].Image(); item.Err != nil {
 			return item
 		}
-		row := make([]uint8, size)
-		if item.Image, item.Err = samples[i].read(row, height, width, channels); item.Err == nil {
-			item.Pixels = row
+		item.Height, item.Width = height, width
+		if height == 0 && width == 0 {
+			size := item.Image.Bounds().Size()
+			item.Height, item.Width = size.Y, size.X
+		}
+		var size int
+		if size, item.Err = rowSize(item.Height, item.Width, channels); item.Err == nil {
+			item.Pixels = make([]uint8, size)
+			item.Err = samples[i].resize(item.Pixels, item.Image, item.Height, item.Width, channels)
+		}
+		if item.Err != nil {
+			item.Image, item.Pixels = nil, nil
 		}
 		return item
 	}
@@ -107,16 +120,12 @@ func rowSize(height, width, channels int) (int, error) {
 	return height * width * channels, nil
 }
 
-// read decodes the image and resizes it into row.
-func (s *Sample) read(row []uint8, height, width, channels int) (image.Image, error) {
-	img, err := s.Image()
-	if err != nil {
-		return nil, err
-	}
+// resize resizes the sample's image into row.
+func (s *Sample) resize(row []uint8, img image.Image, height, width, channels int) error {
 	if err := imageio.Resize(row, img, height, width, channels); err != nil {
-		return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+		return fmt.Errorf("dataset: %q: %w", s.Name, err)
 	}
-	return img, nil
+	return nil
 }
 
 // Fingerprint returns the SHA-256, in hexadecimal, over the samples' names and

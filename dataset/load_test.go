@@ -91,6 +91,11 @@ func TestStream(t *testing.T) {
 			t.Errorf("got %d items, want %d", next, len(samples))
 		}
 	}
+	for item := range Stream(t.Context(), samples[:1], 0, 0, 3, 1) {
+		if item.Err != nil || item.Height != 2 || item.Width != 3 || len(item.Pixels) != 18 {
+			t.Errorf("own size: got %dx%d, %d bytes, error %v", item.Height, item.Width, len(item.Pixels), item.Err)
+		}
+	}
 	for item := range Stream(t.Context(), samples, 2, 2, 2, 1) {
 		if item.Err == nil {
 			t.Error("2 channels: got no error")

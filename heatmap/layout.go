@@ -7,18 +7,21 @@ import (
 
 // Layout returns where [Picture] with the same options draws its tiles for an
 // input of that size, in their order: the input, the reconstruction if there is
-// one, the heat map, and the overlay if there is a threshold. So a page can show
-// a part of a picture.
+// one, the heat map unless o.NoMap leaves it out, and the overlay if there is a
+// threshold as well. So a page can show a part of a picture.
 func Layout(input image.Point, o *PictureOptions) []image.Rectangle {
 	if o == nil {
 		o = &PictureOptions{}
 	}
 	size, _ := tileSize(input, cmp.Or(max(o.Tile, 0), 512))
-	tiles := 2
+	tiles := 1
 	if o.Reconstruction != nil {
 		tiles++
 	}
-	if o.Threshold != nil {
+	if !o.NoMap {
+		tiles++
+	}
+	if !o.NoMap && o.Threshold != nil {
 		tiles++
 	}
 	layout := make([]image.Rectangle, tiles)

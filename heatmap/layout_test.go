@@ -34,6 +34,14 @@ func TestLayout(t *testing.T) {
 			}
 		}
 	}
+	one := float32(1)
+	if n := len(Layout(image.Pt(5, 5), &PictureOptions{NoMap: true, Threshold: &one})); n != 1 {
+		t.Errorf("without a map: got %d tiles, want 1", n)
+	}
+	input := image.NewRGBA(image.Rect(0, 0, 5, 5))
+	if got, want := Picture(input, nil, &PictureOptions{Threshold: &one}).Bounds(), Picture(input, NewMap(5, 5), nil).Bounds(); got.Dx() >= want.Dx() || got.Dy() != want.Dy() {
+		t.Errorf("without a map: got %v, want it narrower than %v", got, want)
+	}
 	if n := len(Layout(image.Pt(5, 5), nil)); n != 2 {
 		t.Errorf("without options: got %d tiles, want 2", n)
 	}

@@ -19,6 +19,7 @@ import (
 type PictureOptions struct {
 	Reconstruction image.Image // of any size; nil leaves its tile out
 	Threshold      *float32    // nil leaves the overlay's tile out
+	NoMap          bool        // leaves the tiles of heat map and overlay out
 
 	// Lo and Hi are the residuals of the heat map's first and last colour. Fix
 	// them for a run, so that colours can be compared between pictures. Where
@@ -56,20 +57,20 @@ var (
 	ink   = color.RGBA{40, 40, 40, 255}
 )
 
-// Picture returns input, reconstruction, heat map and overlay side by side.
+// Picture returns input, reconstruction, heat map and overlay side by side; without
+// a map, which is nil then, the first two.
 // Tiles have the input's proportions: an input longer than a tile is scaled
 // down to it, one shorter than half a tile enlarged by a whole factor with its
 // pixels kept square. So are the map's, where they are as large; else it is
 // interpolated.
 func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
-	if o == nil {
-		o = &PictureOptions{}
+	style := PictureOptions{}
+	if o != nil {
+		style = *o
 	}
+	o = &style
+	o.NoMap = o.NoMap || m == nil
 	size, enlarged := tileSize(input.Bounds().Size(), cmp.Or(max(o.Tile, 0), 512))
-	lo, hi := o.scale(m)
-	if enlarged && whole(m.Width, m.Height, size) {
-		m = m.repeat(size.Y/m.Height, size.X/m.Width)
-	}
 
 	type tile struct {
 		title string
@@ -80,9 +81,15 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 	if o.Reconstruction != nil {
 		tiles = append(tiles, tile{"reconstruction", fit(o.Reconstruction, size, enlarged)})
 	}
-	tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", lo, hi), Colorize(m.Resize(size.Y, size.X), lo, hi, o.Colors)})
-	if o.Threshold != nil {
-		tiles = append(tiles, tile{"anomalous", Overlay(scaled, m, *o.Threshold, o.Overlay)})
+	if !o.NoMap {
+		lo, hi := o.scale(m)
+		if enlarged && whole(m.Width, m.Height, size) {
+			m = m.repeat(size.Y/m.Height, size.X/m.Width)
+		}
+		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", lo, hi), Colorize(m.Resize(size.Y, size.X), lo, hi, o.Colors)})
+		if o.Threshold != nil {
+			tiles = append(tiles, tile{"anomalous", Overlay(scaled, m, *o.Threshold, o.Overlay)})
+		}
 	}
 
 	height := lineHeight + size.Y + gap

@@ -82,7 +82,7 @@ type Network interface {
 type Options struct {
 	Profile Profile          // default Detector
 	Input   InputKind        // default Uint8NHWC; profile Anomalib has its own
-	Map     residual.Options // of profiles Detector and Anomalib
+	Map     residual.Options // of profiles Detector and Anomalib, of which only the latter has BySums
 
 	// Threshold is the score above which an image is anomalous. 0 (residuals
 	// are never negative, it would flag nearly everything) and NaN are none:
@@ -195,7 +195,9 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 		g.Output("reconstruction", y)
 		return m, m.validate()
 	}
-	residuals := residual.Map(x, y, &c.Map)
+	how := c.Map
+	how.BySums = c.Profile == Anomalib // which runs on OpenVINO
+	residuals := residual.Map(x, y, &how)
 	score := residual.Score(residuals)
 	at, pixelAt := g.Param(threshold, 1), g.Param(pixelThreshold, 1)
 	label, mask := graph.Greater(score, at), graph.Greater(residuals, pixelAt)

@@ -6,13 +6,13 @@ import (
 
 // fit turns RGB images of any size, float32 [N,3,H,W] in [0,1], into what the
 // network takes, float32 [N,channels,height,width] in [0,1]: bit for bit the
-// pixels that package dataset makes of the 8 bit images they come from, where H·height and
-// W·width are below 2²³ and no side shrinks more than 16 times; beyond that some
-// are 1/255 away. Images of the network's size stay as they are.
+// pixels that package dataset makes of the 8 bit images they come from, where no
+// side shrinks more than 16 times; beyond that some are 1/255 away. Images of the
+// network's size stay as they are.
 //
 // That is Pillow's BILINEAR: rows, then columns, with integer weights of 22 bit
-// and 8 bit in between (Resample.c). All numbers here are integers that
-// float32 holds exactly, so that neither the order of sums nor the engine matters. ONNX's
+// and 8 bit in between (Resample.c). All numbers here are integers that float32
+// holds exactly, so that neither the order of sums nor the engine matters. ONNX's
 // Resize would not do: not all engines have its antialias, and none the 8 bit.
 func fit(x *graph.Value, channels, height, width int) *graph.Value {
 	g := x.Graph()
@@ -61,23 +61,23 @@ func triangles(n *graph.Value, out int, transposed bool) (high, low *graph.Value
 	g := n.Graph()
 	scaled := func(x *graph.Value, by float64) *graph.Value { return graph.Mul(x, g.Scalar(by)) }
 	integer := func(x int64) *graph.Value { return g.Const("", graph.NewTensor([]int64{x})) }
-	odd := make([]float32, out)
+	odd := make([]int64, out)
 	for i := range odd {
-		odd[i] = float32(2*i + 1)
+		odd[i] = int64(2*i + 1)
 	}
-	size := graph.Cast(n, graph.Float32)
-	places := graph.Range(integer(0), n, integer(1))
 	to, from, axis := []int{1, out}, []int{-1, 1}, 0
 	if transposed {
 		to, from, axis = []int{out, 1}, []int{1, -1}, 1
 	}
-	center := graph.Mul(g.Const("", graph.NewTensor(odd, to...)), size)
-	place := graph.Reshape(graph.Cast(places, graph.Float32), from...)
-	place = graph.Add(scaled(place, float64(2*out)), g.Scalar(float64(out)))
-	reach := scaled(graph.Max(size, g.Scalar(float64(out))), 2)
-	t := graph.Relu(graph.Sub(reach, graph.Abs(graph.Sub(place, center))))
-	sum := graph.ReduceSum(t, true, axis)
+	// Whole numbers, which nothing rounds.
+	center := graph.Mul(g.Const("", graph.NewTensor(odd, to...)), n)
+	place := graph.Reshape(graph.Range(integer(0), n, integer(1)), from...)
+	place = graph.Add(graph.Mul(place, integer(int64(2*out))), integer(int64(out)))
+	reach := graph.Mul(graph.Max(n, integer(int64(out))), integer(2))
+	whole := graph.Max(graph.Sub(reach, graph.Abs(graph.Sub(place, center))), integer(0))
+	sum := graph.Cast(graph.ReduceSum(whole, true, axis), graph.Float32)
 
+	t := graph.Cast(whole, graph.Float32)
 	t = scaled(t, 1<<8)
 	first := graph.Floor(graph.Div(t, sum))
 	rest := graph.Sub(t, graph.Mul(first, sum))

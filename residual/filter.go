@@ -60,6 +60,22 @@ func separable(x *graph.Value, taps []float64, b border) *graph.Value {
 	return graph.Conv(graph.Conv(x, kernel(1, len(taps)), nil, depthwise), kernel(len(taps), 1), nil, depthwise)
 }
 
+// bySums filters as separable does, with border reflect, by adding up shifted
+// images: in elementwise operators alone.
+func bySums(x *graph.Value, taps []float64) *graph.Value {
+	g, r := x.Graph(), len(taps)/2
+	for _, axis := range []int{3, 2} {
+		n := x.Dim(axis)
+		wide := extend(x, axis, r)
+		shifted := func(k int) *graph.Value { return graph.SliceAxis(wide, axis, k, k+n, 1) }
+		x = graph.Mul(shifted(r), g.Scalar(taps[r]))
+		for k := range r { // taps are symmetric
+			x = graph.Add(x, graph.Mul(graph.Add(shifted(k), shifted(2*r-k)), g.Scalar(taps[k])))
+		}
+	}
+	return x
+}
+
 // band returns the matrix [out,n] that filters a column of n pixels, or its transpose.
 func band(g *graph.Graph, n int, taps []float64, b border, transpose bool) *graph.Value {
 	r, out := len(taps)/2, n
@@ -117,11 +133,18 @@ func extend(x *graph.Value, axis, r int) *graph.Value {
 	return graph.Concat(axis, head, x, tail)
 }
 
-// Blur smooths each channel of x [N,C,H,W] by a Gaussian of standard deviation
+// A filter filters each channel of images [N,C,H,W] by taps, down and across.
+type filter func(x *graph.Value, taps []float64) *graph.Value
+
+func reflected(x *graph.Value, taps []float64) *graph.Value { return separable(x, taps, reflect) }
+
+func cropped(x *graph.Value, taps []float64) *graph.Value { return separable(x, taps, inside) }
+
+// blur smooths each channel of x [N,C,H,W] by a Gaussian of standard deviation
 // sigma (pixels) and radius ⌊4σ+½⌋, as SciPy's gaussian_filter does.
-func Blur(x *graph.Value, sigma float64) *graph.Value {
+func blur(x *graph.Value, sigma float64, by filter) *graph.Value {
 	if sigma <= 0 {
 		return x
 	}
-	return separable(x, Gaussian(sigma, int(4*sigma+.5)), reflect)
+	return by(x, Gaussian(sigma, int(4*sigma+.5)))
 }

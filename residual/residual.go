@@ -29,6 +29,12 @@ func Kinds() []Kind { return []Kind{SSIMMap, L2Map, L1Map} }
 type Options struct {
 	Kind Kind    // default SSIMMap
 	Blur float64 // standard deviation, in pixels, of a Gaussian that smooths the map; 0 is none
+
+	// BySums filters by adding up shifted images instead of multiplying matrices or
+	// convolving. It is slower, and for engines that compute those two in half
+	// precision by themselves, which SSIM does not survive: OpenVINO, on CPUs
+	// that have bfloat16.
+	BySums bool
 }
 
 func (o *Options) withDefaults() Options {
@@ -66,15 +72,19 @@ func (o *Options) Top() float64 {
 func Map(x, y *graph.Value, o *Options) *graph.Value {
 	c := o.withDefaults()
 	var m *graph.Value
+	by := reflected
+	if c.BySums {
+		by = bySums
+	}
 	switch c.Kind {
 	case L2Map:
 		m = graph.ReduceMean(graph.Square(graph.Sub(x, y)), true, 1)
 	case L1Map:
 		m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
 	default:
-		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(SSIM(x, y, false), true, 1))
+		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, by), true, 1))
 	}
-	return Blur(m, c.Blur)
+	return blur(m, c.Blur, by)
 }
 
 // Score returns the score [N] of each map [N,1,H,W]: its maximum, edges included.

@@ -85,7 +85,7 @@ func TestSSIMGolden(t *testing.T) {
 	}
 }
 
-// Both ways of writing a filter, by size, give the map of package heatmap.
+// All ways of writing a filter, two of them by size, give the map of package heatmap.
 func TestMapEqualsHeatmap(t *testing.T) {
 	for _, size := range [][3]int{{1, 16, 24}, {3, 32, 32}, {3, 11, 40}, {2, 13, widestBand + 8}, {1, 4, widestBand + 1}} {
 		c, h, w := size[0], size[1], size[2]
@@ -100,26 +100,37 @@ func TestMapEqualsHeatmap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := graph.New("map")
-		a, b := g.Input("a", graph.Float32, graph.Dynamic, c, h, w), g.Input("b", graph.Float32, graph.Dynamic, c, h, w)
-		feeds := map[string]*graph.Tensor{"a": graph.NewTensor(x, 1, c, h, w), "b": graph.NewTensor(y, 1, c, h, w)}
-		got := graph.Data[float64](eval(t, Map(a, b, nil), feeds))
-		if want != nil {
-			for i := range got {
-				if math.Abs(got[i]-float64(want.Data[i])) > 1e-5 {
-					t.Fatalf("%v: pixel %d: got %v, want %v", size, i, got[i], want.Data[i])
+		var first []float64
+		for _, bySums := range []bool{false, true} {
+			g := graph.New("map")
+			a, b := g.Input("a", graph.Float32, graph.Dynamic, c, h, w), g.Input("b", graph.Float32, graph.Dynamic, c, h, w)
+			feeds := map[string]*graph.Tensor{"a": graph.NewTensor(x, 1, c, h, w), "b": graph.NewTensor(y, 1, c, h, w)}
+			got := graph.Data[float64](eval(t, Map(a, b, &Options{BySums: bySums}), feeds))
+			if want != nil {
+				for i := range got {
+					if math.Abs(got[i]-float64(want.Data[i])) > 1e-5 {
+						t.Fatalf("%v: pixel %d: got %v, want %v", size, i, got[i], want.Data[i])
+					}
+				}
+				blurred := want.Blur(1.5)
+				smooth := graph.Data[float64](eval(t, Map(a, b, &Options{Blur: 1.5, BySums: bySums}), feeds))
+				for i := range smooth {
+					if math.Abs(smooth[i]-float64(blurred.Data[i])) > 1e-5 {
+						t.Fatalf("%v: blurred pixel %d: got %v, want %v", size, i, smooth[i], blurred.Data[i])
+					}
 				}
 			}
-			blurred := want.Blur(1.5)
-			got = graph.Data[float64](eval(t, Map(a, b, &Options{Blur: 1.5}), feeds))
-			for i := range got {
-				if math.Abs(got[i]-float64(blurred.Data[i])) > 1e-5 {
-					t.Fatalf("%v: blurred pixel %d: got %v, want %v", size, i, got[i], blurred.Data[i])
+			if first == nil {
+				first = got
+			}
+			for i := range got { // where there is no plain one, too
+				if math.Abs(got[i]-first[i]) > 1e-7 {
+					t.Fatalf("%v: pixel %d: got %v by sums, want %v", size, i, got[i], first[i])
 				}
 			}
-		}
-		if err := g.Err(); err != nil {
-			t.Fatal(err)
+			if err := g.Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -14,18 +14,20 @@ const (
 // channel, in [-1,1]: [N,C,H,W] or, with valid, [N,C,H-10,W-10] where the
 // window lies inside the image.
 func SSIM(x, y *graph.Value, valid bool) *graph.Value {
-	g := x.Graph()
-	border := reflect
 	if valid {
-		border = inside
+		return ssim(x, y, cropped)
 	}
+	return ssim(x, y, reflected)
+}
+
+func ssim(x, y *graph.Value, by filter) *graph.Value {
+	g := x.Graph()
 	taps := Gaussian(Sigma, Window/2)
-	filter := func(v *graph.Value) *graph.Value { return separable(v, taps, border) }
 	c := x.Dim(1)
 	// Four local means suffice: x, y, x²+y² and xy. Those that depend on y are
 	// filtered together, apart from x's, which needs no gradient.
-	mx := filter(x)
-	my := filter(graph.Concat(1, y, graph.Add(graph.Square(x), graph.Square(y)), graph.Mul(x, y)))
+	mx := by(x, taps)
+	my := by(graph.Concat(1, y, graph.Add(graph.Square(x), graph.Square(y)), graph.Mul(x, y)), taps)
 	part := func(i int) *graph.Value { return graph.SliceAxis(my, 1, i*c, (i+1)*c, 1) }
 	sum, product := part(1), part(2)
 	my = part(0)

@@ -31,7 +31,7 @@ const (
 // Kinds of models that a [Detector] understands, and [KindOther] for the rest.
 const (
 	KindDetector       = "detector"       // gives maps, scores or both: profile detector of package onnxexport, or of other tools
-	KindAnomalib       = "anomalib"       // gives some of anomalib's pred_score, pred_label, anomaly_map and pred_mask; or has anomalib's metadata.json
+	KindAnomalib       = "anomalib"       // gives some of anomalib's pred_score, pred_label, anomaly_map and pred_mask, as profile anomalib of package onnxexport does; or has anomalib's metadata.json
 	KindReconstruction = "reconstruction" // gives images; map and score are computed here
 	KindOther          = "other"
 )
@@ -58,6 +58,8 @@ type contract struct {
 	threshold, pixelThreshold    *float32 // nil: none
 	normalizeScore, normalizeMap *minMax  // nil: as the model gives them
 	review                       *Band    // nil: none
+
+	doubt error // why an output that might have been used is not; nil: none
 }
 
 // An imageType is how a tensor holds images. Height and width are [graph.Dynamic]
@@ -117,11 +119,13 @@ func readImages(p *port, layout string) (imageType, bool) {
 // recognize tells what a model is for from its names, types, metadata and the
 // ends of its graph; options say what they do not.
 func recognize(m *model, o *Options) (*contract, error) {
-	unknown := fmt.Errorf(`%w: is none that a detector understands: got inputs %s and outputs %s; `+
-		`want one input uint8[N,H,W,C] or float32[N,C,H,W] in either layout, with C 1 or 3 and H×W at most %d, `+
-		`and outputs %q, a map float32[N,1,H,W], [N,H,W,1] or [N,H,W], %q, a score float32[N] or [N,1], or both, with %q and %q or without, `+
-		`or under other names if there is one of a kind, or which Options name; `+
-		`or one output of the input's shape, its reconstruction`,
+	unknown := fmt.Errorf("%w: is none that a detector understands: got inputs %s and outputs %s; want one input, images of 1 or 3 channels and H×W up to %d:\n"+
+		"  uint8 or float32 [N,H,W,C] or [N,C,H,W]\n"+
+		"and outputs of these, under these names, under others if there is one of a kind, or named in Options (--map-output, …):\n"+
+		"  %q, the map: float32 [N,1,H,W], [N,H,W,1] or [N,H,W]\n"+
+		"  %q, the score: float32 [N] or [N,1]\n"+
+		"  %q and %q, bool of the same shapes\n"+
+		"or one output of the input's shape, its reconstruction",
 		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, outLabel, outMask)
 	if len(m.inputs) != 1 {
 		return nil, unknown
@@ -190,18 +194,20 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			return nil
 		}
 		var names []string
-		for i := range m.outputs {
-			if p := &m.outputs[i]; !taken[p.Name] && fits(p) {
-				*into, names = p, append(names, p.Name)
+		for _, p := range m.outputs {
+			if !taken[p.Name] && fits(&p) {
+				names = append(names, p.Name)
 			}
 		}
-		if len(names) > 1 {
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name it in Options", ErrModel, describe(m.outputs), names, role)
+		switch len(names) {
+		case 0:
+			return nil
+		case 1:
+			*into, taken[names[0]] = find(m.outputs, names[0]), true
+			return nil
+		default:
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one in Options (--%s-output)", ErrModel, describe(m.outputs), names, role, role)
 		}
-		if *into != nil {
-			taken[names[0]] = true
-		}
-		return nil
 	}
 
 	mapName, scoreName := outMap, outScore
@@ -210,7 +216,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	}
 	var mask *port
 	for _, err := range []error{
-		choose("map", o.MapOutput, mapName, func(p *port) bool { return p.isFloat() && (p.Shape == nil || len(p.Shape) > 2) }, &c.residuals),
+		choose("map", o.MapOutput, mapName, (*port).mayBeMap, &c.residuals),
 		choose("score", o.ScoreOutput, scoreName, func(p *port) bool { return p.isFloat() && len(p.Shape) <= 2 }, &c.score),
 		choose("label", "", outLabel, (*port).isFlag, &c.label),
 		choose("mask", "", outMask, (*port).isFlag, &mask),
@@ -232,8 +238,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	if c.residuals == nil && c.score == nil { // no name is known
 		err = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
 	} else {
-		one("map", isMap, &c.residuals)
-		one("score", isScore, &c.score)
+		c.doubt = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
 	}
 	if err != nil {
 		return false, err
@@ -253,13 +258,15 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	return named, nil
 }
 
-// sameImages reports whether an output holds images like the input's.
+// sameImages reports whether an output holds images like the input's, as far as its
+// shape is declared.
 func (c *contract) sameImages(p *port) bool {
 	if p.Name == outMap || p.Name == outMask {
 		return false
 	}
+	same := func(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
 	for _, layout := range []string{c.images.layout, NCHW, NHWC} {
-		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && t.height == c.images.height && t.width == c.images.width {
+		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && same(t.height, c.images.height) && same(t.width, c.images.width) {
 			return true
 		}
 	}
@@ -277,6 +284,13 @@ func (p *port) isFlag() bool {
 func (p *port) isMap() bool {
 	s := p.Shape
 	return len(s) == 3 && s[0] != 3 || len(s) == 4 && (s[1] == 1 || s[3] == 1)
+}
+
+// mayBeMap is isMap as far as the shape is declared, for floats.
+func (p *port) mayBeMap() bool {
+	open := func(d int) bool { return d == 1 || d == graph.Dynamic }
+	s := p.Shape
+	return p.isFloat() && (s == nil || len(s) == 3 || len(s) == 4 && (open(s[1]) || open(s[3])))
 }
 
 // isScore reports whether an output has a number for each image.
@@ -316,7 +330,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 		}
 	}
 	if i.height > 0 || i.width > 0 {
-		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options", ErrInput, &c.input)
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options (--size)", ErrInput, &c.input)
 	}
 	return nil
 }
@@ -351,6 +365,9 @@ func (c *contract) setRange(m *model, o *Options) error {
 	}
 	if o.Range != (Range{}) {
 		c.inRange, c.outRange = o.Range, o.Range
+	}
+	if o.ReconstructionRange != (Range{}) {
+		c.outRange = o.ReconstructionRange
 	}
 	if c.input.DType == graph.Uint8 {
 		c.inRange = Range{0, 255}

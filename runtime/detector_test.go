@@ -308,15 +308,16 @@ func TestDetectorErrors(t *testing.T) {
 		text  string
 	}{
 		{"two inputs", affine(t), Options{}, ErrModel,
-			`got inputs "x" float32[N,2], "a" float32[2] and outputs "y" float32[N,2], "z" float32[N,2]; want one input uint8[N,H,W,C]`},
+			`got inputs "x" float32[N,2], "a" float32[2] and outputs "y" float32[N,2], "z" float32[N,2]; want one input, images`},
 		{"four channels", reconstruction(graph.Float32, -1, 4, 16, 16), Options{}, ErrModel, `float32[N,4,16,16]`},
 		{"one side unknown", reconstruction(graph.Float32, -1, 3, -1, 16), Options{}, ErrInput, `float32[N,3,N,16]`},
 		{"another size", good, Options{Height: 8, Width: 8}, ErrInput, `size: got 8x8, the model has input "input" uint8[N,16,16,3]`},
 		{"half a size", good, Options{Height: 8}, ErrInput, `size: got 8x0`},
 		{"layout", good, Options{Layout: "CHWN"}, ErrInput, `layout: got "CHWN"`},
 		{"range", good, Options{Range: Range{1, 0}}, ErrInput, `range: got 1:0`},
+		{"range of reconstructions", good, Options{ReconstructionRange: Range{2, 2}}, ErrInput, `range: got 2:2`},
 		{"no such output", good, Options{MapOutput: "map"}, ErrInput, `map: got output "map", the model has "anomaly_map"`},
-		{"size absurd", reconstruction(graph.Float32, -1, 3, 1<<15, 1<<15), Options{}, ErrModel, `at most 67108864`},
+		{"size absurd", reconstruction(graph.Float32, -1, 3, 1<<15, 1<<15), Options{}, ErrModel, `up to 67108864`},
 		{"batch absurd", good, Options{Batch: 1 << 30}, ErrInput, `batch: got 1073741824 images of 16x16`},
 		{"dtype", reconstruction(graph.Float64, -1, 3, 16, 16), Options{}, ErrModel, `float64`},
 		{"smaller output", marshal(t, smaller, nil), Options{}, ErrModel, `"y" float32[N,3,8,8]`},

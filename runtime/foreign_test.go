@@ -186,6 +186,15 @@ func TestForeign(t *testing.T) {
 			s.output("b", graph.Float32, "batch", 1)
 			return s
 		}},
+		{name: "score that has its name, among maps that do not", kind: KindAnomalib, noMap: true, model: func() sketch {
+			s := means(14, "b")
+			s.mean("input", "a", graph.Float32, 7)
+			s.highest("b", "pred_score")
+			s.output("pred_score", graph.Float32, "batch", 1)
+			s.output("a", graph.Float32, "batch", 1, h, w)
+			s.output("b", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
 		{name: "NHWC map", kind: KindDetector, model: func() sketch {
 			s := newSketch(14)
 			s.input("image", graph.Float32, "n", h, w, 3)
@@ -241,10 +250,13 @@ func TestForeign(t *testing.T) {
 		{name: "size of the graph's own Resize", kind: KindAnomalib, model: func() sketch {
 			s := newSketch(13)
 			s.input("input", graph.Float32, "batch", 3, "height", "weight")
-			s.node("Shape", []string{"input"}, "shape")
-			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.OpsetImport[0].Version = proto.Int64(18)
+			s.node("Shape", []string{"input"}, "shape", "start", 2)
+			s.node("Concat", []string{s.weight("start", graph.Int64, []int64{2}, -1, 3), "shape"}, "same", "axis", 0)
+			s.node("Reshape", []string{"input", "same"}, "view", "allowzero", 1)
+			s.node("Shape", []string{"view"}, "head", "start", 0, "end", 2)
 			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
-			s.node("Resize", []string{"input", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
+			s.node("Resize", []string{"view", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
 			s.mean("r", "anomaly_map", graph.Float32, 1)
 			s.output("anomaly_map", graph.Float32, "batch", 1, "a", "b")
 			return s
@@ -326,6 +338,12 @@ func TestForeign(t *testing.T) {
 			s.output("47", graph.Uint8, "n", 3, h, w)
 		}, "n", 3, h, w)},
 		{name: "reconstruction, 0 to 255", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range = Range{0, 255} }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, h, w)},
+		{name: "reconstruction, 0 to 255 and back as 0 to 1", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range, o.ReconstructionRange = Range{0, 255}, Range{0, 1} }), scale: .5,
+			model: reconstruct(graph.Float32, func(s sketch) {
+				s.node("Mul", []string{"46", s.weight("scale", graph.Float32, nil, 1./255)}, "47")
+				s.Graph.Output = nil
+				s.output("47", graph.Float32, "n", 3, h, w)
+			}, "n", 3, h, w)},
 		{name: "reconstruction, 0 to 255 by the file", kind: KindReconstruction, o: l1, scale: .5, model: func() sketch {
 			s := reconstruct(graph.Float32, nil, "n", 3, h, w)()
 			s.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(rangeKey), Value: proto.String("NominalRange_0_255")}}
@@ -340,6 +358,16 @@ func TestForeign(t *testing.T) {
 		{name: "reconstruction among others", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
 			s.node("Flatten", []string{"46"}, "code")
 			s.output("code", graph.Float32, "n", 3*h*w)
+		}, "n", 3, h, w)},
+		{name: "reconstruction beside metadata of another model", kind: KindReconstruction, o: l1, scale: .5,
+			sidecar: `{"image_threshold": 0.4, "min": 0, "max": 1}`, model: reconstruct(graph.Float32, func(s sketch) {
+				s.node("Identity", []string{"46"}, "output")
+				s.Graph.Output = nil
+				s.output("output", graph.Float32, "n", 3, h, w)
+			}, "n", 3, h, w)},
+		{name: "reconstruction, of undeclared sides", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
+			s.Graph.Output = nil
+			s.output("46", graph.Float32, "n", 3, "a", "b")
 		}, "n", 3, h, w)},
 		{name: "reconstruction, size of the options", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Height, o.Width = h, w }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, "h", "w")},
 	}
@@ -519,6 +547,44 @@ func TestForeignNativeSize(t *testing.T) {
 	detect(t, d, image.NewRGBA(image.Rect(0, 0, 40, 24)))
 	if _, err := d.Detect(t.Context(), image.NewRGBA(image.Rect(0, 0, 41, 25))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "multiples of 8") {
 		t.Errorf("odd size: got %v, want ErrModel that says what to do", err)
+	}
+}
+
+// Networks that have nothing to say of black images are none the worse.
+func TestForeignContrast(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(13)
+	s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+	s.mean("input", "m", graph.Float32, 1)
+	s.node("GlobalMaxPool", []string{"m"}, "most")
+	s.node("Div", []string{"m", "most"}, "anomaly_map") // 0/0
+	s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	if r := detect(t, d, pictures(1)...); r[0].Score != 1 {
+		t.Errorf("got score %v, want 1", r[0].Score)
+	}
+	if _, err := d.Detect(t.Context(), image.NewGray(image.Rect(0, 0, 9, 9))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("black: got %v, want ErrModel of NaN", err)
+	}
+}
+
+// What could have been used and is not is said.
+func TestForeignDoubt(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(13)
+	s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+	s.mean("input", "a", graph.Float32, 1)
+	s.mean("input", "b", graph.Float32, 2)
+	s.highest("b", "pred_score")
+	s.output("pred_score", graph.Float32, "n", 1)
+	s.output("a", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	s.output("b", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	for name, maps := range map[string]bool{"": false, "b": true} {
+		var said []string
+		d := openDetector(t, s.bytes(t), &Options{Provider: CPU, MapOutput: name, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, `["a" "b"] could each be the map`) }); got == maps || d.Info().Maps != maps {
+			t.Errorf("map output %q: maps %v, said %q", name, d.Info().Maps, said)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,14 @@ import (
 	"math/bits"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/residual"
 )
 
 // A loaded is a model, ready: its contract, its sessions, and what they give.
@@ -55,11 +58,17 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.doubt != nil {
+		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
+	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
 	}
 	if o.Reconstruction && !l.info.Reconstructs {
 		o.Logf("the model gives no reconstructions")
+	}
+	if o.Map != (residual.Options{}) && c.kind != KindReconstruction {
+		o.Logf("the model gives maps or scores of its own: the kind of map that is asked for is of models that give but reconstructions")
 	}
 	return l, nil
 }
@@ -111,7 +120,7 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 		return nil, err
 	}
 	if provider != Go {
-		if _, l.info.Library, _, err = loadLibrary(o.Library); err != nil {
+		if _, l.info.Library, _, err = loadLibrary(o.Library, provider); err != nil {
 			return nil, errors.Join(err, l.close())
 		}
 	}
@@ -124,7 +133,7 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 }
 
 // defaultBatch is Options.Batch. On CPUs what one layer leaves should lie in the
-// cache for the next: 16 images of 128×128 at once cost 10 to 27 % more of the cores'
+// cache for the next: 16 images of 128×128 at once cost 8 to 28 % more of the cores'
 // time than two at a time on two threads, and each waits for all (docs/latency.md).
 // Where each image keeps its own size it is taken for large.
 func defaultBatch(provider string, threads, height, width int) int {
@@ -139,14 +148,16 @@ func defaultBatch(provider string, threads, height, width int) int {
 	return most
 }
 
-// warmUp runs the model on black images, and so finds out how large its maps are.
+// warmUp runs the model on the image of self-tests, and so finds out how large its
+// maps are. Black images would not do: some networks divide by the contrast.
 func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	height, width := l.info.Height, l.info.Width
 	if !l.sized() {
 		height, width = warmSize, warmSize
 	}
+	image := pattern(height, width, l.info.Channels)
 	run := func(n int) ([]Result, error) {
-		return l.detect(ctx, frames{make([]uint8, n*l.contract.images.at(height, width).pixels()), n, height, width}, false)
+		return l.detect(ctx, frames{bytes.Repeat(image, n), n, height, width}, false)
 	}
 	results, err := run(l.info.Batch)
 	if err != nil && !l.info.Fixed && l.info.Batch > 1 && ctx.Err() == nil {
@@ -166,9 +177,9 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
 		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
 	case err != nil && !l.sized():
-		return fmt.Errorf("first run, on black images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
+		return fmt.Errorf("first run, on test images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
 	case err != nil:
-		return fmt.Errorf("first run, on black images: %w", err)
+		return fmt.Errorf("first run, on test images: %w", err)
 	}
 	if m := results[0].Map; m != nil && l.sized() {
 		l.info.MapHeight, l.info.MapWidth = m.Height, m.Width
@@ -354,7 +365,7 @@ func (l *loaded) explain(ctx context.Context, f frames, err error) error {
 	if l.sized() || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options brings all images to it)", err, f.height, f.width)
+	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options (--size) brings all images to it)", err, f.height, f.width)
 }
 
 // splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].
@@ -402,7 +413,7 @@ type sizedSession struct {
 func (r *residuals) run(ctx context.Context, scratch *scratch, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
 	c := r.contract
 	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
-		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options brings all images to one that fits", ErrModel, got, want)
+		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options (--size) brings all images to one that fits", ErrModel, got, want)
 	}
 	r.mu.Lock() // until it has run, lest it be closed to make room for another
 	defer r.mu.Unlock()

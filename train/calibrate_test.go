@@ -2,8 +2,11 @@ package train
 
 import (
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 func TestCalibrate(t *testing.T) {
@@ -91,5 +94,58 @@ func TestBrightnessAndSharpness(t *testing.T) {
 	}
 	if b, s := brightnessAndSharpness(board, 4, 4, 1); math.Abs(b-.5) > 1e-12 || s != 1 {
 		t.Errorf("chess board: got %v, %v, want 0.5, 1", b, s)
+	}
+}
+
+// TestThresholdKeepsItsPromises draws the scores of good images from distributions whose
+// true false-reject rates are known and counts how often the promises are broken.
+func TestThresholdKeepsItsPromises(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	logNormal := distuv.LogNormal{Mu: -1, Sigma: .3, Src: rng}
+	pareto := distuv.Pareto{Xm: .1, Alpha: 2, Src: rng} // far from log-normal
+	for _, c := range []struct {
+		name   string
+		n      int
+		rate   float64
+		draw   interface{ Rand() float64 }
+		tail   func(float64) float64
+		isNorm bool
+	}{
+		{"few, log-normal", 8, .01, logNormal, logNormal.Survival, true},
+		{"some, log-normal", 100, .01, logNormal, logNormal.Survival, true},
+		{"some, Pareto", 100, .05, pareto, pareto.Survival, false},
+		{"many, Pareto", 299, .01, pareto, pareto.Survival, false},
+		{"more, Pareto", 1000, .01, pareto, pareto.Survival, false},
+	} {
+		const trials = 1000
+		// What a share of 5 % of so many trials reaches in one of a thousand tests.
+		const most = .05 + 3.1*.0069
+		var sum, overBound, overTarget float64
+		for range trials {
+			scores := make([]float64, c.n)
+			for i := range scores {
+				scores[i] = c.draw.Rand()
+			}
+			cal := calibrate(scores, c.rate, RuleRate)
+			rate := c.tail(float64(cal.Threshold))
+			sum += rate / trials
+			if rate > cal.Bound {
+				overBound += 1. / trials
+			}
+			if rate > c.rate {
+				overTarget += 1. / trials
+			}
+		}
+		if overBound > most {
+			t.Errorf("%s: the rate is above what is said with 95 %% confidence in %.1f %% of all trials", c.name, 100*overBound)
+		}
+		if enough := clopperPearson(0, c.n, Confidence) <= c.rate; enough && overTarget > most {
+			t.Errorf("%s: the rate is above the target in %.1f %% of all trials, want 5", c.name, 100*overTarget)
+		}
+		// The prediction bound meets the target on average; its error is below a fifth
+		// here, and the quantile, which it is never below, only lowers the rate.
+		if c.isNorm && (sum > 1.2*c.rate || sum < .6*c.rate) {
+			t.Errorf("%s: got a rate of %.2f %% on average, want %.2f", c.name, 100*sum, 100*c.rate)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,9 +54,11 @@ as they do in run, which must then be given them as well; zones with a threshold
 their own are left out.
 
 The file, one of profile detector, is rewritten in place, or to --out: its thresholds, the metadata that says the
-same, and nothing else. With --json, standard output has one object:
+same, and nothing else. A model that another tool exported stays as it is: what is
+printed is the threshold to give run with it, as --threshold. With --json,
+standard output has one object:
 
-  {"model": "m.onnx", "rule": "recall", "threshold": 0.3, "pixel_threshold": 0.3,
+  {"model": "m.onnx", "stored": true, "rule": "recall", "threshold": 0.3, "pixel_threshold": 0.3,
    "review": "0.25:0.35", "false_reject": {"above", "of", "share", "at_most", "at_least"},
    "recall": {…}, "f1": 0.97, "pixel_f1": 0.6, "pixel_false_positive": 0.001}
 
@@ -187,6 +190,7 @@ func calibrateAction(c *cli.Context) error {
 // A calibration is what `anomaly calibrate` prints.
 type calibration struct {
 	Model              string       `json:"model"`
+	Stored             bool         `json:"stored"` // in the model
 	Rule               rule         `json:"rule"`
 	Threshold          *float32     `json:"threshold"`       // nil: none
 	PixelThreshold     *float32     `json:"pixel_threshold"` // nil: none
@@ -209,13 +213,16 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 		return err
 	}
 	m, err := onnxexport.Reopen(b)
+	if d := foreign(o.survey.model); err != nil && d != nil {
+		return c.calibrateForeign(ctx, o, d)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
 	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
 		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
 	}
-	cal := &calibration{Model: o.out, Rule: o.rule}
+	cal := &calibration{Model: o.out, Stored: true, Rule: o.rule}
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
@@ -247,6 +254,32 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if review, ok := m.Metadata[reviewKey]; ok {
 		cal.Review = &review
 	}
+	cal.measure(scored)
+	if o.json {
+		return json.NewEncoder(c.out).Encode(cal)
+	}
+	return cal.print(c.out, scored)
+}
+
+// calibrateForeign finds the threshold for a model that has no room for it.
+func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *anrt.Description) error {
+	if o.out != o.survey.model || o.pixelRule != ruleKept || o.band != nil || o.rule == ruleGiven {
+		return usagef("%s was not exported by anomaly (%s): nothing can be stored in it, so that calibrate only finds the threshold to give run as --threshold; leave out --out, --threshold, --review-band and rules for pixels",
+			o.survey.model, cmp.Or(d.Producer, "it does not say by what"))
+	}
+	cal := &calibration{Model: o.survey.model, Rule: o.rule, was: float32(math.NaN()), pixelWas: float32(math.NaN())}
+	if d.Threshold != nil {
+		cal.was = *d.Threshold
+	}
+	scored, err := c.score(ctx, o, "")
+	if err != nil {
+		return err
+	}
+	threshold, err := cal.chooseThreshold(o, scored)
+	if err != nil {
+		return err
+	}
+	cal.Threshold = finite(threshold)
 	cal.measure(scored)
 	if o.json {
 		return json.NewEncoder(c.out).Encode(cal)
@@ -555,6 +588,11 @@ func (cal *calibration) print(w io.Writer, s *scoredSet) error {
 	}
 	if cal.Rule == ruleF1 || cal.Rule == ruleRecall {
 		fmt.Fprintln(&b, "measured on the images it was chosen from: expect somewhat less of others")
+	}
+	if !cal.Stored {
+		fmt.Fprintf(&b, "the model is another tool's and stays as it is: give run --threshold %v\n", *cal.Threshold)
+		_, err := io.WriteString(w, b.String())
+		return err
 	}
 	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
 	if cal.PixelF1 != nil {

@@ -53,7 +53,7 @@ type comparedImage struct {
 
 type comparedScore struct {
 	Score     float32 `json:"score"`
-	Anomalous *bool   `json:"anomalous"` // nil without a threshold
+	Anomalous *bool   `json:"anomalous"` // nil where the model gives no verdict
 }
 
 // compare is `anomaly eval --compare`; o's model is a.
@@ -107,6 +107,7 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *co
 	c.startBar(len(samples), "images")
 	defer c.endBar()
 	m.judged, err = c.judge(ctx, det, samples, nil)
+	c.noteUnmeasured(m.judged)
 	return err
 }
 
@@ -134,10 +135,7 @@ func compareImages(models [2]comparedModel, spell func(*dataset.Sample) string) 
 		image := comparedImage{Path: spell(j.sample), Kind: j.sample.Kind}
 		for k, score := range []*comparedScore{&image.A, &image.B} {
 			score.Score = float32(models[k].judged[i].score)
-			if t := models[k].Threshold; t != nil {
-				anomalous := score.Score > *t
-				score.Anomalous = &anomalous
-			}
+			score.Anomalous = models[k].judged[i].anomalous
 		}
 		rank[image.Path] = 2
 		if a, b := image.A.Anomalous, image.B.Anomalous; a != nil && b != nil && *a != *b {
@@ -342,7 +340,7 @@ func (r *comparison) print(w io.Writer) error {
 	if changed < 0 {
 		changed = len(r.Images)
 	}
-	if r.A.Threshold == nil || r.B.Threshold == nil {
+	if len(r.Images) > 0 && (r.Images[0].A.Anomalous == nil || r.Images[0].B.Anomalous == nil) {
 		_, err := fmt.Fprintln(w, "\nNo verdicts to compare: not both models have a threshold.")
 		return err
 	}

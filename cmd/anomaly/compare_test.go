@@ -84,16 +84,15 @@ func TestEvalCompare(t *testing.T) {
 }
 
 func TestCompareImages(t *testing.T) {
-	threshold := float32(1)
 	samples := []dataset.Sample{
 		{Name: "same", Kind: "good"}, {Name: "mended", Kind: "good"}, {Name: "broken", Kind: "good"}, {Name: "missed", Kind: "x", Anomalous: true},
 	}
 	scores := [2][]float64{{0, 2, 0, 2}, {.5, 0, 2, 1}}
 	var models [2]comparedModel
 	for k := range models {
-		models[k].Threshold = &threshold
 		for i := range samples {
-			models[k].judged = append(models[k].judged, judgement{sample: &samples[i], score: scores[k][i]})
+			anomalous := scores[k][i] > 1
+			models[k].judged = append(models[k].judged, judgement{sample: &samples[i], score: scores[k][i], anomalous: &anomalous})
 		}
 	}
 	var got []string
@@ -164,7 +163,7 @@ func TestPerturbations(t *testing.T) {
 	for i, v := range moved {
 		m.Data[i] = float32(v)
 	}
-	if got, want := shift.restore(m).Data, []float32{1, 2, 2, 4, 5, 5, 4, 5, 5}; !slices.Equal(got, want) {
+	if got, want := shift.restore(m, 3, 3).Data, []float32{1, 2, 2, 4, 5, 5, 4, 5, 5}; !slices.Equal(got, want) {
 		t.Errorf("restored: got %v, want %v", got, want)
 	}
 }
@@ -207,5 +206,14 @@ func TestEvalPerturb(t *testing.T) {
 		if !strings.Contains(table, p.String()) {
 			t.Errorf("no line of %v in\n%s", p, table)
 		}
+	}
+}
+
+// Where one of the models gives no verdicts there are none to compare, the figures stay.
+func TestCompareWithoutVerdicts(t *testing.T) {
+	data := testSet(t, false)
+	stdout, _ := mustRun(t, 0, "eval", "--compare", reconstructionModel(t), tinyModel(t), "--data", data, "--provider", "go")
+	if !strings.Contains(stdout, "No verdicts to compare") || !strings.Contains(stdout, "AUROC") || strings.Contains(stdout, "changed on") {
+		t.Errorf("got\n%s", stdout)
 	}
 }

@@ -108,13 +108,20 @@ func TestReviewBand(t *testing.T) {
 		for want, r := range map[string]*anrt.Result{
 			"score 0.4, threshold 0.5: review":     {Score: .4, Threshold: &threshold, Verdict: anrt.Review},
 			"score 0.4: accept":                    {Score: .4, Verdict: anrt.Accept},
-			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold},
+			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold, Anomalous: true},
+			"score 0.4, threshold 0.5: good":       {Score: .4, Threshold: &threshold},
+			"score 0.4, threshold 0.5: anomalous":  {Score: .4, Threshold: &threshold, Anomalous: true}, // the model's own label
+			"score 0.3: anomalous":                 {Score: .3, Anomalous: true},
 		} {
+			r.Judged = true
 			if got := caption(r); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
 	})
+	if got := caption(&anrt.Result{Score: .3}); got != "score 0.3" {
+		t.Errorf("no verdict: got %q", got)
+	}
 	for _, tt := range []struct{ band, want string }{
 		{"0.4", "LOW:HIGH"}, {"", "LOW:HIGH"}, {"2:1", "ascending"}, {"0:0.01", "holds the threshold"},
 	} {
@@ -148,6 +155,26 @@ func TestMinAreaDecides(t *testing.T) {
 			t.Errorf("got %+v, a region of %d pixels: %v, without: %+v", d, area, large, plain[i])
 		}
 	}
+	t.Run("regions", func(t *testing.T) {
+		left := 0
+		for i, d := range decide(t, 0, model, data, "--threshold", "0.05", "--min-area", fmt.Sprint(area)) {
+			_, residuals, err := npy.Load[float32](filepath.Join(out, strings.TrimPrefix(plain[i].Path, filepath.Join(data, "test"))+".map.npy"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &heatmap.Map{Data: residuals, Height: 16, Width: 16}
+			o := heatmap.RegionOptions{Threshold: .05, Width: 40, Height: 30}
+			all := len(heatmap.Regions(m, &o))
+			o.MinArea = area
+			if want := len(heatmap.Regions(m, &o)); len(d.Regions) != want {
+				t.Errorf("got %d regions, want %d of %d", len(d.Regions), want, all)
+			}
+			left += all - len(d.Regions)
+		}
+		if left == 0 {
+			t.Error("there is no small region to leave out")
+		}
+	})
 	for _, d := range decide(t, 0, model, data, append(threshold, "--min-area", "100", "--fail-on-anomaly")...) {
 		if *d.Anomalous {
 			t.Errorf("got %+v, want nothing of 100 pixels", d)

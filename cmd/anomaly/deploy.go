@@ -36,11 +36,11 @@ counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes back
 newest of them. --keep limits how many there are.
 
 ` + gateHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			gateFlag,
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
-		},
+		}, foreignFlags...),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 2:
@@ -57,6 +57,9 @@ newest of them. --keep limits how many there are.
 				return err
 			}
 			if o.maxPixels, err = parseMaxPixels(c); err != nil {
+				return err
+			}
+			if err := parseForeign(c, &o.detector); err != nil {
 				return err
 			}
 			return newConsole(c).deploy(c.Context, o)
@@ -95,6 +98,11 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if err := writable(o.live); err != nil {
 		return err
 	}
+	release, err := lock(o.live)
+	if err != nil {
+		return err
+	}
+	defer release()
 	next, err := c.openDetector(o.model, &o.detector)
 	if err != nil {
 		return err
@@ -259,6 +267,11 @@ func (c *console) rollback(live string) error {
 	if info, err := os.Stat(live); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is no file", live)
 	}
+	release, err := lock(live)
+	if err != nil {
+		return err
+	}
+	defer release()
 	versions, err := findVersions(live)
 	if err != nil {
 		return err

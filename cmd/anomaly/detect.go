@@ -17,7 +17,9 @@ type outcome struct {
 	sample *dataset.Sample
 	size   image.Point // of the original image
 	image  image.Image // nil unless it is to be kept
-	pixels []uint8     // at the model's size, until there is a result
+	pixels []uint8     // as the model sees them, until there is a result
+	height int         // of pixels
+	width  int
 	result anrt.Result
 	err    error
 }
@@ -26,13 +28,13 @@ type outcome struct {
 type detectOptions struct {
 	keepImages bool // for handle
 	// alter, where not nil, changes pixels before the model sees them: those of
-	// sample i, uint8 [height, width, channels] of the model's size.
-	alter func(i int, pixels []uint8)
+	// sample i, uint8 [height, width, channels] of the model's size or, where it has
+	// none, of the image's.
+	alter func(i int, pixels []uint8, height, width int)
 	// swapped says that the detector's model may be swapped meanwhile, for one of
 	// another size too.
 	swapped bool
-	// batch, where not nil, gets each batch once it is computed, with its images,
-	// before handle gets the first of it.
+	// batch, where not nil, gets each batch, with its images, after handle.
 	batch func(ctx context.Context, batch []*outcome) error
 }
 
@@ -50,16 +52,13 @@ func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, o
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
 		compute(context.WithoutCancel(ctx), det, batch, o.swapped)
-		if o.batch != nil {
-			if err := o.batch(ctx, batch); err != nil {
+		for _, out := range batch {
+			if err := handle(out); err != nil {
 				return err
 			}
 		}
-		for _, out := range batch {
-			if !o.keepImages {
-				out.image = nil
-			}
-			if err := handle(out); err != nil {
+		if o.batch != nil {
+			if err := o.batch(ctx, batch); err != nil {
 				return err
 			}
 		}
@@ -68,10 +67,10 @@ func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, o
 	}
 	ahead := info.Batch + goruntime.GOMAXPROCS(0)
 	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
-		out := &outcome{sample: item.Sample, pixels: item.Pixels, err: item.Err}
+		out := &outcome{sample: item.Sample, pixels: item.Pixels, height: item.Height, width: item.Width, err: item.Err}
 		if out.err == nil {
 			if o.alter != nil {
-				o.alter(item.Index, out.pixels)
+				o.alter(item.Index, out.pixels, out.height, out.width)
 			}
 			out.size = item.Image.Bounds().Size()
 			if o.keepImages || o.swapped || o.batch != nil {
@@ -97,28 +96,15 @@ var errScore = errors.New("the score is not a finite number")
 // from the images where the model's size may be another by now.
 func compute(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped bool) {
 	var readable []*outcome
-	var pixels []uint8
-	var images []image.Image
 	for _, o := range batch {
 		if o.err == nil {
 			readable = append(readable, o)
-			if swapped {
-				images = append(images, o.image)
-			} else {
-				pixels = append(pixels, o.pixels...)
-			}
 		}
 	}
 	if len(readable) == 0 {
 		return
 	}
-	var results []anrt.Result
-	var err error
-	if swapped {
-		results, err = det.Detect(ctx, images...)
-	} else {
-		results, err = det.DetectPixels(ctx, pixels, len(readable))
-	}
+	results, err := resultsOf(ctx, det, readable, swapped)
 	switch {
 	case err != nil && len(readable) > 1: // one image of the batch may be the reason
 		for _, o := range readable {
@@ -134,4 +120,26 @@ func compute(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped 
 			}
 		}
 	}
+}
+
+// resultsOf gives outcomes to the model: their pixels; or the images, where it may
+// have been swapped; or pixels as images, where it sees each at its own size.
+func resultsOf(ctx context.Context, det *anrt.Detector, batch []*outcome, swapped bool) ([]anrt.Result, error) {
+	info := det.Info()
+	var pixels []uint8
+	var images []image.Image
+	for _, o := range batch {
+		switch {
+		case swapped:
+			images = append(images, o.image)
+		case info.Height == 0:
+			images = append(images, pixelImage(o.pixels, o.height, o.width, info.Channels))
+		default:
+			pixels = append(pixels, o.pixels...)
+		}
+	}
+	if pixels == nil {
+		return det.Detect(ctx, images...)
+	}
+	return det.DetectPixels(ctx, pixels, len(batch))
 }

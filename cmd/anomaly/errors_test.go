@@ -61,6 +61,11 @@ var mishaps = []group{
 		{what: "a flag without its value, after the arguments", args: "run model.onnx images --batch", code: 2},
 		{what: "no images named", args: "run model.onnx", code: 2},
 		{what: "a provider that does not exist", args: "run model.onnx images --provider nonsense", code: 2},
+		{what: "a provider that this system cannot have", args: "run model.onnx images --provider coreml", code: 1},
+		{what: "an option that the provider does not have", args: "run model.onnx images --provider cpu --provider-option device_id=1", code: 2},
+		{what: "an option that no provider has", args: "run model.onnx images --provider cuda --provider-option tf32=1", code: 2},
+		{what: "an option of a wrong value", args: "run --provider-option cuda.gpu_mem_limit=-1 model.onnx images --provider cuda,cpu", code: 2},
+		{what: "a precision that the provider cannot compute in", args: "run model.onnx images --provider openvino --provider-option precision=FP16", code: 2},
 		{what: "a batch that no memory holds", args: "run model.onnx images --batch 1000000000", code: 2},
 		{what: "results into the folder of the images", args: "run model.onnx images --out images", code: 2},
 		{what: "a batch of no images, measured", args: "bench model.onnx --batch 1,0", code: 2},
@@ -85,6 +90,11 @@ var mishaps = []group{
 		{what: "weights of NaN", prepare: hostile(nanWeights), args: "run hostile.onnx images", code: 1},
 		{what: "unknown operator", prepare: hostile(unknownOperator), args: "run hostile.onnx images", code: 1},
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
+		{what: "of another tool, with two outputs that could be the map", prepare: twoMaps, args: "run two.onnx images", code: 1},
+		{what: "of another tool, and an output that it does not have", prepare: twoMaps, args: "run two.onnx images --map-output c", code: 2},
+		{what: "of another size than the one that is asked for", args: "run model.onnx images --size 64", code: 2},
+		{what: "of another tool, with preprocessing that is not known here", prepare: croppedModel, args: "run cropped.onnx images", code: 1},
+		{what: "of another tool, to be exported in another form", prepare: twoMaps, args: "export two.onnx --out new.onnx", code: 1},
 		{what: "for anomalib, with a map that has no threshold yet", args: "export model.onnx --profile anomalib --map l1 --out new.onnx", code: 1},
 		{what: "for anomalib, to be calibrated", prepare: forAnomalib, args: "calibrate anomalib.onnx --threshold 0.3", code: 1},
 		{what: "may not be read", prepare: mode("model.onnx", 0), args: "run model.onnx images", code: 1, asNobody: true},
@@ -98,6 +108,10 @@ var mishaps = []group{
 		{what: "deployed where there is no room for two", prepare: write("disk/model.onnx", "what is there"), args: "deploy model.onnx disk/model.onnx", code: 1, disk: 12},
 		{what: "a golden set that is absent", args: "deploy model.onnx new.onnx --gate absent", code: 1},
 		{what: "a golden set that it does worse on", prepare: both(golden, deployed("images")), args: "deploy hostile.onnx images/model.onnx --gate golden", code: 1},
+		{what: "a golden set that is absent, while it runs", args: "run model.onnx images --watch --gate absent", code: 1},
+		{what: "a truncated model in its shadow", prepare: both(folder("new", "model.onnx"), truncate("new/model.onnx")), args: "run model.onnx images --shadow new/model.onnx", code: 1},
+		{what: "itself in its shadow", args: "run model.onnx images --shadow model.onnx", code: 1},
+		{what: "nothing to watch", args: "run model.onnx absent --watch", code: 1},
 		{what: "nothing to roll back to", args: "rollback model.onnx", code: 1},
 		{what: "rolled back in a folder that may not be written", prepare: both(deployed("images"), mode("images", 0o555)), args: "rollback images/model.onnx", code: 1, asNobody: true},
 		{what: "rolled back to a damaged model", prepare: both(deployed("images"), flip("images/model.onnx.0001-16de1a8c7a0c")), args: "rollback images/model.onnx", code: 1},
@@ -202,6 +216,9 @@ In none of them is anything left half written, and nothing that was there change
 
 Made by ` + "`" + `go test ./cmd/anomaly -run TestMishaps -update-errors` + "`" + `, which provokes them all with ` + "`" + `--provider go` + "`" + ` and a
 small network. ONNX Runtime tells in other words why it cannot use a model; the exit code is the same.
+
+If the system refuses it memory no program can say so: Go ends it with a stack dump and exit code 2, Linux with SIGKILL.
+What was being written then is left as a hidden file and replaces nothing.
 `
 
 // inTable puts a message into a table's cell.
@@ -244,7 +261,7 @@ func (m *mishap) provoke(t *testing.T) string {
 
 // cpuUsable reports whether ONNX Runtime can be used here.
 var cpuUsable = sync.OnceValue(func() bool {
-	return slices.ContainsFunc(anrt.Diagnose().Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
+	return slices.ContainsFunc(anrt.Diagnose(&anrt.Options{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
 })
 
 func (m *mishap) happen(t *testing.T, provider string) string {
@@ -318,7 +335,7 @@ func (m *mishap) run(t *testing.T, args []string) (code int, stdout, stderr stri
 	must(t, os.MkdirAll(forAll, 0o755))
 	must(t, os.Chmod(forAll, 0o777))
 	child := exec.Command(testBinary(t), "-test.run=^TestChild$")
-	child.Env = append(os.Environ(), childArgs+"="+strings.Join(args, "\n"), "TMPDIR="+forAll)
+	child.Env = append(os.Environ(), childArgs+"="+strings.Join(args, "\n"), "TMPDIR="+forAll, "GOCOVERDIR="+forAll) // if coverage is measured
 	child.Stdout, child.Stderr = &out, &log
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	if err := child.Run(); child.ProcessState == nil {
@@ -643,11 +660,39 @@ func unknownOperator(m *onnxpb.ModelProto) {
 	m.Graph.Node[len(m.Graph.Node)/2].OpType = proto.String("Secret")
 }
 
+// writeGraph writes a model that package onnxexport did not make.
+func writeGraph(t *testing.T, path string, g *graph.Graph) {
+	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+	must(t, err)
+	var m onnxpb.ModelProto
+	must(t, proto.Unmarshal(b, &m))
+	m.ProducerName = proto.String("another tool")
+	b, err = proto.Marshal(&m)
+	must(t, err)
+	must(t, os.WriteFile(path, b, 0o644))
+}
+
+// twoMaps writes two.onnx, a model with two maps of names that say nothing.
+func twoMaps(t *testing.T) {
+	g := graph.New("two")
+	x := g.Input("x", graph.Float32, graph.Dynamic, 3, 16, 16)
+	g.Output("a", graph.ReduceMax(x, true, 1))
+	g.Output("b", graph.ReduceMean(x, true, 1))
+	writeGraph(t, "two.onnx", g)
+}
+
+// croppedModel writes cropped.onnx as anomalib 0.7 does, with metadata.json.
+func croppedModel(t *testing.T) {
+	g := graph.New("cropped")
+	g.Output("output", graph.ReduceMax(g.Input("input", graph.Float32, 1, 3, 16, 16), true, 1))
+	writeGraph(t, "cropped.onnx", g)
+	must(t, os.WriteFile("metadata.json", []byte(`{"image_threshold": 1, "transform": {"transform": {"__class_fullname__": "Compose", "transforms": [
+		{"__class_fullname__": "Resize", "height": 16, "width": 16}, {"__class_fullname__": "RandomCrop", "height": 16, "width": 16}]}}}`), 0o644))
+}
+
 // fourChannels writes four.onnx, a model of images of four channels.
 func fourChannels(t *testing.T) {
 	g := graph.New("four")
 	g.Output("y", graph.Relu(g.Input("x", graph.Float32, graph.Dynamic, 4, 16, 16)))
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
-	must(t, err)
-	must(t, os.WriteFile("four.onnx", b, 0o644))
+	writeGraph(t, "four.onnx", g)
 }

@@ -154,6 +154,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if failed != nil && !errors.Is(failed, errImages) {
 		return failed
 	}
+	c.noteUnmeasured(judged)
 	var draw curves
 	e, err := evaluate(ctx, judged, o.resolution, &draw)
 	if err != nil {
@@ -177,6 +178,13 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 		err = e.Perturb.print(c.out)
 	}
 	return errors.Join(err, failed)
+}
+
+// noteUnmeasured says that pixels are not measured though there are masks.
+func (c *console) noteUnmeasured(judged []judgement) {
+	if slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals == nil }) {
+		c.notef("the model gives no maps: pixels are not measured")
+	}
 }
 
 // samples returns the images to measure on, the good ones first and those of
@@ -241,6 +249,7 @@ type judgement struct {
 	sample    *dataset.Sample
 	size      image.Point // of the original image
 	score     float64
+	anomalous *bool        // nil where the model gives no verdict
 	residuals *heatmap.Map // nil where pixels are not measured
 }
 
@@ -318,7 +327,7 @@ func measure(ctx context.Context, judged []judgement, resolution int, draw *curv
 			return m, err
 		}
 	}
-	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() }) {
+	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals != nil }) {
 		return m, nil
 	}
 	m.Pixel, err = measurePixels(ctx, judged, resolution, draw)
@@ -412,8 +421,11 @@ func eachMap(ctx context.Context, judged []judgement, resolution int, add func(r
 	return nil
 }
 
-// measurable reports whether the truth of the image's pixels is known.
-func (j *judgement) measurable() bool { return !j.sample.Anomalous || j.sample.HasMask() }
+// measurable reports whether the truth of the image's pixels is known, and what
+// the model says of them.
+func (j *judgement) measurable() bool {
+	return j.residuals != nil && (!j.sample.Anomalous || j.sample.HasMask())
+}
 
 // at returns residuals and mask, nil for a good image, at a resolution; 0 is the image's own.
 func (j *judgement) at(resolution int) (*heatmap.Map, []bool, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -107,6 +108,9 @@ func (c *console) export(o *exportOptions) error {
 		return err
 	}
 	m, err := onnxexport.Reopen(b)
+	if d := foreign(o.model); err != nil && d != nil {
+		return fmt.Errorf("%s was not exported by anomaly (%s): only networks that anomaly trained can be built anew; run, eval and calibrate take this one as it is", o.model, cmp.Or(d.Producer, "it does not say by what"))
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}
@@ -211,6 +215,9 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	if want.Profile == onnxexport.Anomalib {
 		if finite(image) == nil {
 			return nil, fmt.Errorf("profile %v shows scores by their threshold, of which there is none for this map: --threshold gives one, anomaly calibrate finds one for profile %v", onnxexport.Anomalib, onnxexport.Detector)
+		}
+		if image == 0 {
+			return nil, fmt.Errorf("profile %v: threshold: got 0, want another: nearly every score is above it", onnxexport.Anomalib)
 		}
 		if finite(pixel) == nil {
 			pixel = image

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -48,13 +47,9 @@ or null.`,
 
 // inspect is `anomaly inspect`; o is for verify.
 func (c *console) inspect(ctx context.Context, path string, verify, asJSON bool, o *anrt.Options) error {
-	b, err := regular.Read(path)
+	d, err := anrt.InspectFile(path)
 	if err != nil {
 		return err
-	}
-	d, err := anrt.Inspect(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	if !verify && asJSON {
 		return json.NewEncoder(c.out).Encode(d)
@@ -109,11 +104,26 @@ func (c *console) selfTest(ctx context.Context, path string, o *anrt.Options) (*
 func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "kind\t%s\n", d.Kind)
+	if d.Problem != "" {
+		fmt.Fprintf(t, "problem\t%s\n", d.Problem)
+	}
+	if d.Images != nil {
+		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
+	}
+	tensor := func(what string, i anrt.TensorInfo) {
+		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, i.Name, i.DType, i.Shape, i.Meaning)
+	}
 	for _, in := range d.Inputs {
-		fmt.Fprintf(t, "input\t%s\t%s %v\n", in.Name, in.DType, in.Shape)
+		tensor("input", in)
 	}
 	for _, out := range d.Outputs {
-		fmt.Fprintf(t, "output\t%s\t%s %v\n", out.Name, out.DType, out.Shape)
+		tensor("output", out)
+	}
+	if d.Threshold != nil {
+		fmt.Fprintf(t, "threshold\t%s\n", short(*d.Threshold))
+	}
+	if d.PixelThreshold != nil {
+		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
 	}
 	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
 	var ops []string
@@ -132,4 +142,23 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 		fmt.Fprintf(t, "%s\t%s\n", key, d.Metadata[key])
 	}
 	return t.Flush()
+}
+
+// imagesLine says in words which images a model takes.
+func imagesLine(i *anrt.ImagesInfo) string {
+	colours := map[int]string{1: "grey", 3: "RGB"}[i.Channels]
+	size := fmt.Sprintf("%dx%d", i.Height, i.Width)
+	switch i.SizedBy {
+	case "graph":
+		size += ", to which the graph itself would resize"
+	case "map":
+		size += ", the size of the map"
+	case "image":
+		size = "of any size, each its own (--size fixes it)"
+	}
+	batch := "any number at once"
+	if i.Batch > 0 {
+		batch = fmt.Sprintf("%d at once", i.Batch)
+	}
+	return fmt.Sprintf("%s, %s, black to white %s, %s, %s", colours, size, i.Range, i.Layout, batch)
 }

@@ -20,6 +20,10 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
+	// doctor calls its own program, which in a test is this one.
+	if len(os.Args) > 1 && os.Args[1] == "doctor" {
+		os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
+	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "anomaly-test-*"); err != nil {
 		panic(err)
@@ -199,10 +203,23 @@ func TestExitCodes(t *testing.T) {
 		{"run MODEL IMAGE --provider go --save map", 2, "--save needs --out"},
 		{"run MODEL IMAGE --provider go --out x --save map,video", 2, `"video"`},
 		{"run MODEL IMAGE --provider nosuch", 2, `"nosuch"`},
+		{"run MODEL IMAGE --provider go --layout CHW", 2, "want NCHW or NHWC"},
+		{"run MODEL IMAGE --provider go --layout nchw", 1, "none that a detector understands"},
+		{"run MODEL IMAGE --provider go --range 255", 2, "LOW:HIGH"},
+		{"run MODEL IMAGE --provider go --range 0:255,1", 2, `got "1"`},
+		{"run MODEL IMAGE --provider go --range 0:255,0:1", 0, "1 images"},
+		{"run MODEL IMAGE --provider go --size 16xx", 2, "--size"},
+		{"run MODEL IMAGE --provider go --size 8", 2, "size: got 8x8, the model has"},
+		{"run MODEL IMAGE --provider go --size 16x16", 0, "1 images"},
+		{"run MODEL IMAGE --provider go --map nosuch", 2, "--map"},
+		{"run MODEL IMAGE --provider go --map l2", 0, "of its own"},
+		{"run MODEL IMAGE --provider go --map-output nosuch", 2, "the model has \"anomaly_map\""},
 		{"run MODEL nosuch.png --provider go", 1, "nosuch.png"},
 		{"run nosuch.onnx IMAGE --provider go", 1, "nosuch.onnx"},
 		{"run IMAGE IMAGE --provider go", 1, "ONNX"},
 		{"run MODEL IMAGE --provider go", 0, "1 images"},
+		{"bench MODEL --provider go --layout CHW", 2, "want NCHW or NHWC"},
+		{"deploy MODEL DATA/x.onnx --provider go --size 0", 2, "--size"},
 		{"train", 2, "--data"},
 		{"train DATA", 2, "no arguments"},
 		{"train --data DATA --epochs 0", 2, "--epochs"},
@@ -234,6 +251,10 @@ func TestExitCodes(t *testing.T) {
 		{"inspect", 2, "one model"},
 		{"inspect IMAGE", 1, "ONNX"},
 		{"doctor MODEL", 2, "no arguments"},
+		{"doctor --gpu", 2, "--gpu needs --install"},
+		{"doctor --install --json", 2, "--install does not go with --json"},
+		{"doctor --provider-option device_id=1", 2, "--provider-option needs --provider"},
+		{"doctor --provider nonsense", 2, "nonsense"},
 		{"demo MODEL", 2, "no arguments"},
 		{"demo --out DATA", 1, "not empty"},
 		{"demo --seed 0", 2, "--seed"},

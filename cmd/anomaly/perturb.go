@@ -70,16 +70,18 @@ func (p perturbation) apply(pixels []uint8, height, width, channels int, seed ui
 
 func clamp(v float64) uint8 { return uint8(math.Round(min(max(v, 0), 255))) }
 
-// restore brings residuals back to where the truth lies.
-func (p perturbation) restore(m *heatmap.Map) *heatmap.Map {
-	if p.Kind != "shift" {
+// restore brings residuals back to where the truth lies; the image had height x
+// width pixels.
+func (p perturbation) restore(m *heatmap.Map, height, width int) *heatmap.Map {
+	if p.Kind != "shift" || m == nil {
 		return m
 	}
-	by := int(p.Strength)
+	down := int(math.Round(p.Strength * float64(m.Height) / float64(height)))
+	right := int(math.Round(p.Strength * float64(m.Width) / float64(width)))
 	back := heatmap.NewMap(m.Height, m.Width)
 	for y := range m.Height {
 		for x := range m.Width {
-			back.Data[y*m.Width+x] = m.Data[min(y+by, m.Height-1)*m.Width+min(x+by, m.Width-1)]
+			back.Data[y*m.Width+x] = m.Data[min(y+down, m.Height-1)*m.Width+min(x+right, m.Width-1)]
 		}
 	}
 	return back
@@ -129,22 +131,26 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 	c.startBar(len(samples)*len(perturbationsTried), "images")
 	defer c.endBar()
 	for _, p := range perturbationsTried {
-		alter := func(i int, pixels []uint8) {
-			p.apply(pixels, info.Height, info.Width, info.Channels, o.seed, i)
+		alter := func(i int, pixels []uint8, height, width int) {
+			p.apply(pixels, height, width, info.Channels, o.seed, i)
 		}
 		judged, err := c.judge(ctx, det, samples, alter)
 		if err != nil && !errors.Is(err, errImages) { // which images failed was said before
 			return nil, err
 		}
 		for i := range judged {
-			judged[i].residuals = p.restore(judged[i].residuals)
+			height, width := info.Height, info.Width
+			if height == 0 {
+				height, width = judged[i].size.Y, judged[i].size.X
+			}
+			judged[i].residuals = p.restore(judged[i].residuals, height, width)
 		}
 		m, err := measure(ctx, judged, o.resolution, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", p, err)
 		}
 		row := perturbed{perturbation: p, Image: m.Image, Pixel: m.Pixel}
-		row.FalseRejects, row.Recall = rates(judged, info.Threshold)
+		row.FalseRejects, row.Recall = rates(judged)
 		result.Results = append(result.Results, row)
 	}
 	return result, nil
@@ -152,8 +158,9 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 
 // judge runs the model on samples and returns what it made of those that can be
 // read; the error says how many cannot.
-func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, alter func(int, []uint8)) ([]judgement, error) {
+func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, alter func(i int, pixels []uint8, height, width int)) ([]judgement, error) {
 	var judged []judgement
+	judges := det.Info().Judges
 	failed := 0
 	err := detect(ctx, det, samples, &detectOptions{alter: alter}, func(out *outcome) error {
 		c.stepBar()
@@ -161,7 +168,11 @@ func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []datas
 			failed++
 			return nil
 		}
-		judged = append(judged, judgement{sample: out.sample, size: out.size, score: float64(out.result.Score), residuals: out.result.Map})
+		j := judgement{sample: out.sample, size: out.size, score: float64(out.result.Score), residuals: out.result.Map}
+		if judges {
+			j.anomalous = &out.result.Anomalous
+		}
+		judged = append(judged, j)
 		return nil
 	})
 	if err == nil && failed > 0 {
@@ -170,20 +181,20 @@ func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []datas
 	return judged, err
 }
 
-// rates returns the shares of good and of anomalous images above the threshold;
-// nil without one.
-func rates(judged []judgement, threshold *float32) (falseRejects, recall *float64) {
-	if threshold == nil {
-		return nil, nil
-	}
+// rates returns the shares of good and of anomalous images that are found
+// anomalous; nil where there are no verdicts.
+func rates(judged []judgement) (falseRejects, recall *float64) {
 	var n, above [2]float64 // good, anomalous
 	for _, j := range judged {
+		if j.anomalous == nil {
+			return nil, nil
+		}
 		k := 0
 		if j.sample.Anomalous {
 			k = 1
 		}
 		n[k]++
-		if j.score > float64(*threshold) {
+		if *j.anomalous {
 			above[k]++
 		}
 	}

@@ -238,9 +238,13 @@ func TestRunSavesRows(t *testing.T) {
 }
 
 func TestSaveMaskNeedsThreshold(t *testing.T) {
-	_, stderr := mustRun(t, 2, "run", reconstructionModel(t), testSet(t, false), "--provider", "go", "--out", t.TempDir(), "--save", "mask")
-	if !strings.Contains(stderr, "threshold") {
+	out := t.TempDir()
+	_, stderr := mustRun(t, 0, "run", reconstructionModel(t), testSet(t, false), "--provider", "go", "--out", out, "--save", "mask")
+	if strings.Count(stderr, "no masks are saved") != 1 {
 		t.Errorf("got %q", stderr)
+	}
+	if diff := cmp.Diff([]string{"index.html"}, list(t, out)); diff != "" {
+		t.Error(diff)
 	}
 }
 

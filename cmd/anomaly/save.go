@@ -19,9 +19,6 @@ import (
 // saves say what is written of each image.
 type saves struct{ Picture, Map, Mask, Reconstruction bool }
 
-// Links reports whether there is more than pictures.
-func (s saves) Links() bool { return s.Map || s.Mask || s.Reconstruction }
-
 // parseSaves reads the LIST of --save.
 func parseSaves(list string) (saves, error) {
 	var s saves
@@ -46,24 +43,23 @@ const (
 
 // A saver writes the files of outcomes below a folder, beside its caller.
 type saver struct {
-	dir       string // "" writes nothing
-	saves     saves
-	threshold *float32 // of pixels; nil for none
+	dir string // "" writes nothing
 	*workers
 }
 
 // newSaver makes the folder.
-func newSaver(dir string, s saves, threshold *float32) (*saver, error) {
+func newSaver(dir string) (*saver, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	return &saver{dir, s, threshold, newWorkers()}, nil
+	return &saver{dir, newWorkers()}, nil
 }
 
-// save begins to write the files of an outcome. The error may be that of an earlier one.
-func (s *saver) save(o *outcome) error {
+// save begins to write the files of an outcome, with a threshold for pixels or nil.
+// The error may be that of an earlier one.
+func (s *saver) save(o *outcome, saves saves, threshold *float32) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -76,28 +72,28 @@ func (s *saver) save(o *outcome) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return s.write(path, o)
+		return saves.write(path, o, threshold)
 	})
 }
 
 // write writes the files of one outcome; their names begin with path.
-func (s *saver) write(path string, o *outcome) error {
+func (s saves) write(path string, o *outcome, threshold *float32) error {
 	r := &o.result
 	for _, file := range []struct {
 		wanted bool
 		suffix string
 		write  func(w io.Writer) error
 	}{
-		{s.saves.Picture, pictureSuffix, func(w io.Writer) error {
-			return jpeg.Encode(w, s.picture(o), &jpeg.Options{Quality: 88})
+		{s.Picture, pictureSuffix, func(w io.Writer) error {
+			return jpeg.Encode(w, picture(o, threshold), &jpeg.Options{Quality: 88})
 		}},
-		{s.saves.Map, mapSuffix, func(w io.Writer) error {
+		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
 		}},
-		{s.saves.Mask, maskSuffix, func(w io.Writer) error {
-			return encodePNG(w, r.Map.Mask(*s.threshold, o.size.Y, o.size.X).Image())
+		{s.Mask, maskSuffix, func(w io.Writer) error {
+			return encodePNG(w, r.Map.Mask(*threshold, o.size.Y, o.size.X).Image())
 		}},
-		{s.saves.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
+		{s.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
 			return encodePNG(w, r.Reconstruction)
 		}},
 	} {
@@ -114,22 +110,31 @@ func (s *saver) write(path string, o *outcome) error {
 const pictureTile = 384
 
 // picture draws input, reconstruction, heat map and overlay side by side.
-func (s *saver) picture(o *outcome) image.Image {
+func picture(o *outcome, threshold *float32) image.Image {
 	r := &o.result
 	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: caption(r),
+		Reconstruction: r.Reconstruction, Threshold: threshold, Tile: pictureTile, Caption: caption(r),
 	})
 }
 
 // caption returns what a picture says of a result.
 func caption(r *anrt.Result) string {
+	text := fmt.Sprintf("score %.4g", r.Score)
+	verdict := string(r.Verdict)
 	switch {
-	case r.Verdict == "":
+	case verdict != "" || !r.Judged:
+	case r.Threshold == nil || r.Anomalous != (r.Score > *r.Threshold):
+		verdict = finding{Anomalous: &r.Anomalous}.Verdict()
+	default:
 		return heatmap.Verdict(r.Score, r.Threshold)
-	case r.Threshold == nil:
-		return fmt.Sprintf("score %.4g: %s", r.Score, r.Verdict)
 	}
-	return fmt.Sprintf("score %.4g, threshold %.4g: %s", r.Score, *r.Threshold, r.Verdict)
+	if r.Threshold != nil {
+		text += fmt.Sprintf(", threshold %.4g", *r.Threshold)
+	}
+	if verdict != "" {
+		text += ": " + verdict
+	}
+	return text
 }
 
 // encodePNG writes an image quickly rather than small.

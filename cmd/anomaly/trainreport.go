@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
 )
@@ -69,7 +70,7 @@ type epochSample struct {
 
 // readTrainingRun reads the log and what lies beside it.
 func readTrainingRun(log string) (*trainingRun, error) {
-	f, err := os.Open(log)
+	f, err := regular.Open(log)
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func compare(got, want *graph.Tensor, tol tolerance) (difference, error) {
 			diff = math.Inf(1)
 		}
 		differ++
-		if worst = max(worst, diff); !(diff <= tol.of(w[i])) {
+		if worst = max(worst, diff); diff > tol.of(w[i]) || math.IsInf(diff, 0) {
 			beyond = append(beyond, i)
 		}
 	}

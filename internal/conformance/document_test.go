@@ -10,8 +10,8 @@ import (
 const documentHead = `# Models on every provider
 
 How far the outputs of models are from what they should be, on each provider that was at hand; package
-internal/conformance measures it. Every model gives the same for each image alone, in a batch of three and in the batch
-that is measured, into tensors of the caller and for each output asked for alone.
+internal/conformance measures it. Every model gives the same, to 1e-6, for each image alone, in a batch of three and in
+the batch that is measured, and for each output asked for alone; and the same bits into tensors of the caller.
 
 Made by ` + "`" + `make conformance UPDATE=1` + "`" + ` for the providers go and cpu, and by ` + "`" + `make conformance PROVIDER=openvino UPDATE=1` + "`" + `.
 Of providers that are not listed no run is known: ` + "`" + `make conformance PROVIDER=cuda` + "`" + ` is one, on a machine with a GPU, and

@@ -20,42 +20,53 @@ const ownBatch, ownHeight, ownWidth, ownFilters = 3, 32, 48, 8
 // untrained; the golden outputs are those of the same graph in float64.
 func ownTests(t *testing.T, _ *manifest) []test {
 	var tests []test
-	add := func(title string, spec models.Spec, o onnxexport.Options) {
+	add := func(title string, spec models.Spec, o onnxexport.Options, height, width int) {
 		spec.Height, spec.Width, spec.Filters = ownHeight, ownWidth, ownFilters
-		tests = append(tests, ownTest(t, "own/"+title, spec, o))
+		tests = append(tests, ownTest(t, "own/"+title, spec, o, height, width))
 	}
 	for _, network := range models.Names() {
 		for _, channels := range []int{3, 1} {
 			spec := models.Spec{Model: network, Channels: channels}
-			colour := map[int]string{3: "rgb", 1: "grey"}[channels]
+			name := network + "/" + map[int]string{3: "rgb", 1: "grey"}[channels]
 			for _, input := range []onnxexport.InputKind{onnxexport.Uint8NHWC, onnxexport.FloatNCHW} {
-				add(fmt.Sprintf("%s/%s/%s/reconstruction", network, colour, input), spec,
-					onnxexport.Options{Profile: onnxexport.Reconstruction, Input: input})
-				add(fmt.Sprintf("%s/%s/%s/detector", network, colour, input), spec, onnxexport.Options{Input: input})
+				for _, profile := range []onnxexport.Profile{onnxexport.Reconstruction, onnxexport.Detector} {
+					add(fmt.Sprintf("%s/%s/%s", name, input, profile), spec, onnxexport.Options{Profile: profile, Input: input}, ownHeight, ownWidth)
+				}
 			}
+			add(name+"/anomalib", spec, onnxexport.Options{Profile: onnxexport.Anomalib}, ownHeight, ownWidth)
+			add(name+"/anomalib/resized", spec, onnxexport.Options{Profile: onnxexport.Anomalib}, 2*ownHeight+9, ownWidth-7)
 		}
 	}
 	for _, kind := range residual.Kinds() {
 		for _, blur := range []float64{0, 1.5} {
-			add(fmt.Sprintf("map/%s/blur=%g", kind, blur), models.Spec{}, onnxexport.Options{Map: residual.Options{Kind: kind, Blur: blur}})
+			o := onnxexport.Options{Map: residual.Options{Kind: kind, Blur: blur}}
+			add(fmt.Sprintf("map/%s/blur=%g", kind, blur), models.Spec{}, o, ownHeight, ownWidth)
 		}
 	}
 	return tests
 }
 
-func ownTest(t *testing.T, title string, spec models.Spec, o onnxexport.Options) *modelTest {
-	images := pixels(spec, o.Input)
-	c := &modelTest{title: title, images: images, tol: ownTol}
-	if o.Profile != onnxexport.Reconstruction {
-		// Between the scores, so that there are labels of both kinds.
-		scores := numbers(evaluated(t, spec, o, images)["pred_score"])
+// ownTest is a test of a model on images of the given size.
+func ownTest(t *testing.T, title string, spec models.Spec, o onnxexport.Options, height, width int) *modelTest {
+	channels, modelHeight, modelWidth := spec.InputSize()
+	layout := o.Input
+	if o.Profile == onnxexport.Anomalib {
+		channels, layout = 3, onnxexport.FloatNCHW
+	}
+	c := &modelTest{title: title, images: pixels(layout, channels, height, width), tol: ownTol}
+	if o.Profile.Judges() {
+		// Thresholds between the raw scores, so that there are labels of both kinds.
+		raw := onnxexport.Options{Map: o.Map}
+		scores := numbers(evaluated(t, spec, raw, pixels(raw.Input, spec.WithDefaults().Channels, modelHeight, modelWidth))["pred_score"])
 		o.Threshold = float32(scores[0]+scores[1]) / 2
 		o.PixelThreshold = o.Threshold / 2
 		c.labels = []label{{"pred_label", "pred_score", float64(o.Threshold)}, {"pred_mask", "anomaly_map", float64(o.PixelThreshold)}}
 	}
-	c.golden = evaluated(t, spec, o, images)
-	model := built(t, spec, o)
-	b, err := onnxexport.Marshal(model)
+	if o.Profile == onnxexport.Anomalib { // where scores and residuals are normalised
+		c.labels = []label{{"pred_label", "pred_score", .5}, {"pred_mask", "anomaly_map", .5}}
+	}
+	c.golden = evaluated(t, spec, o, c.images)
+	b, err := onnxexport.Marshal(built(t, spec, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +114,7 @@ func single(t *graph.Tensor) *graph.Tensor {
 }
 
 // pixels draws a batch of images, of stripes and noise from integer arithmetic.
-func pixels(spec models.Spec, input onnxexport.InputKind) *graph.Tensor {
-	channels, height, width := spec.InputSize()
+func pixels(input onnxexport.InputKind, channels, height, width int) *graph.Tensor {
 	nchw := input == onnxexport.FloatNCHW
 	bytes := make([]uint8, ownBatch*height*width*channels)
 	state := uint32(1)

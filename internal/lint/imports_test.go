@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"onnxexport": {"graph", "residual", "internal/onnxpb", "google.golang.org/protobuf"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
-		binding, "gorgonia.org/tensor", "google.golang.org/protobuf",
+		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
 	},
 	"heatmap":     {"internal/label", "golang.org/x/image"},
 	"train":       {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "metrics", "internal/lower", "internal/atomicfile", "internal/regular", "gonum.org/v1/gonum"},
@@ -29,7 +29,9 @@ var mayImport = map[string][]string{
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
-	"examples/embed": {"dataset", "runtime"},
+	"examples/camera":  {"dataset", "heatmap", "runtime"},
+	"examples/embed":   {"dataset", "runtime"},
+	"examples/hotswap": {"dataset", "runtime"},
 
 	"internal/atomicfile":  {"internal/regular"},
 	"internal/conformance": nil,
@@ -38,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
 	"internal/npy":         nil,
+	"internal/ortlib":      nil,
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},

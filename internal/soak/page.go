@@ -43,7 +43,7 @@ func (p *page) markdown(w io.Writer) error {
 	s := p.stream
 	var b bytes.Buffer
 	library := ""
-	if v := anrt.Diagnose().Version; v != "" {
+	if v := anrt.Diagnose(&anrt.Options{Provider: p.provider}).Version; v != "" {
 		library = ", ONNX Runtime " + v
 	}
 	fmt.Fprintf(&b, `# Soak

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnx.backend.test.loader import DATA_DIR, load_model_tests
 from onnx.backend.test.runner import Runner
 
-PLAIN = {"float32", "float64", "uint8", "int32", "int64", "bool"}
+PLAIN = {"float16", "float32", "float64", "uint8", "int32", "int64", "bool"}
 # The newest format that is declared: later ones brought element types that no test below has, and
 # runtimes refuse what is newer than they are.
 IR = 10
@@ -42,7 +42,8 @@ def type_name(t):
 def array(x):
     if isinstance(x, onnx.TensorProto):
         x = numpy_helper.to_array(x)
-    return np.asarray(x, order="C")
+    # Package runtime takes and gives float16 as float32.
+    return np.asarray(x, order="C", dtype=np.float32 if x.dtype == np.float16 else None)
 
 
 def load(path, kind):
