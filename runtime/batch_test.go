@@ -261,6 +261,22 @@ func TestDetectorFailureIsOneCalls(t *testing.T) {
 	calls.Wait()
 }
 
+func TestDefaultBatch(t *testing.T) {
+	for _, tt := range []struct {
+		provider               string
+		threads, height, width int
+		want                   int
+	}{
+		{CPU, 2, 128, 128, 2}, {CPU, 2, 64, 64, 8}, {CPU, 2, 32, 32, 16}, {CPU, 2, 256, 256, 1}, {CPU, 1, 512, 512, 1},
+		{CPU, 16, 128, 128, 16}, {CPU, 16, 256, 256, 4}, {Go, 2, 128, 64, 4}, {OpenVINO, 4, 128, 128, 4},
+		{CPU, 2, 0, 0, 1}, {CPU, 64, 0, 0, 16}, {CUDA, 2, 256, 256, 16}, {CUDA, 2, 0, 0, 16},
+	} {
+		if got := defaultBatch(tt.provider, tt.threads, tt.height, tt.width); got != tt.want {
+			t.Errorf("%+v: got %d", tt, got)
+		}
+	}
+}
+
 // A sizesEngine notes how many images it computes at once.
 type sizesEngine struct {
 	engine

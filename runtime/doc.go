@@ -20,6 +20,40 @@
 // what can be set on each. A provider takes the first ONNX Runtime that was
 // built with it and finds the libraries it needs; a process loads one, once.
 //
+// # Concurrency and lifetime
+//
+// Detectors and sessions may be used by any number of goroutines, also while they
+// are swapped or closed. A session computes one Run at a time. A detector computes
+// calls side by side together, as many images as fit a batch: while one batch is
+// computed the next gathers; Options.BatchWindow makes one that is not full wait.
+// Neither the images beside one nor the calls beside one change what is found, and
+// a call that fails or whose context ends does neither to others.
+//
+// What is given belongs to the caller again when the call returns, also when its
+// context ended: images and pixels are not read any more, tensors not written. Only
+// the bytes of a model (OpenBytes, OpenSession) are kept, until Close. What is
+// returned belongs to the caller and is never touched again.
+//
+// Detect returns ctx.Err() as soon as its context ends: before it begins, while
+// images are prepared (after the one in hand), in the queue, or while its batch is
+// computed, which goes on for the others. If no other is in the batch ONNX Runtime
+// is told to stop. A Run of a session returns when the operator in hand is done.
+//
+// [Detector.Swap] opens, checks and warms up the new model beside the old one: there
+// must be memory for both. Calls that began before it took over end with the old
+// one; Swap returns when they have and the old one is freed. If it fails, or
+// its context ends before the new model takes over, the old one stays. Swaps side by
+// side happen one after the other.
+//
+// Close waits for calls that have begun, cancels a Swap that has not taken over,
+// and frees the model; calls that begin later return [ErrClosed]. It may be called
+// again. Who opened a detector or a session closes it: the garbage collector frees
+// nothing of ONNX Runtime's and only reports to Options.Logf what was forgotten, as
+// long as Logf does not hold on to it. ONNX Runtime itself stays loaded until the
+// process ends. On Linux with the GNU C library it is told to give freed memory back
+// (docs/soak.md shows what that does); MALLOC_MMAP_THRESHOLD_ in the environment
+// overrules that.
+//
 // What is not here: building models (packages graph and models), writing them
 // (package onnxexport), reading image files (package dataset), drawing maps
 // (package heatmap).

@@ -7,8 +7,10 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
@@ -111,6 +113,40 @@ func TestCloseDuringDetect(t *testing.T) {
 		wantError(t, "Detect in flight", detected, nil)
 		wantError(t, "Close", closed, nil)
 		wantError(t, "Close again", again, nil)
+	})
+}
+
+// What was opened is closed: goroutines, and files where the system lists them.
+// Memory is the soak's affair (internal/soak).
+func TestOpenAndCloseLeaveNothing(t *testing.T) {
+	_, b := seeded(t, 1)
+	each(t, func(t *testing.T, provider string) {
+		count := func() (goroutines, files int) {
+			entries, _ := os.ReadDir("/proc/self/fd")
+			return goruntime.NumGoroutine(), len(entries)
+		}
+		var goroutines, files int
+		for i := range 12 {
+			d, err := OpenBytes(b, &Options{Provider: provider})
+			if err != nil {
+				t.Fatal(err)
+			}
+			detect(t, d, pictures(1)...)
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if i == 1 { // the library is loaded, its own threads are there
+				goroutines, files = count()
+			}
+		}
+		g, f := count()
+		for try := 0; try < 100 && (g > goroutines || f > files); try++ {
+			time.Sleep(10 * time.Millisecond) // one whose work is done may not have ended
+			g, f = count()
+		}
+		if g > goroutines || f > files {
+			t.Errorf("got %d goroutines and %d files, want %d and %d", g, f, goroutines, files)
+		}
 	})
 }
 

@@ -39,8 +39,9 @@ type Options struct {
 	// nil is all outputs. Sessions only.
 	Outputs []string
 
-	// Batch is how many images a [Detector] runs at once; 0 is 16. A model of
-	// fixed batch size has its own. Detectors only.
+	// Batch is how many images a [Detector] runs at once; 0 is 16, and on CPUs (cpu,
+	// go, openvino) as many of those as suit their caches: 128x128 pixels a thread.
+	// A model of fixed batch size has its own. Detectors only.
 	Batch int
 	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
 	// of other calls; 0 (default) is not at all: as long as a batch is computed the
@@ -96,9 +97,6 @@ func (o *Options) withDefaults() Options {
 	}
 	if c.Threads == 0 {
 		c.Threads = goruntime.GOMAXPROCS(0)
-	}
-	if c.Batch == 0 {
-		c.Batch = 16
 	}
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
@@ -185,6 +183,11 @@ type Session struct {
 // OpenSession opens an ONNX model given as the bytes of its file, which the
 // session keeps: do not change them. Close it when it is no longer needed.
 func OpenSession(model []byte, o *Options) (*Session, error) {
+	return openAlone(model, o, caller())
+}
+
+// openAlone opens a session of its own, for a line of some file.
+func openAlone(model []byte, o *Options, at string) (*Session, error) {
 	opts := o.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func OpenSession(model []byte, o *Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.leak = reportLeak(s, caller(), opts.Logf)
+	s.leak = reportLeak(s, at, opts.Logf)
 	return s, nil
 }
 
@@ -212,7 +215,7 @@ func OpenSessionFile(path string, o *Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := OpenSession(b, o)
+	s, err := openAlone(b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -35,7 +35,7 @@ type surveyOptions struct {
 // scoringFlags are flags of the commands that score images.
 var scoringFlags = slices.Concat(foreignFlags, []cli.Flag{
 	providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
-	&cli.IntFlag{Name: "batch", Usage: "images at once", Value: 16},
+	&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
 	&cli.StringSliceFlag{Name: "zone", Usage: "`NUMBER=RULE` of a zone: ignore, or a threshold of its own; may be repeated"},
@@ -65,7 +65,7 @@ func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 		return o, err
 	}
 	switch {
-	case o.detector.Batch < 1:
+	case c.IsSet("batch") && o.detector.Batch < 1:
 		return o, usagef("--batch: got %d, want 1 or more", o.detector.Batch)
 	case o.detector.Threads < 0:
 		return o, usagef("--threads: got %d, want 0 or more", o.detector.Threads)
