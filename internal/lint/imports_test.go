@@ -29,7 +29,9 @@ var mayImport = map[string][]string{
 	"dataset":     {"internal/imageio", "internal/npy"},
 	"cmd/anomaly": {"*"},
 
-	"examples/embed": {"dataset", "runtime"},
+	"examples/camera":  {"dataset", "heatmap", "runtime"},
+	"examples/embed":   {"dataset", "runtime"},
+	"examples/hotswap": {"dataset", "runtime"},
 
 	"internal/atomicfile":  {"internal/regular"},
 	"internal/conformance": nil,
