@@ -21,6 +21,7 @@ type Graph struct {
 	outputs []*Value
 	nodes   []*Node
 	byName  map[string]*Value
+	kept    map[string]bool // names that only their owners get
 	scalars map[float32]*Value
 	err     error
 }
@@ -62,7 +63,15 @@ type Attr struct {
 
 // New returns an empty graph.
 func New(name string) *Graph {
-	return &Graph{name: name, byName: map[string]*Value{}, scalars: map[float32]*Value{}}
+	return &Graph{name: name, byName: map[string]*Value{}, kept: map[string]bool{}, scalars: map[float32]*Value{}}
+}
+
+// Reserve keeps names for values that will be called so: no value that the
+// graph finds a name for gets one of them.
+func (g *Graph) Reserve(names ...string) {
+	for _, name := range names {
+		g.kept[name] = true
+	}
 }
 
 // Name returns the graph's name.
@@ -265,7 +274,7 @@ func (g *Graph) Output(name string, v *Value) *Value {
 func (g *Graph) fresh(prefix string) string {
 	for i := len(g.byName); ; i++ {
 		name := fmt.Sprintf("%s_%d", prefix, i)
-		if _, taken := g.byName[name]; !taken {
+		if _, taken := g.byName[name]; !taken && !g.kept[name] {
 			return name
 		}
 	}

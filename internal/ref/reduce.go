@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"math"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -20,6 +21,16 @@ func reduceKernels[E, A number]() map[string]kernel {
 			sum += A(v)
 		}
 		y[0] = sum
+	}
+	one := func(y []A, step int, x []E) {
+		for i := range x {
+			y[i*step] = 1
+		}
+	}
+	multiply := func(y []A, step int, x []E) {
+		for i, v := range x {
+			y[i*step] *= A(v)
+		}
 	}
 	set := func(y []E, step int, x []E) {
 		for i, v := range x {
@@ -43,8 +54,22 @@ func reduceKernels[E, A number]() map[string]kernel {
 			}
 			return tensorOf[E](y, shape, err)
 		},
+		"ReduceProd": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+			y, shape, count, err := reduce(n, in, one, multiply)
+			if count == 0 {
+				for i := range y {
+					y[i] = 1
+				}
+			}
+			return tensorOf[E](y, shape, err)
+		},
 		"ReduceMax": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-			y, shape, _, err := reduce(n, in, set, higher) // set: any element is a lower bound
+			y, shape, count, err := reduce(n, in, set, higher) // set: any element is a lower bound
+			if count == 0 {
+				for i := range y {
+					y[i] = lowest[E]()
+				}
+			}
 			return tensorOf[E](y, shape, err)
 		},
 	}
@@ -84,6 +109,20 @@ func reduce[E, A number](n *graph.Node, in []*graph.Tensor, passes ...func(y []A
 		})
 	}
 	return y, shape, count, nil
+}
+
+// lowest is the maximum of no elements.
+func lowest[E number]() E {
+	low := math.Inf(-1)
+	switch any(E(0)).(type) {
+	case uint8:
+		low = 0
+	case int32:
+		low = math.MinInt32
+	case int64:
+		low = math.MinInt64
+	}
+	return E(low)
 }
 
 // tensorOf makes the result of a reduction.
