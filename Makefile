@@ -11,7 +11,7 @@ BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo conformance lint staticcheck vulncheck cover fuzz soak bench clean
+.PHONY: help setup build test testrace testnocgo conformance testanomalib lint staticcheck vulncheck cover fuzz soak bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,10 @@ testrace: ## run the race detector on RACE
 conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes manifest and docs/interop.md
 	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
 
+testanomalib: ## run exported files with anomalib's own inferencer, in .venv-anomalib (3 GB to download, 5 GB on disk)
+	@scripts/setup anomalib
+	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -59,5 +63,5 @@ soak: ## swap models under a stream of requests, open and close them, and write 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv, .openvino and the cache folder stay
+clean: ## remove what was built; .venv, .venv-anomalib, .openvino and the cache folder stay
 	rm -rf bin

@@ -80,12 +80,14 @@ func TestAnomalibProfile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				var native []float32 // scores of all three
 				for _, batch := range []int{1, 3} {
 					in := graph.NewTensor(graph.Data[float32](pixels)[:batch*3*size[0]*size[1]], batch, 3, size[0], size[1])
 					out, err := s.Run(t.Context(), map[string]*graph.Tensor{"input": in})
 					if err != nil {
 						t.Fatal(err)
 					}
+					native = graph.Data[float32](out["pred_score"])
 					for i := range batch {
 						score, label := graph.Data[float32](out["pred_score"])[i], graph.Data[bool](out["pred_label"])[i]
 						if diff := math.Abs(float64(score) - normal(want[i].Score)); !(diff <= anomalibTol) || label != want[i].Anomalous {
@@ -104,6 +106,10 @@ func TestAnomalibProfile(t *testing.T) {
 					continue // a detector takes it for a network of RGB, which it turns grey once it has resized it
 				}
 				for i, r := range detect(t, a, imgs...) {
+					// The same graph, given the same pixels: the file resizes as the detector does.
+					if diff := math.Abs(float64(r.Score - native[i])); !(diff <= matesTol) {
+						t.Errorf("%v: image %d: got %v resized in the file, %v resized before", size, i, native[i], r.Score)
+					}
 					if diff := math.Abs(float64(r.Score) - normal(want[i].Score)); !(diff <= anomalibTol) || r.Anomalous != want[i].Anomalous || *r.Threshold != .5 {
 						t.Errorf("%v: detector: image %d: got %v, %v, threshold %v, want %v, %v", size, i, r.Score, r.Anomalous, *r.Threshold, normal(want[i].Score), want[i].Anomalous)
 					}

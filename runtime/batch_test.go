@@ -260,3 +260,52 @@ func TestDetectorFailureIsOneCalls(t *testing.T) {
 	}
 	calls.Wait()
 }
+
+// A sizesEngine notes how many images it computes at once.
+type sizesEngine struct {
+	engine
+	sizes []int
+}
+
+func (e *sizesEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+	e.sizes = append(e.sizes, in[0].Shape()[0])
+	return e.engine.run(ctx, in, outputs, out)
+}
+
+// Where each size of a batch costs a search, few occur, and all before the first
+// image. (The engine is another provider's: what counts is what it is given.)
+func TestSizesOfBatches(t *testing.T) {
+	model := detectorModel(t, models.Spec{Height: 16, Filters: 2}, nil)
+	imgs := pictures(12)
+	for _, tt := range []struct {
+		provider string
+		warm     []int
+		calls    [12]int // what 1, 2, … images come to
+	}{
+		{Go, []int{12}, [12]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}},
+		{OpenVINO, []int{12}, [12]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}},
+		{CUDA, []int{12, 1, 2, 4, 8}, [12]int{1, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12}},
+		{TensorRT, []int{12, 1, 2, 4, 8}, [12]int{1, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12}},
+	} {
+		d := openDetector(t, model, &Options{Provider: Go, Batch: 12})
+		want := detect(t, d, imgs...)
+		l := d.current.loaded
+		e := &sizesEngine{engine: l.network.engine}
+		l.network.engine, l.info.Provider = e, tt.provider
+		if err := l.warmUp(t.Context(), d.options); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(e.sizes, tt.warm) {
+			t.Errorf("%s: warms up with %v, want %v", tt.provider, e.sizes, tt.warm)
+		}
+		e.sizes = nil
+		for n := range imgs {
+			for i, r := range detect(t, d, imgs[:n+1]...) {
+				wantSame(t, fmt.Sprintf("%s, image %d of %d", tt.provider, i, n+1), r, want[i], matesTol)
+			}
+		}
+		if !slices.Equal(e.sizes, tt.calls[:]) {
+			t.Errorf("%s: got batches of %v, want %v", tt.provider, e.sizes, tt.calls)
+		}
+	}
+}

@@ -2,7 +2,10 @@ package runtime
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
@@ -64,6 +67,46 @@ func BenchmarkDetectorForms(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Calls of one image from eight goroutines, each after its last was answered: by
+// the size of a batch and by how long it waits to be full.
+func BenchmarkSideBySide(b *testing.B) {
+	needProvider(b, CPU)
+	const clients = 8
+	for _, size := range []int{32, 128} {
+		model := detectorModel(b, models.Spec{Height: size}, nil)
+		for _, batch := range []int{1, 4, 16} {
+			for _, window := range []time.Duration{0, 2 * time.Millisecond} {
+				if batch == 1 && window > 0 {
+					continue
+				}
+				b.Run(fmt.Sprintf("%d/batch=%d/window=%v", size, batch, window), func(b *testing.B) {
+					d := openDetector(b, model, &Options{Provider: CPU, Batch: batch, BatchWindow: window})
+					pix := make([]uint8, size*size*3)
+					var left, waited atomic.Int64
+					left.Store(int64(b.N))
+					b.ResetTimer()
+					var group sync.WaitGroup
+					for range clients {
+						group.Go(func() {
+							for left.Add(-1) >= 0 {
+								began := time.Now()
+								if _, err := d.DetectPixels(b.Context(), pix, 1); err != nil {
+									b.Error(err)
+									return
+								}
+								waited.Add(int64(time.Since(began)))
+							}
+						})
+					}
+					group.Wait()
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
+					b.ReportMetric(time.Duration(waited.Load()).Seconds()*1e3/float64(b.N), "ms/call")
+				})
+			}
+		}
 	}
 }
 

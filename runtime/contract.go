@@ -31,7 +31,7 @@ const (
 // Kinds of models that a [Detector] understands, and [KindOther] for the rest.
 const (
 	KindDetector       = "detector"       // gives maps, scores or both: profile detector of package onnxexport, or of other tools
-	KindAnomalib       = "anomalib"       // gives some of anomalib's pred_score, pred_label, anomaly_map and pred_mask; or has anomalib's metadata.json
+	KindAnomalib       = "anomalib"       // gives some of anomalib's pred_score, pred_label, anomaly_map and pred_mask, as profile anomalib of package onnxexport does; or has anomalib's metadata.json
 	KindReconstruction = "reconstruction" // gives images; map and score are computed here
 	KindOther          = "other"
 )

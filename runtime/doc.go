@@ -1,7 +1,7 @@
 // Package runtime executes ONNX models.
 //
 // A [Detector] takes images and gives scores, verdicts and heat maps: it knows
-// what the models of package onnxexport mean. A [Session] beneath it takes and
+// what the models of package onnxexport mean, and many of those of other tools. A [Session] beneath it takes and
 // gives named tensors and runs any ONNX model; training is a Session too.
 // [Detector.Watch] swaps the model whenever its file changes, a [Shadow] tries one
 // beside another. [Inspect] describes a file without running it, [Diagnose] says which
@@ -15,6 +15,10 @@
 // named is used or is an error. "auto" is cpu, or go where ONNX Runtime is
 // missing; a list such as "cuda,cpu" is the first that works. Both say through
 // Options.Logf what they took.
+//
+// All compute in float32 unless an option asks for less; [ProviderOptions] has
+// what can be set on each. A provider takes the first ONNX Runtime that was
+// built with it and finds the libraries it needs; a process loads one, once.
 //
 // What is not here: building models (packages graph and models), writing them
 // (package onnxexport), reading image files (package dataset), drawing maps

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -9,28 +11,66 @@ import (
 
 // A Report says what can be used on this machine.
 type Report struct {
-	Library   string         `json:"library,omitempty"` // path of ONNX Runtime's shared library, "" where none can be loaded
-	Version   string         `json:"version,omitempty"` // its version
-	Places    []Place        `json:"places"`            // where it was looked for, up to where it was found
-	Providers []Availability `json:"providers"`         // in the order of Providers
+	// What the first provider found that needs ONNX Runtime: the path of its shared
+	// library ("" where none can be loaded) and version, and where it was looked
+	// for, up to where it was found.
+	Library string  `json:"library,omitempty"`
+	Version string  `json:"version,omitempty"`
+	Places  []Place `json:"places,omitempty"`
+
+	Providers []Availability `json:"providers"`
 }
 
 // Availability says whether a provider can be used, and why not.
 type Availability struct {
-	Provider string `json:"provider"`
-	Usable   bool   `json:"usable"`
-	Problem  string `json:"problem,omitempty"` // "" for a usable one
+	Provider string    `json:"provider"`
+	Usable   bool      `json:"usable"`
+	Problem  string    `json:"problem,omitempty"` // "" for a usable one
+	Missing  []Missing `json:"missing,omitempty"` // libraries that it needs and the system does not find
+	Library  string    `json:"library,omitempty"` // path of ONNX Runtime's shared library, if that is what computes and can be loaded
+	Version  string    `json:"version,omitempty"` // its version
 }
 
-// Diagnose tries every provider with a model of one operator. It loads ONNX
-// Runtime into the process, as opening a session does.
-func Diagnose() Report {
+// Diagnose tries the providers that o names, with their options, each with a
+// model of one operator; all there are where it names none. It loads ONNX
+// Runtime into the process, as opening a session does: providers that come in
+// another build of it than the first one cannot be tried by the same process.
+func Diagnose(o *Options) Report {
+	opts := o.withDefaults()
+	names := Providers()
+	if opts.Provider != "" {
+		list, err := parseProviders(opts.Provider)
+		if err == nil {
+			err = opts.validate()
+		}
+		if err != nil {
+			return Report{Providers: []Availability{{Provider: opts.Provider, Problem: err.Error()}}}
+		}
+		if names = list; list[0] == Auto {
+			names = []string{CPU, Go}
+		}
+	}
 	var r Report
-	r.Library, r.Version, r.Places, _ = loadLibrary("") // each provider below gives the error
-	for _, p := range Providers() {
-		a := Availability{Provider: p, Usable: true}
-		if err := try(p); err != nil {
-			a.Usable, a.Problem = false, err.Error()
+	for _, name := range names {
+		a := Availability{Provider: name}
+		err := elsewhere(name)
+		if err == nil && name != Go {
+			var places []Place
+			a.Library, a.Version, places, err = loadLibrary(opts.Library, name)
+			if r.Places == nil {
+				r.Library, r.Version, r.Places = a.Library, a.Version, places
+			}
+			for _, p := range places {
+				if a.Missing == nil && err != nil {
+					a.Missing = p.Missing
+				}
+			}
+		}
+		if err == nil {
+			err = try(name, opts)
+		}
+		if a.Usable = err == nil; !a.Usable {
+			a.Problem = strings.TrimPrefix(err.Error(), fmt.Sprintf("%v %s: ", ErrProvider, name))
 		}
 		r.Providers = append(r.Providers, a)
 	}
@@ -38,7 +78,7 @@ func Diagnose() Report {
 }
 
 // try runs a model of one operator.
-func try(provider string) error {
+func try(provider string, o Options) error {
 	g := graph.New("try")
 	x := g.Input("x", graph.Float32, 1, 1, 4, 4)
 	g.Output("y", graph.Relu(x))
@@ -46,7 +86,12 @@ func try(provider string) error {
 	if err != nil {
 		return err
 	}
-	s, err := OpenSession(b, &Options{Provider: provider})
+	m, err := readModel(b)
+	if err != nil {
+		return err
+	}
+	o.Outputs = nil
+	s, err := openSession(m, provider, o)
 	if err != nil {
 		return err
 	}

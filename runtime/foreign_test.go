@@ -242,10 +242,13 @@ func testForeign(t *testing.T, provider string) {
 		{name: "size of the graph's own Resize", kind: KindAnomalib, model: func() sketch {
 			s := newSketch(13)
 			s.input("input", graph.Float32, "batch", 3, "height", "weight")
-			s.node("Shape", []string{"input"}, "shape")
-			s.node("Slice", []string{"shape", s.weight("from", graph.Int64, []int64{1}, 0), s.weight("to", graph.Int64, []int64{1}, 2)}, "head")
+			s.OpsetImport[0].Version = proto.Int64(18)
+			s.node("Shape", []string{"input"}, "shape", "start", 2)
+			s.node("Concat", []string{s.weight("start", graph.Int64, []int64{2}, -1, 3), "shape"}, "same", "axis", 0)
+			s.node("Reshape", []string{"input", "same"}, "view", "allowzero", 1)
+			s.node("Shape", []string{"view"}, "head", "start", 0, "end", 2)
 			s.node("Concat", []string{"head", s.weight("tail", graph.Int64, []int64{2}, h, w)}, "sizes", "axis", 0)
-			s.node("Resize", []string{"input", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
+			s.node("Resize", []string{"view", "", "", "sizes"}, "r", "mode", "linear", "coordinate_transformation_mode", "half_pixel")
 			s.mean("r", "anomaly_map", graph.Float32, 1)
 			s.output("anomaly_map", graph.Float32, "batch", 1, "a", "b")
 			return s
@@ -521,6 +524,24 @@ func testForeignNativeSize(t *testing.T, provider string) {
 	detect(t, d, image.NewRGBA(image.Rect(0, 0, 40, 24)))
 	if _, err := d.Detect(t.Context(), image.NewRGBA(image.Rect(0, 0, 41, 25))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "multiples of 8") {
 		t.Errorf("odd size: got %v, want ErrModel that says what to do", err)
+	}
+}
+
+// Networks that have nothing to say of black images are none the worse.
+func TestForeignContrast(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(13)
+	s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+	s.mean("input", "m", graph.Float32, 1)
+	s.node("GlobalMaxPool", []string{"m"}, "most")
+	s.node("Div", []string{"m", "most"}, "anomaly_map") // 0/0
+	s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	if r := detect(t, d, pictures(1)...); r[0].Score != 1 {
+		t.Errorf("got score %v, want 1", r[0].Score)
+	}
+	if _, err := d.Detect(t.Context(), image.NewGray(image.Rect(0, 0, 9, 9))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("black: got %v, want ErrModel of NaN", err)
 	}
 }
 

@@ -2,12 +2,15 @@ package runtime
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/ortlib"
 )
 
 const (
@@ -19,9 +22,10 @@ const (
 
 // A Place is where ONNX Runtime's shared library was looked for.
 type Place struct {
-	Source  string `json:"source"`            // who names it: "options", "ANOMALY_ORT_LIB", "cache", "system" or "python"
-	Path    string `json:"path"`              // a file, or the pattern that files would have to match
-	Problem string `json:"problem,omitempty"` // why it is not the one used
+	Source  string    `json:"source"`            // who names it: "options", "ANOMALY_ORT_LIB", "cache", "system" or "python"
+	Path    string    `json:"path"`              // a file, or the pattern that files would have to match
+	Problem string    `json:"problem,omitempty"` // why it is not the one used
+	Missing []Missing `json:"missing,omitempty"` // libraries that its provider needs
 }
 
 // named reports whether somebody wants this library and no other.
@@ -30,25 +34,74 @@ func (p Place) named() bool { return p.Source == "options" || p.Source == librar
 const notThere = "no such file"
 
 // libraryPlaces lists where the library is looked for, best first; named is
-// Options.Library. One that somebody named is the only one.
-func libraryPlaces(named string) []Place {
-	if named != "" {
-		return []Place{statPlace("options", named)}
-	}
-	if path := os.Getenv(libraryVariable); path != "" {
-		return []Place{statPlace(libraryVariable, path)}
-	}
+// Options.Library. One that somebody named is the only one. A place whose
+// library was built without the provider has that as its problem.
+func libraryPlaces(named, provider string) []Place {
 	var places []Place
-	if cache, err := os.UserCacheDir(); err == nil {
-		places = append(places, globPlaces("cache", filepath.Join(cache, "anomaly", "onnxruntime-*"))...)
+	if env := os.Getenv(libraryVariable); named != "" {
+		places = []Place{statPlace("options", named)}
+	} else if env != "" {
+		places = []Place{statPlace(libraryVariable, env)}
+	} else {
+		if cache := ortlib.Cache(); cache != "" {
+			dirs := ortlib.CacheFolders(cache)
+			if len(dirs) == 0 {
+				dirs = []string{filepath.Join(cache, "onnxruntime-*")}
+			}
+			for _, dir := range dirs {
+				places = append(places, globPlaces("cache", dir)...)
+			}
+		}
+		for _, dir := range systemFolders() {
+			places = append(places, globPlaces("system", dir)...)
+		}
+		for _, dir := range ortlib.SitePackages() {
+			places = append(places, globPlaces("python", filepath.Join(dir, "onnxruntime", "capi"))...)
+		}
 	}
-	for _, dir := range systemFolders() {
-		places = append(places, globPlaces("system", dir)...)
-	}
-	for _, dir := range pythonFolders() {
-		places = append(places, globPlaces("python", filepath.Join(dir, "onnxruntime", "capi"))...)
+	for i := range places {
+		if p := &places[i]; p.Problem == "" {
+			p.Problem = lacks(p.Path, provider)
+		}
 	}
 	return places
+}
+
+// providerFile is the file beside ONNX Runtime's library that a provider is in,
+// "" for one that is in the library itself.
+func providerFile(library, provider string) string {
+	var name string
+	switch provider {
+	case CUDA, TensorRT, OpenVINO:
+		name = "libonnxruntime_providers_" + provider + ".so"
+		if goruntime.GOOS == "windows" {
+			name = "onnxruntime_providers_" + provider + ".dll"
+		}
+	case DirectML:
+		name = "DirectML.dll"
+	default:
+		return ""
+	}
+	return filepath.Join(filepath.Dir(resolve(library)), name)
+}
+
+// lacks says what a library is without, "" where it may have the provider.
+func lacks(library, provider string) string {
+	file := providerFile(library, provider)
+	if _, err := os.Stat(file); file == "" || err == nil {
+		return ""
+	}
+	return fmt.Sprintf("has no %s: there is no %s beside it", provider, filepath.Base(file))
+}
+
+func resolve(path string) string {
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		path = r
+	}
+	if r, err := filepath.Abs(path); err == nil {
+		path = r
+	}
+	return path
 }
 
 func statPlace(source, path string) Place {
@@ -69,7 +122,7 @@ func globPlaces(source, dir string) []Place {
 		files, _ = filepath.Glob(unversioned)
 	}
 	if len(files) == 0 {
-		return []Place{{source, pattern, notThere}}
+		return []Place{{Source: source, Path: pattern, Problem: notThere}}
 	}
 	slices.SortFunc(files, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(b, a)) })
 	var places []Place
@@ -102,29 +155,36 @@ func systemFolders() []string {
 		"/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/"+cmp.Or(multiarch, goruntime.GOARCH)+"-linux-gnu", "/opt/onnxruntime/lib")
 }
 
-// pythonFolders returns patterns of the folders in which Python packages lie.
-func pythonFolders() []string {
-	var dirs []string
-	for _, variable := range []string{"VIRTUAL_ENV", "CONDA_PREFIX"} {
-		if prefix := os.Getenv(variable); prefix != "" {
-			dirs = append(dirs, filepath.Join(prefix, "lib", "python3*", "site-packages"), filepath.Join(prefix, "Lib", "site-packages"))
-		}
+// build is the build of ONNX Runtime that a provider is in, and the flag of
+// `anomaly doctor --install` that fetches it.
+func build(provider string) (ortlib.Build, string) {
+	switch provider {
+	case CUDA, TensorRT:
+		return ortlib.GPU, " --gpu"
+	case OpenVINO:
+		return ortlib.OpenVINO, " --openvino"
+	case DirectML:
+		return ortlib.DirectML, " --directml"
 	}
-	if home, err := os.UserHomeDir(); err == nil {
-		dirs = append(dirs, filepath.Join(home, ".local", "lib", "python3*", "site-packages"))
-	}
-	if goruntime.GOOS == "windows" {
-		return dirs
-	}
-	return append(dirs, "/usr/local/lib/python3*/site-packages", "/usr/local/lib/python3*/dist-packages", "/usr/lib/python3/dist-packages")
+	return ortlib.Plain, ""
 }
 
-// errNoLibrary says where the library was looked for and how to get one.
-func errNoLibrary(places []Place) error {
-	var b strings.Builder
+// errNoLibrary says why no library can be used, and how to get one.
+func errNoLibrary(provider string, places []Place) error {
 	for _, p := range places {
-		fmt.Fprintf(&b, "\n\t%s: %s: %s", p.Source, p.Path, p.Problem)
+		if p.Missing != nil {
+			return errors.New(p.Problem)
+		}
 	}
-	return fmt.Errorf("ONNX Runtime's shared library (%s or newer) is missing: run scripts/get-onnxruntime --cache or set %s; looked at%s",
-		ortOldest, libraryVariable, &b)
+	b, flag := build(provider)
+	what := "ONNX Runtime's shared library (" + ortOldest + " or newer)"
+	if provider != CPU {
+		what = "an ONNX Runtime (" + ortOldest + " or newer) that has " + provider
+	}
+	var looked strings.Builder
+	for _, p := range places {
+		fmt.Fprintf(&looked, "\n\t%s: %s: %s", p.Source, p.Path, p.Problem)
+	}
+	return fmt.Errorf("%s is missing: run anomaly doctor --install%s, or set %s to the library of the Python package %s; looked at%s",
+		what, flag, libraryVariable, b, &looked)
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,22 +31,22 @@ func TestLibraryPlaces(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
 	t.Setenv("LD_LIBRARY_PATH", filepath.Join(dir, "lib"))
 	t.Setenv("VIRTUAL_ENV", filepath.Join(dir, "venv"))
-	list := func(named string) string {
+	list := func(named, provider string) string {
 		var s []string
-		for _, p := range libraryPlaces(named) {
+		for _, p := range libraryPlaces(named, provider) {
 			if rel, err := filepath.Rel(dir, p.Path); err == nil && !strings.HasPrefix(rel, "..") {
 				s = append(s, strings.TrimSpace(p.Source+" "+rel+" "+p.Problem))
 			}
 		}
 		return strings.Join(s, "\n")
 	}
-	want := func(named, want string) {
+	want := func(named, provider, want string) {
 		t.Helper()
-		if got := list(named); got != want {
+		if got := list(named, provider); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}
-	want("", `cache cache/anomaly/onnxruntime-*/libonnxruntime.so.* no such file
+	want("", CPU, `cache cache/anomaly/onnxruntime-*/libonnxruntime.so.* no such file
 system lib/libonnxruntime.so.* no such file
 python venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file
 python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
@@ -57,7 +58,7 @@ python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`
 	touch("lib", "libonnxruntime.so.1.31.0")
 	touch("lib", "libonnxruntime.so")
 	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime.so.1.31.1")
-	want("", `cache cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1
+	want("", CPU, `cache cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1
 cache cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0
 system lib/libonnxruntime.so.1.31.0
 system lib/libonnxruntime.so.1.30.0
@@ -65,10 +66,37 @@ system lib/libonnxruntime.so.1
 python venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1
 python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
 
+	// Each build serves cpu, the plain one first; a provider needs one that has it.
+	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime.so.1.31.1")
+	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime_providers_cuda.so")
+	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime_providers_openvino.so")
+	usable := func(provider string) string {
+		var s []string
+		for line := range strings.Lines(list("", provider)) {
+			if f := strings.Fields(line); len(f) == 2 {
+				s = append(s, f[1])
+			}
+		}
+		return strings.Join(s, " ")
+	}
+	const plain = "cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1 cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0"
+	const gpu, venv = "cache/anomaly/onnxruntime-gpu-1.31.1/libonnxruntime.so.1.31.1", "venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"
+	for provider, want := range map[string]string{
+		CPU:  plain + " " + gpu + " lib/libonnxruntime.so.1.31.0 lib/libonnxruntime.so.1.30.0 lib/libonnxruntime.so.1 " + venv,
+		CUDA: gpu, OpenVINO: venv, TensorRT: "",
+	} {
+		if got := usable(provider); got != want {
+			t.Errorf("%s: got %s, want %s", provider, got, want)
+		}
+	}
+	if got := list("", TensorRT); !strings.Contains(got, gpu+" has no tensorrt: there is no libonnxruntime_providers_tensorrt.so beside it") {
+		t.Errorf("got %s", got)
+	}
+
 	t.Setenv(libraryVariable, touch("mine.so")) // the only place, as is one in the options
-	want("", "ANOMALY_ORT_LIB mine.so")
-	want(filepath.Join(dir, "absent.so"), "options absent.so no such file")
-	want(dir+"/lib", "options lib is a folder, want the shared library in it")
+	want("", CPU, "ANOMALY_ORT_LIB mine.so")
+	want(filepath.Join(dir, "absent.so"), CPU, "options absent.so no such file")
+	want(dir+"/lib", CPU, "options lib is a folder, want the shared library in it")
 }
 
 // TestLibraryChild is what TestLibrary runs in processes of their own, for ONNX
@@ -77,8 +105,9 @@ func TestLibraryChild(t *testing.T) {
 	if os.Getenv("ANOMALY_TEST_CHILD") == "" {
 		t.Skip("TestLibrary's")
 	}
-	for _, library := range filepath.SplitList(os.Getenv("ANOMALY_TEST_CHILD")) {
-		s, err := OpenSession(affine(t), &Options{Provider: os.Getenv("ANOMALY_TEST_PROVIDER"), Library: strings.TrimPrefix(library, "-"),
+	providers := strings.Fields(os.Getenv("ANOMALY_TEST_PROVIDER"))
+	for i, library := range filepath.SplitList(os.Getenv("ANOMALY_TEST_CHILD")) {
+		s, err := OpenSession(affine(t), &Options{Provider: providers[min(i, len(providers)-1)], Library: strings.TrimPrefix(library, "-"),
 			Logf: func(format string, args ...any) { fmt.Printf("said: "+format+"\n", args...) }})
 		if err != nil {
 			fmt.Printf("error: %v %v\n", errors.Is(err, ErrProvider), err)
@@ -89,9 +118,35 @@ func TestLibraryChild(t *testing.T) {
 	}
 }
 
+// withoutCUDA returns a library beside which lies a provider for CUDA that needs
+// one of CUDA's libraries that is not there.
+func withoutCUDA(t *testing.T) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil || goruntime.GOOS != "linux" {
+		t.Skip("needs Linux and a C compiler")
+	}
+	dir := t.TempDir()
+	needed := filepath.Join(dir, "libcublasLt.so.99")
+	for _, args := range [][]string{
+		{"-Wl,-soname,libcublasLt.so.99", "-o", needed},
+		{"-Wl,--no-as-needed", "-o", filepath.Join(dir, "libonnxruntime_providers_cuda.so"), "-x", "none", needed},
+	} {
+		c := exec.Command(cc, slices.Concat([]string{"-shared", "-nostdlib", "-x", "c", os.DevNull}, args)...)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	library := filepath.Join(dir, "libonnxruntime.so.1.31.1")
+	if err := errors.Join(os.Remove(needed), os.WriteFile(library, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return library
+}
+
 func TestLibrary(t *testing.T) {
 	needProvider(t, CPU)
-	path, _, _, err := loadLibrary("")
+	path, _, _, err := loadLibrary("", CPU)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,14 +162,20 @@ func TestLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	absent := filepath.Join(dir, "absent.so")
+	cuda := withoutCUDA(t)
 	list := func(paths ...string) string { return strings.Join(paths, string(filepath.ListSeparator)) }
 	tests := []struct {
 		name, provider, libraries string
 		want                      []string // in this order
 	}{
-		{"absent", CPU, absent, []string{"error: true", "missing", "scripts/get-onnxruntime", libraryVariable, "options: " + absent + ": no such file"}},
+		{"absent", CPU, absent, []string{"error: true", "missing", "run anomaly doctor --install", libraryVariable, "options: " + absent + ": no such file"}},
 		{"no library", CPU, text, []string{"error: true", "options: " + text + ": ", "too short"}},
 		{"auto", Auto, absent, []string{"said: not using provider cpu", "missing", "said: using provider go", "provider: go"}},
+		{"no cuda in it", CUDA, path, []string{"error: true runtime: provider cuda: an ONNX Runtime (1.24 or newer) that has cuda is missing: run anomaly doctor --install --gpu",
+			"has no cuda: there is no libonnxruntime_providers_cuda.so beside it"}},
+		{"no cuda in the one loaded", "cpu cuda", list(path, path), []string{"provider: cpu", "error: true runtime: provider cuda: the process has already loaded", "has no cuda"}},
+		{"no CUDA for it", CUDA, cuda, []string{"error: true runtime: provider cuda: libonnxruntime_providers_cuda.so needs libcublasLt.so.99",
+			"python3 -m pip install nvidia-cublas~=99.0"}},
 		{"another afterwards", CPU, list(path, other, absent, path), []string{"provider: cpu",
 			"error: true", "other.so is wanted, but the process has already loaded", "error: true", "absent.so is wanted", "provider: cpu"}},
 		{"the same by a link", CPU, list(link, path, "-"), []string{"provider: cpu", "provider: cpu", "provider: cpu"}},
@@ -158,7 +219,7 @@ func TestUnusableProvider(t *testing.T) {
 }
 
 func TestDiagnose(t *testing.T) {
-	r := Diagnose()
+	r := Diagnose(nil)
 	if len(r.Providers) != len(Providers()) {
 		t.Fatalf("got %+v, want %v", r.Providers, Providers())
 	}

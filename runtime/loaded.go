@@ -1,11 +1,13 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"image"
 	"math"
+	"math/bits"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -111,7 +113,7 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 		return nil, err
 	}
 	if provider != Go {
-		if _, l.info.Library, _, err = loadLibrary(o.Library); err != nil {
+		if _, l.info.Library, _, err = loadLibrary(o.Library, provider); err != nil {
 			return nil, errors.Join(err, l.close())
 		}
 	}
@@ -123,14 +125,16 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	return l, nil
 }
 
-// warmUp runs the model on black images, and so finds out how large its maps are.
+// warmUp runs the model on the image of self-tests, and so finds out how large its
+// maps are. Black images would not do: some networks divide by the contrast.
 func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	height, width := l.info.Height, l.info.Width
 	if !l.sized() {
 		height, width = warmSize, warmSize
 	}
+	image := pattern(height, width, l.info.Channels)
 	run := func(n int) ([]Result, error) {
-		return l.detect(ctx, frames{make([]uint8, n*l.contract.images.at(height, width).pixels()), n, height, width}, false)
+		return l.detect(ctx, frames{bytes.Repeat(image, n), n, height, width}, false)
 	}
 	results, err := run(l.info.Batch)
 	if err != nil && !l.info.Fixed && l.info.Batch > 1 && ctx.Err() == nil {
@@ -141,13 +145,18 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 			o.Logf("the model takes one image at a time, though it declares that it takes more")
 		}
 	}
+	if searches(l.info.Provider) && !l.info.Fixed {
+		for n := 1; n < l.info.Batch && err == nil; n *= 2 {
+			_, err = run(n)
+		}
+	}
 	switch {
 	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
 		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
 	case err != nil && !l.sized():
-		return fmt.Errorf("first run, on black images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
+		return fmt.Errorf("first run, on test images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
 	case err != nil:
-		return fmt.Errorf("first run, on black images: %w", err)
+		return fmt.Errorf("first run, on test images: %w", err)
 	}
 	if m := results[0].Map; m != nil && l.sized() {
 		l.info.MapHeight, l.info.MapWidth = m.Height, m.Width
@@ -156,6 +165,24 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// searches reports whether a provider looks for the best way to compute, which
+// takes up to a second or more, for each shape that it has not seen yet: cuDNN's
+// search, TensorRT's building of an engine.
+func searches(provider string) bool { return provider == CUDA || provider == TensorRT }
+
+// rows returns how many images the model computes when n are asked for; those
+// beyond are black. Calls side by side come in batches of any size: where each
+// size costs a search they are powers of two, all of which warmUp has seen.
+func (l *loaded) rows(n int) int {
+	switch {
+	case l.info.Fixed:
+		return l.info.Batch
+	case searches(l.info.Provider):
+		return min(1<<bits.Len(uint(n-1)), l.info.Batch)
+	}
+	return n
 }
 
 // sized reports whether all images are brought to one size.
@@ -238,10 +265,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 
 // detect runs the model on images, at most a batch.
 func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]Result, error) {
-	rows := f.n
-	if l.info.Fixed {
-		rows = l.info.Batch
-	}
+	rows := l.rows(f.n)
 	c := l.contract
 	s, ok := l.scratch.Get().(*scratch)
 	if !ok {

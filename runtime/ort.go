@@ -7,7 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"regexp"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -26,24 +26,37 @@ var environment struct {
 	path string // links resolved; "" until a library is loaded
 }
 
-// loadLibrary loads ONNX Runtime from the first place where it is to be had;
-// named is Options.Library. Once loaded it is the one library of the process.
-func loadLibrary(named string) (path, version string, places []Place, err error) {
+// loadLibrary loads ONNX Runtime from the first place where one is to be had
+// that has the provider and finds what that needs; named is Options.Library.
+// Once loaded it is the one library of the process.
+func loadLibrary(named, provider string) (path, version string, places []Place, err error) {
 	environment.Lock()
 	defer environment.Unlock()
-	places = libraryPlaces(named)
+	places = libraryPlaces(named, provider)
 	if loaded := environment.path; loaded != "" {
 		used := slices.IndexFunc(places, func(p Place) bool { return resolve(p.Path) == loaded })
+		if used < 0 && len(places) > 0 && places[0].named() {
+			return "", "", places, fmt.Errorf("%s is wanted, but the process has already loaded %s", places[0].Path, loaded)
+		}
+		if problem := lacks(loaded, provider); problem != "" {
+			return "", "", places, fmt.Errorf("the process has already loaded %s, which %s: one library serves all, open a session on %[3]s first or set %s",
+				loaded, problem, provider, libraryVariable)
+		}
+		p := Place{Path: loaded}
+		if p.require(provider); p.Problem != "" {
+			return "", "", append(places, p), errors.New(p.Problem)
+		}
 		if used >= 0 {
 			places = places[:used+1]
-		} else if len(places) > 0 && places[0].named() {
-			return "", "", places, fmt.Errorf("%s is wanted, but the process has already loaded %s", places[0].Path, loaded)
 		}
 		return loaded, ort.GetVersion(), places, nil
 	}
 	for i := range places {
 		p := &places[i]
 		if p.Problem != "" {
+			continue
+		}
+		if p.require(provider); p.Problem != "" {
 			continue
 		}
 		ort.SetSharedLibraryPath(p.Path)
@@ -59,7 +72,7 @@ func loadLibrary(named string) (path, version string, places []Place, err error)
 		environment.path = resolve(p.Path)
 		return environment.path, ort.GetVersion(), places[:i+1], nil
 	}
-	return "", "", places, errNoLibrary(places)
+	return "", "", places, errNoLibrary(provider, places)
 }
 
 func whyNotLoaded(err error) string {
@@ -67,16 +80,6 @@ func whyNotLoaded(err error) string {
 		return s
 	}
 	return "is older than " + ortOldest
-}
-
-func resolve(path string) string {
-	if r, err := filepath.EvalSymlinks(path); err == nil {
-		path = r
-	}
-	if r, err := filepath.Abs(path); err == nil {
-		path = r
-	}
-	return path
 }
 
 // An ortEngine runs a model on ONNX Runtime. A session of the binding has fixed
@@ -95,7 +98,7 @@ type plan struct {
 }
 
 func openORT(m *model, provider string, o Options) (engine, error) {
-	if _, _, _, err := loadLibrary(o.Library); err != nil {
+	if _, _, _, err := loadLibrary(o.Library, provider); err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 	}
 	return &ortEngine{model: m, provider: provider, options: o}, nil
@@ -121,7 +124,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	}
 	options, err := sessionOptions(e.provider, e.options)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w (with ONNX Runtime %s; needs %s)", ErrProvider, e.provider, err, ort.GetVersion(), needs[e.provider])
+		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, e.why(err), ort.GetVersion(), environment.path)
 	}
 	defer options.Destroy()
 	var inputs []string
@@ -132,9 +135,9 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	holdSignals(func() { s, err = ort.NewDynamicAdvancedSessionWithONNXData(pruned, inputs, outputs, options) })
 	switch {
 	case err != nil && accelerator(e.provider):
-		return nil, fmt.Errorf("%w %s: cannot run this model: %w", ErrProvider, e.provider, err)
+		return nil, fmt.Errorf("%w %s: cannot run this model: %s", ErrProvider, e.provider, e.why(err))
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		return nil, fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	if len(e.plans) == plans {
 		e.plans[0].session.Destroy()
@@ -142,6 +145,37 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	}
 	e.plans = append(e.plans, plan{key, s})
 	return s, nil
+}
+
+// cpuFallback is in what ONNX Runtime says where a provider leaves operators over.
+const cpuFallback = "fallback to CPU EP has been explicitly disabled"
+
+// why says why the provider cannot be used. That of OpenVINO seems not to load
+// where it does not find the device.
+func (e *ortEngine) why(err error) string {
+	why := message(err)
+	if device := e.options.OpenVINO.device(); e.provider == OpenVINO && device != "CPU" && strings.Contains(why, "Failed to load shared library") {
+		return "OpenVINO finds no device " + device
+	}
+	if !strings.Contains(why, cpuFallback) {
+		return why
+	}
+	return "it cannot compute all of the model's operators (" + cpuFallback + ")"
+}
+
+// noise is what ONNX Runtime puts before its messages: where in its source they
+// are from, and codes.
+var noise = regexp.MustCompile(`(?s)^.*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |^\S*\.(cc|h):\d+ `)
+
+// cudaFailure is what matters of its messages about CUDA.
+var cudaFailure = regexp.MustCompile(`CUDA failure \d+: [^;]+`)
+
+// message is what an error of ONNX Runtime says, for a person.
+func message(err error) string {
+	if s := cudaFailure.FindString(err.Error()); s != "" {
+		return strings.TrimSpace(s)
+	}
+	return strings.TrimSpace(noise.ReplaceAllString(err.Error(), ""))
 }
 
 // sessionOptions sets threads and the provider. Every provider computes in
@@ -168,6 +202,9 @@ func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
 		err = errors.Join(err, s.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"))
 	}
 	if err == nil {
+		err = permit(provider, o.ProviderOptions)
+	}
+	if err == nil {
 		err = appendProvider(s, provider, o)
 	}
 	if err != nil {
@@ -175,15 +212,6 @@ func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// needs says what a provider must have beside ONNX Runtime as it commonly comes.
-var needs = map[string]string{
-	CUDA:     "the library of the Python package onnxruntime-gpu, named by " + libraryVariable + ", and CUDA's and cuDNN's on the system's library path",
-	TensorRT: "the library of the Python package onnxruntime-gpu, named by " + libraryVariable + ", and TensorRT's, CUDA's and cuDNN's on the system's library path",
-	OpenVINO: "the library of the Python package onnxruntime-openvino, named by " + libraryVariable,
-	CoreML:   "macOS",
-	DirectML: "Windows and the library of the Python package onnxruntime-directml, named by " + libraryVariable,
 }
 
 // appendProvider adds the provider with its options as ONNX Runtime names them.
@@ -259,7 +287,7 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 	}
 
 	if err := runUntil(ctx, session, ins, outs); err != nil {
-		return fmt.Errorf("%w: %w", ErrModel, err)
+		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
 		switch {
@@ -385,5 +413,6 @@ func (e *ortEngine) close() error {
 		errs = append(errs, p.session.Destroy())
 	}
 	e.plans = nil
+	trimMemory()
 	return errors.Join(errs...)
 }

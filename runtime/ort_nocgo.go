@@ -10,7 +10,7 @@ import (
 var errNoCgo = errors.New("built without cgo, which ONNX Runtime needs: build with CGO_ENABLED=1 and a C compiler, or use provider " + Go)
 
 // loadLibrary answers for ONNX Runtime, which is called through cgo.
-func loadLibrary(string) (path, version string, places []Place, err error) {
+func loadLibrary(_, _ string) (path, version string, places []Place, err error) {
 	return "", "", nil, errNoCgo
 }
 

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	goruntime "runtime"
 	"slices"
 	"strings"
 )
@@ -52,6 +53,16 @@ func parseProviders(s string) ([]string, error) {
 // accelerator reports whether the provider leaves the work to something other
 // than ONNX Runtime's own CPU kernels, on which no node may then be left.
 func accelerator(name string) bool { return name != Go && name != CPU }
+
+// elsewhere is an error for a provider that this operating system cannot have.
+func elsewhere(provider string) error {
+	want := map[string]string{CoreML: "darwin", DirectML: "windows"}[provider]
+	if want == "" || goruntime.GOOS == want || want == "darwin" && goruntime.GOOS == "ios" {
+		return nil
+	}
+	name := map[string]string{"darwin": "macOS", "windows": "Windows"}[want]
+	return fmt.Errorf("is there on %s only, this is %s", name, goruntime.GOOS)
+}
 
 // withProvider calls open with each provider that o names until one can be used:
 // open's errors that wrap ErrProvider let the next one try, others end the search.

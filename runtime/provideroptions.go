@@ -311,7 +311,7 @@ func (p *ProviderOptions) validate(providers []string) error {
 
 func (o *CPUOptions) validate() error {
 	if o != nil && o.Threads < 0 {
-		return fmt.Errorf("cpu: threads: got %d, want 0 or more", o.Threads)
+		return fmt.Errorf("cpu: intra_op_num_threads: got %d, want 0 or more", o.Threads)
 	}
 	return nil
 }
@@ -320,11 +320,11 @@ func (o *CUDAOptions) validate() error {
 	switch {
 	case o == nil:
 	case o.Device < 0:
-		return fmt.Errorf("cuda: device: got %d, want 0 or more", o.Device)
+		return fmt.Errorf("cuda: device_id: got %d, want 0 or more", o.Device)
 	case o.MemoryLimit < 0:
-		return fmt.Errorf("cuda: memory limit: got %d, want 0 or more bytes", o.MemoryLimit)
+		return fmt.Errorf("cuda: gpu_mem_limit: got %d, want 0 or more bytes", o.MemoryLimit)
 	case o.ConvSearch != "" && !slices.Contains(convSearches, o.ConvSearch):
-		return fmt.Errorf("cuda: search for convolutions: got %q, want one of %q", o.ConvSearch, convSearches)
+		return fmt.Errorf("cuda: cudnn_conv_algo_search: got %q, want one of %q", o.ConvSearch, convSearches)
 	case o.Precision != Float32 && o.Precision != TF32:
 		return fmt.Errorf("cuda: precision: got %v, want %v or %v", o.Precision, Float32, TF32)
 	}
@@ -335,11 +335,11 @@ func (o *TensorRTOptions) validate() error {
 	switch {
 	case o == nil:
 	case o.Device < 0:
-		return fmt.Errorf("tensorrt: device: got %d, want 0 or more", o.Device)
+		return fmt.Errorf("tensorrt: device_id: got %d, want 0 or more", o.Device)
 	case o.Workspace < 0:
-		return fmt.Errorf("tensorrt: workspace: got %d, want 0 or more bytes", o.Workspace)
+		return fmt.Errorf("tensorrt: trt_max_workspace_size: got %d, want 0 or more bytes", o.Workspace)
 	case o.Effort < 0 || o.Effort > maxEffort:
-		return fmt.Errorf("tensorrt: effort: got %d, want 1 to %d, or 0 for the default", o.Effort, maxEffort)
+		return fmt.Errorf("tensorrt: trt_builder_optimization_level: got %d, want 1 to %d, or 0 for the default", o.Effort, maxEffort)
 	case o.Precision < Float32 || o.Precision > BFloat16:
 		return fmt.Errorf("tensorrt: precision: got %v, want one of %q", o.Precision, precisionNames)
 	}
@@ -352,14 +352,14 @@ func (o *OpenVINOOptions) validate() error {
 	}
 	device, number, numbered := strings.Cut(o.device(), ".")
 	if _, err := strconv.ParseUint(number, 10, 31); numbered && err != nil || !slices.Contains([]string{"CPU", "GPU", "NPU"}, device) {
-		return fmt.Errorf("openvino: device: got %q, want CPU, GPU, GPU.1, … or NPU", o.Device)
+		return fmt.Errorf("openvino: device_type: got %q, want CPU, GPU, GPU.1, … or NPU", o.Device)
 	}
 	can := map[string][]Precision{"CPU": {Float32, BFloat16}, "GPU": {Float32, Float16}, "NPU": {Float16}}[device]
 	switch {
 	case o.Threads < 0:
-		return fmt.Errorf("openvino: threads: got %d, want 0 or more", o.Threads)
+		return fmt.Errorf("openvino: num_of_threads: got %d, want 0 or more", o.Threads)
 	case o.Streams < 0 || o.Streams > maxStreams:
-		return fmt.Errorf("openvino: streams: got %d, want 1 to %d, or 0 for 1", o.Streams, maxStreams)
+		return fmt.Errorf("openvino: num_streams: got %d, want 1 to %d, or 0 for 1", o.Streams, maxStreams)
 	case !slices.Contains(can, o.Precision):
 		return fmt.Errorf("openvino: precision on %s: got %v, want one of %v", o.device(), o.Precision, can)
 	}
@@ -378,20 +378,20 @@ func (o *CoreMLOptions) validate() error {
 	switch {
 	case o == nil:
 	case o.ComputeUnits != "" && !slices.Contains(computeUnits, o.ComputeUnits):
-		return fmt.Errorf("coreml: compute units: got %q, want one of %q", o.ComputeUnits, computeUnits)
+		return fmt.Errorf("coreml: MLComputeUnits: got %q, want one of %q", o.ComputeUnits, computeUnits)
 	case o.ModelFormat != "" && !slices.Contains(modelFormats, o.ModelFormat):
-		return fmt.Errorf("coreml: model format: got %q, want one of %q", o.ModelFormat, modelFormats)
+		return fmt.Errorf("coreml: ModelFormat: got %q, want one of %q", o.ModelFormat, modelFormats)
 	case o.Precision != Float32 && o.Precision != Float16:
 		return fmt.Errorf("coreml: precision: got %v, want %v or %v", o.Precision, Float32, Float16)
 	case o.ModelFormat == "NeuralNetwork" && o.Precision != Float16:
-		return fmt.Errorf("coreml: model format NeuralNetwork computes in what precision Core ML likes: want precision %v with it, or MLProgram", Float16)
+		return fmt.Errorf("coreml: ModelFormat NeuralNetwork computes in what precision Core ML likes: want precision %v with it, or MLProgram", Float16)
 	}
 	return nil
 }
 
 func (o *DirectMLOptions) validate() error {
 	if o != nil && o.Device < 0 {
-		return fmt.Errorf("directml: device: got %d, want 0 or more", o.Device)
+		return fmt.Errorf("directml: device_id: got %d, want 0 or more", o.Device)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,13 +55,27 @@ func TestProviderOptions(t *testing.T) {
 	}
 }
 
+// docs/providers.md names every key.
+func TestProviderOptionsDocumented(t *testing.T) {
+	b, err := os.ReadFile("../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		line := regexp.MustCompile("(?m)^\\| `" + k.provider + "` \\| .*`" + k.name + "`")
+		if !line.Match(b) {
+			t.Errorf("docs/providers.md: %s has no key %s", k.provider, k.name)
+		}
+	}
+}
+
 func TestProviderOptionsWrong(t *testing.T) {
 	tests := []struct{ provider, option, want string }{
 		{CUDA, "device_id", "want key=value; the keys are device_id (a number)"},
 		{CUDA, "device_id=x", `got "x", want a number`},
-		{CUDA, "device_id=-1", "device: got -1, want 0 or more"},
+		{CUDA, "device_id=-1", "device_id: got -1, want 0 or more"},
 		{CUDA, "device_id=99999999999999999999", "want a number"},
-		{CUDA, "gpu_mem_limit=-1", "memory limit: got -1"},
+		{CUDA, "gpu_mem_limit=-1", "gpu_mem_limit: got -1"},
 		{CUDA, "use_tf32=true", `got "true", want 0 or 1`},
 		{CUDA, "cudnn_conv_algo_search=BEST", "want EXHAUSTIVE or HEURISTIC or DEFAULT"},
 		{CUDA, "bogus=1", `there is no key "bogus"; the keys are device_id`},
@@ -68,18 +84,18 @@ func TestProviderOptionsWrong(t *testing.T) {
 		{CUDA, "tensorrt.trt_fp16_enable=1", "tensorrt is not the provider used"},
 		{"tensorrt,cuda,cpu", "device_id=1", "several of the providers have it: want cuda.device_id or tensorrt.device_id"},
 		{"cuda,cpu", "cuda.bogus=1", "the keys are cpu.intra_op_num_threads"},
-		{CPU, "intra_op_num_threads=-1", "threads: got -1"},
+		{CPU, "intra_op_num_threads=-1", "intra_op_num_threads: got -1"},
 		{Auto, "device_id=1", "it is an option of cuda, tensorrt, directml, not of the provider used"},
 		{Go, "x=1", "provider go has no options"},
 		{TensorRT, "trt_builder_optimization_level=6", "got 6, want 1 to 5"},
 		{OpenVINO, "precision=FP16", "precision on CPU: got float16, want one of [float32 bfloat16]"},
 		{OpenVINO, "device_type=NPU", "precision on NPU: got float32, want one of [float16]"},
-		{OpenVINO, "device_type=TPU", `device: got "TPU"`},
-		{OpenVINO, "device_type=GPU.x", `device: got "GPU.x"`},
-		{OpenVINO, "num_streams=9", "streams: got 9"},
+		{OpenVINO, "device_type=TPU", `device_type: got "TPU"`},
+		{OpenVINO, "device_type=GPU.x", `device_type: got "GPU.x"`},
+		{OpenVINO, "num_streams=9", "num_streams: got 9"},
 		{OpenVINO, "cache_dir=", `got "", want a folder`},
 		{CoreML, "ModelFormat=NeuralNetwork", "want precision float16 with it"},
-		{DirectML, "device_id=-1", "device: got -1"},
+		{DirectML, "device_id=-1", "device_id: got -1"},
 		{"nonsense", "", "nonsense"},
 	}
 	for _, tt := range tests {
@@ -93,7 +109,7 @@ func TestProviderOptionsWrong(t *testing.T) {
 		"options of cuda are given, the provider is cpu":  {Provider: CPU, ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{}}},
 		"options of cuda are given, the provider is auto": {ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{}}},
 		"precision: got bfloat16":                         {Provider: CUDA, ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{Precision: BFloat16}}},
-		"threads: got -1":                                 {ProviderOptions: ProviderOptions{CPU: &CPUOptions{Threads: -1}}},
+		"num_threads: got -1":                             {ProviderOptions: ProviderOptions{CPU: &CPUOptions{Threads: -1}}},
 	} {
 		if _, err := OpenSession(affine(t), o); !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -36,16 +36,32 @@ const (
 	selfTestExact = 1e-4
 	// selfTestFloat is for other kernels in float32, which approximate more.
 	selfTestFloat = 1e-3
+	// selfTestReduced is for TF32, half precision and bfloat16, of 10, 10 and 7 bits:
+	// OpenVINO in bfloat16 was 1.2e-2 off.
+	selfTestReduced = 5e-2
 	// selfTestFloor is below what any residual means: less is taken for it.
 	selfTestFloor = 1e-4
 )
 
 // selfTestTol is the tolerance for what a provider computes with.
-func selfTestTol(provider string) float64 {
-	if accelerator(provider) {
-		return selfTestFloat
+func selfTestTol(provider string, o *ProviderOptions) float64 {
+	precision := Float32
+	switch {
+	case !accelerator(provider):
+		return selfTestExact
+	case provider == CUDA && o.CUDA != nil:
+		precision = o.CUDA.Precision
+	case provider == TensorRT && o.TensorRT != nil:
+		precision = o.TensorRT.Precision
+	case provider == OpenVINO && o.OpenVINO != nil:
+		precision = o.OpenVINO.Precision
+	case provider == CoreML && o.CoreML != nil:
+		precision = o.CoreML.Precision
 	}
-	return selfTestExact
+	if precision != Float32 {
+		return selfTestReduced
+	}
+	return selfTestFloat
 }
 
 // pattern is the image "pattern-1", uint8 [height,width,channels]: squares of 8
@@ -132,7 +148,7 @@ func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
 		name      string
 		got, want float32
 	}{{"score", got.Score, want.Score}, {"mean residual", got.Mean, want.Mean}} {
-		tol := selfTestTol(l.info.Provider) * max(math.Abs(float64(v.want)), selfTestFloor)
+		tol := selfTestTol(l.info.Provider, &l.residual.options.ProviderOptions) * max(math.Abs(float64(v.want)), selfTestFloor)
 		if d := math.Abs(float64(v.got) - float64(v.want)); !(d <= tol) {
 			return true, fmt.Errorf("%w: self-test on provider %s: %s of image %s: got %.6g, want %.6g ± %.2g: the file is damaged, or computed wrongly here",
 				ErrModel, l.info.Provider, v.name, want.Image, v.got, v.want, tol)
@@ -152,10 +168,7 @@ func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 	if height < 1 {
 		height, width = warmSize, warmSize
 	}
-	rows := 1
-	if l.info.Fixed {
-		rows = l.info.Batch
-	}
+	rows := l.rows(1)
 	var wanted []string
 	for _, p := range []*port{c.score, c.residuals} {
 		if p != nil {

@@ -159,6 +159,9 @@ func openEngine(m *model, provider string, o Options) (engine, error) {
 	if provider == Go {
 		return openGo(m)
 	}
+	if err := elsewhere(provider); err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
+	}
 	return openORT(m, provider, o)
 }
 

@@ -26,7 +26,7 @@ func needProvider(t testing.TB, provider string) {
 	if provider == Go {
 		return
 	}
-	if _, _, _, err := loadLibrary(""); err != nil {
+	if _, _, _, err := loadLibrary("", provider); err != nil {
 		t.Skipf("provider %s: %v", provider, err)
 	}
 }

@@ -60,7 +60,7 @@ type Shadow struct {
 	live, candidate *Detector
 	model           []byte // the candidate's
 	options         ShadowOptions
-	busy            chan struct{} // holds a value while Detect's comparison runs, and after Close
+	busy            chan struct{} // holds a value while what was offered is compared, and after Close
 	closing         sync.Once
 
 	mu      sync.Mutex
@@ -77,7 +77,7 @@ type ShadowReport struct {
 	Live, Candidate string // hashes, as in [ModelInfo]
 
 	Images  int   // compared
-	Skipped int   // images that [Shadow.Detect] did not wait for
+	Skipped int   // images that were offered while the candidate was at work
 	Failed  int   // images that the candidate could not compute
 	Err     error // why, of the first of them
 
@@ -151,28 +151,31 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 // Candidate returns the detector of the model that is tried. Do not close it.
 func (s *Shadow) Candidate() *Detector { return s.candidate }
 
-// Detect is [Detector.Detect] of the model in use, and takes no longer: what the
-// candidate makes of the images is found out afterwards, beside the caller, who
-// leaves them unchanged until [Shadow.Close] or a later report counts them. While the
-// candidate is at work on earlier ones, images are skipped and counted.
+// Detect is [Detector.Detect] of the model in use, whose results it gives to
+// [Shadow.Offer].
 func (s *Shadow) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	results, err := s.live.Detect(ctx, imgs...)
-	if err != nil || len(imgs) == 0 {
-		return results, err
+	if err == nil && len(imgs) > 0 {
+		s.Offer(imgs, slices.Clone(results), nil)
 	}
+	return results, err
+}
+
+// Offer is [Shadow.Observe] beside the caller, who does not wait and leaves all that
+// is given unchanged. While the candidate is at work on what was offered before,
+// images are skipped and counted.
+func (s *Shadow) Offer(imgs []image.Image, live []Result, names []string) {
 	select {
 	case s.busy <- struct{}{}:
-		live := slices.Clone(results)
 		go func() {
 			defer func() { <-s.busy }()
-			s.Observe(context.WithoutCancel(ctx), imgs, live, nil) // its error is the report's too
+			s.Observe(context.Background(), imgs, live, names) // its errors are the report's too
 		}()
 	default:
 		s.mu.Lock()
 		s.report.Skipped += len(imgs)
 		s.mu.Unlock()
 	}
-	return results, nil
 }
 
 // Observe has the candidate compute images and compares with what the model in use
@@ -306,7 +309,7 @@ func (s *Shadow) Promote(ctx context.Context) error {
 }
 
 // Close waits for the comparison in hand and frees the candidate. The report
-// stays, and Promote can still be called; Detect compares no more.
+// stays, and Promote can still be called; what is offered is skipped.
 func (s *Shadow) Close() (err error) {
 	s.closing.Do(func() {
 		s.busy <- struct{}{}

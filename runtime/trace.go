@@ -213,7 +213,8 @@ func (f *tracer) resizes(g *onnxpb.GraphProto) (height, width int) {
 					return size[0], size[1]
 				}
 			}
-		case "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Transpose", "Clip":
+		case "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Transpose", "Clip", "Reshape", "Squeeze", "Unsqueeze":
+			// PyTorch puts a Reshape to the shape that there is before a Resize.
 			for _, name := range n.GetOutput() {
 				reached[name] = true
 			}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +23,7 @@ type WatchOptions struct {
 	Interval time.Duration
 	// Gate, where not nil, may refuse a model that has loaded and passed its
 	// self-test: by an error, which is reported. Both detectors can be used
-	// until it returns, and neither may be closed. The current one works on.
+	// until it returns, and neither be closed or swapped. The current one works on.
 	Gate func(ctx context.Context, current, candidate *Detector) error
 	// Swapped, where not nil, is told of each swap; else Options.Logf is.
 	Swapped func(path string, old, new ModelInfo)
@@ -56,7 +58,7 @@ func (o *WatchOptions) validate() error {
 // closed, with ErrClosed. A new content is loaded, its self-test checked, warmed
 // up and passed through o.Gate while the old model works on; then it is swapped in
 // as by [Detector.Swap]. Whatever goes wrong, the old model stays and the error is
-// told once for each content.
+// told once for each content, which is tried again when the file is touched.
 //
 // Replace the file by renaming another one of the same file system to it: that is
 // one step. A file that is copied into place is read when two looks have seen it
@@ -117,8 +119,7 @@ func (w *watcher) look(ctx context.Context) error {
 		return nil
 	}
 	b, err := regular.Read(path)
-	if err != nil {
-		w.done = now
+	if err != nil { // which may pass without a change of the file: rights are given
 		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
 		return nil
 	}
@@ -134,7 +135,9 @@ func (w *watcher) look(ctx context.Context) error {
 		w.seen = nil // it changed while it was read
 		return nil
 	}
-	w.done = now
+	if !errors.Is(err, fs.ErrPermission) {
+		w.done = now
+	}
 	old := w.detector.Info()
 	switch {
 	case err != nil:

@@ -210,6 +210,28 @@ func TestWatch(t *testing.T) {
 	w.ended <- nil
 }
 
+// Rights that are given late change neither size nor time.
+func TestWatchRights(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	writeFile(t, path, plainModel(t, plain{.25, 8, 8}, .1))
+	w := watch(t, path, nil)
+	next := path + ".next"
+	writeFile(t, next, plainModel(t, plain{.5, 8, 8}, .1))
+	if err := errors.Join(os.Chmod(next, 0), os.Rename(next, path)); err != nil {
+		t.Fatal(err)
+	}
+	w.await(0, 1)
+	w.rest(0, 1)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.await(1, 1)
+	w.is(.5)
+}
+
 func TestWatchEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	writeFile(t, path, plainModel(t, plain{.25, 8, 8}, .1))

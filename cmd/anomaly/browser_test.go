@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/chromedp/chromedp"
@@ -548,6 +549,57 @@ func TestReportWithoutThreshold(t *testing.T) {
 	}
 }
 
+// A model that judges by a threshold it does not tell is believed until the slider
+// gives another; one without maps has nothing to lay over its images.
+func TestReportOfLabels(t *testing.T) {
+	g := graph.New("foreign")
+	dark := graph.Sub(g.Scalar(1), g.Input("input", graph.Float32, graph.Dynamic, 1, 16, 16))
+	score := graph.ReduceMax(dark, false, 2, 3)
+	g.Output("pred_score", score)
+	g.Output("pred_label", graph.Greater(graph.Mul(score, score), g.Scalar(.81)))
+	model, data, out := writeForeign(t, g, nil), testSet(t, true), t.TempDir()
+	mustRun(t, 0, "eval", model, "--data", data, "--provider", "go", "--out", out)
+	b := openPage(t, filepath.Join(out, "index.html"))
+	var images []truth
+	for _, name := range []string{"test/a/0.png", "test/a/1.png", "test/a/2.png", "test/b/0.png", "test/b/1.png", "test/b/2.png", "test/good/0.png", "test/good/1.png", "test/good/2.png", "test/good/3.png"} {
+		images = append(images, truth{name, 0, !strings.Contains(name, "good")})
+		if images[len(images)-1].bad {
+			images[len(images)-1].score = 1
+		}
+	}
+	if !eval[bool](b, `high === null`) {
+		t.Fatal("the page has a threshold, want the model's labels")
+	}
+	check := func() {
+		t.Helper()
+		for key, want := range wanted(images, limits{High: .5}) {
+			selector := key
+			if !strings.HasPrefix(key, "#") {
+				selector = fmt.Sprintf(`[data-show="%s"] b`, key)
+			}
+			if got := b.text(selector); got != want {
+				t.Errorf("%s: got %s, want %s", key, got, want)
+			}
+		}
+	}
+	check()
+	b.click(`[data-show=anomalous]`)
+	if got := len(b.inSight()); got != 6 {
+		t.Errorf("got %d anomalous images, want 6", got)
+	}
+	b.exactly("#high-exact", 5)
+	if got := b.text(`[data-show=anomalous] b`); got != "0" {
+		t.Errorf("at a threshold of 5: got %s anomalous images", got)
+	}
+	b.click("#reset")
+	check()
+	b.click(`article .pictures`)
+	b.until(`document.querySelector('dialog').open && document.querySelector('#stage img')?.naturalWidth === 40`)
+	if eval[bool](b, `document.querySelector('#heat-opacity').checkVisibility() || document.querySelector('.over') !== null`) {
+		t.Error("a heat map is offered where there is none")
+	}
+}
+
 // TestReportOfManyImages holds that only what is in sight is on the page.
 func TestReportOfManyImages(t *testing.T) {
 	const n = 10000
@@ -558,7 +610,7 @@ func TestReportOfManyImages(t *testing.T) {
 	for i := range n {
 		name := fmt.Sprintf("line %d/%05d.png", i%7, i)
 		names[name] = true
-		anomalous := i%10 == 0
+		anomalous := float32(i)/n > threshold
 		r.Rows = append(r.Rows, reportRow{Name: name, finding: finding{Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous}})
 		r.Rows[i].size.X, r.Rows[i].size.Y = 64, 64
 	}

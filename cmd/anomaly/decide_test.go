@@ -113,12 +113,13 @@ func TestReviewBand(t *testing.T) {
 			"score 0.4, threshold 0.5: anomalous":  {Score: .4, Threshold: &threshold, Anomalous: true}, // the model's own label
 			"score 0.3: anomalous":                 {Score: .3, Anomalous: true},
 		} {
-			if got := caption(r, true); got != want {
+			r.Judged = true
+			if got := caption(r); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
 	})
-	if got := caption(&anrt.Result{Score: .3}, false); got != "score 0.3" {
+	if got := caption(&anrt.Result{Score: .3}); got != "score 0.3" {
 		t.Errorf("no verdict: got %q", got)
 	}
 	for _, tt := range []struct{ band, want string }{

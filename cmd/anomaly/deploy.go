@@ -95,6 +95,11 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if err := writable(o.live); err != nil {
 		return err
 	}
+	release, err := lock(o.live)
+	if err != nil {
+		return err
+	}
+	defer release()
 	next, err := c.openDetector(o.model, &o.detector)
 	if err != nil {
 		return err
@@ -259,6 +264,11 @@ func (c *console) rollback(live string) error {
 	if info, err := os.Stat(live); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is no file", live)
 	}
+	release, err := lock(live)
+	if err != nil {
+		return err
+	}
+	defer release()
 	versions, err := findVersions(live)
 	if err != nil {
 		return err

@@ -78,6 +78,17 @@ func TestDeployAndRollback(t *testing.T) {
 		t.Errorf("got files %s, want live.onnx", got)
 	}
 
+	release, err := lock(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"rollback", live}, {"deploy", models[1], live}} {
+		if _, stderr := mustRun(t, 1, args...); !strings.Contains(stderr, "another process") {
+			t.Errorf("%v beside another one: got %q", args, stderr)
+		}
+	}
+	release()
+
 	deploy(models[2])
 	kept := live + ".0001-" + hashes[1]
 	if err := os.WriteFile(kept, []byte("rubbish"), 0o600); err != nil {
@@ -107,7 +118,7 @@ func TestDeployGate(t *testing.T) {
 	for model, why := range map[string]string{
 		withThreshold(t, strict): "4 of 10 verdicts are wrong, of the model in use 0",
 		withThreshold(t, blind):  "it misses 6 of 6 anomalous images, the model in use 0",
-		reconstructionModel(t):   "it has no threshold",
+		reconstructionModel(t):   "it does not say what is anomalous",
 	} {
 		_, stderr := mustRun(t, 1, args(model)...)
 		if !strings.Contains(stderr, "refused on the golden set "+data+": "+why) {
@@ -140,7 +151,7 @@ func bestThreshold(t *testing.T, data string) string {
 }
 
 func TestGateWorse(t *testing.T) {
-	base := goldenResult{good: 10, bad: 10, falseRejects: 2, missed: 1, threshold: true, auroc: .98}
+	base := goldenResult{good: 10, bad: 10, falseRejects: 2, missed: 1, judges: true, auroc: .98}
 	with := func(change func(*goldenResult)) *goldenResult {
 		r := base
 		change(&r)
@@ -158,7 +169,7 @@ func TestGateWorse(t *testing.T) {
 		{"trades a miss for a false reject", with(func(r *goldenResult) { r.falseRejects, r.missed = 3, 0 }), ""},
 		{"one more false reject", with(func(r *goldenResult) { r.falseRejects = 3 }), "4 of 20 verdicts are wrong"},
 		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 images"},
-		{"no threshold", with(func(r *goldenResult) { r.threshold = false }), "it has no threshold"},
+		{"no threshold", with(func(r *goldenResult) { r.judges = false }), "it does not say what is anomalous"},
 	} {
 		if got := base.worse(tt.new); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)

@@ -34,8 +34,7 @@ type detectOptions struct {
 	// swapped says that the detector's model may be swapped meanwhile, for one of
 	// another size too.
 	swapped bool
-	// batch, where not nil, gets each batch once it is computed, with its images,
-	// before handle gets the first of it.
+	// batch, where not nil, gets each batch, with its images, after handle.
 	batch func(ctx context.Context, batch []*outcome) error
 }
 
@@ -53,16 +52,13 @@ func detect(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, o
 	batch := make([]*outcome, 0, info.Batch)
 	flush := func() error {
 		compute(context.WithoutCancel(ctx), det, batch, o.swapped)
-		if o.batch != nil {
-			if err := o.batch(ctx, batch); err != nil {
+		for _, out := range batch {
+			if err := handle(out); err != nil {
 				return err
 			}
 		}
-		for _, out := range batch {
-			if !o.keepImages {
-				out.image = nil
-			}
-			if err := handle(out); err != nil {
+		if o.batch != nil {
+			if err := o.batch(ctx, batch); err != nil {
 				return err
 			}
 		}

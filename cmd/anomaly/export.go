@@ -216,6 +216,9 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		if finite(image) == nil {
 			return nil, fmt.Errorf("profile %v shows scores by their threshold, of which there is none for this map: --threshold gives one, anomaly calibrate finds one for profile %v", onnxexport.Anomalib, onnxexport.Detector)
 		}
+		if image == 0 {
+			return nil, fmt.Errorf("profile %v: threshold: got 0, want another: nearly every score is above it", onnxexport.Anomalib)
+		}
 		if finite(pixel) == nil {
 			pixel = image
 		}

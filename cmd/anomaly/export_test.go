@@ -240,6 +240,7 @@ func TestExportErrors(t *testing.T) {
 		{2, model, "--out OUT --blur -1", "blur: got -1"},
 		{2, model, "--out OUT --threshold Inf", "--threshold"},
 		{2, model, "--out OUT --profile anomalib --input uint8", "--input: profile anomalib has its own"},
+		{1, model, "--out OUT --profile anomalib --threshold 0", "threshold: got 0, want another"},
 		{1, model, "--out OUT --profile anomalib --map l1", "none for this map: --threshold gives one"},
 		{2, model, "--out OUT --profile reconstruction --map l2", "are of profiles detector and anomalib"},
 		{2, reconstructionModel(t), "--out OUT --threshold 1", "are of profiles detector and anomalib"},

@@ -115,6 +115,33 @@ func TestForeignWithoutMap(t *testing.T) {
 	}
 }
 
+// A label of which nothing tells the threshold is a verdict all the same.
+func TestForeignLabel(t *testing.T) {
+	g := graph.New("label")
+	score := graph.ReduceMax(graph.Sub(g.Scalar(1), g.Input("input", graph.Float32, graph.Dynamic, 1, 16, 16)), false, 2, 3)
+	g.Output("pred_score", score)
+	g.Output("pred_label", graph.Greater(graph.Tanh(score), g.Scalar(.7)))
+	model, data, out := writeForeign(t, g, nil), testSet(t, true), t.TempDir()
+	stdout, stderr := mustRun(t, 0, "run", model, filepath.Join(data, "test"), "--provider", "go", "--json", "--out", out)
+	for _, l := range parseLines(t, stdout) {
+		if l.Threshold != nil || l.Anomalous == nil || *l.Anomalous == strings.Contains(*l.Path, "good") {
+			t.Errorf("got %+v", l)
+		}
+	}
+	if strings.Contains(stderr, "no threshold") || !strings.Contains(stderr, "10 images, 6 anomalous") {
+		t.Errorf("got %q", stderr)
+	}
+	page := string(mustRead(t, filepath.Join(out, "index.html")))
+	if yes, no := strings.Count(page, `"anomalous":true`), strings.Count(page, `"anomalous":false`); yes != 6 || no != 4 || !strings.Contains(page, "<title>6 of 10 anomalous") {
+		t.Errorf("report: got %d anomalous and %d good images", yes, no)
+	}
+	mustRun(t, 3, "run", model, filepath.Join(data, "test"), "--provider", "go", "--fail-on-anomaly")
+	stdout, _ = mustRun(t, 0, "eval", "--compare", model, tinyModel(t), "--data", data, "--provider", "go")
+	if !strings.Contains(stdout, "The verdict changed on") {
+		t.Errorf("eval --compare: got %s", stdout)
+	}
+}
+
 // zonesFile writes a PNG whose zone 255 holds the bad images' square, with a margin.
 func zonesFile(t *testing.T) string {
 	t.Helper()

@@ -18,7 +18,7 @@ func FuzzFlags(f *testing.F) {
 		"", "help", "run --help", "--version", "nosuch", "run model.onnx images --provider cuda,cpu --json",
 		"run --threshold=-1 model.onnx -- -odd.png", "run m i --out o --save map,mask --batch 3 --min-area 2 --threads 1",
 		"train --data good --out m.onnx --size 64 --lr 1e-3 --resume", "eval m --good g --anomalous a=b --anomalous c=d --limit 3",
-		"inspect -json m", "demo -o x --seed 2", "doctor --json", "run m i --batch", "run m i - --json -", "run --out -- m i",
+		"inspect -json m", "demo -o x --seed 2", "doctor --json", "run m i --provider cuda,cpu --provider-option cuda.device_id=1 --provider-option use_tf32=1", "run m i --batch", "run m i - --json -", "run --out -- m i",
 	} {
 		f.Add(strings.ReplaceAll(line, " ", "\n"))
 	}

@@ -51,7 +51,7 @@ func (c *console) openGate(dir string, maxPixels int) (*gate, error) {
 type goldenResult struct {
 	good, bad            int
 	falseRejects, missed int
-	threshold            bool // whether there are verdicts
+	judges               bool // whether there are verdicts
 	failed               int
 	auroc                float64 // NaN where there are no images of both classes
 	err                  error   // of the first image that failed
@@ -61,7 +61,7 @@ func (r *goldenResult) wrong() int { return r.falseRejects + r.missed }
 
 // measure has a model judge the golden set.
 func (g *gate) measure(ctx context.Context, det *anrt.Detector) (goldenResult, error) {
-	r := goldenResult{threshold: det.Info().Judges}
+	r := goldenResult{judges: det.Info().Judges}
 	var scores []float64
 	var anomalous []bool
 	err := detect(ctx, det, g.samples, nil, func(o *outcome) error {
@@ -77,7 +77,7 @@ func (g *gate) measure(ctx context.Context, det *anrt.Detector) (goldenResult, e
 				r.err = fmt.Errorf("%s: %w", o.sample.Path, o.err)
 			}
 			return nil
-		case !r.threshold:
+		case !r.judges:
 		case o.sample.Anomalous && !o.result.Anomalous:
 			r.missed++
 		case !o.sample.Anomalous && o.result.Anomalous:
@@ -103,11 +103,11 @@ func (r *goldenResult) worse(candidate *goldenResult) string {
 	switch n := candidate; {
 	case n.failed > r.failed:
 		return fmt.Sprintf("it cannot compute %d images (%v), the model in use %d", n.failed, n.err, r.failed)
-	case r.threshold && !n.threshold:
-		return "it has no threshold, the model in use has one"
-	case n.missed > r.missed && r.threshold:
+	case r.judges && !n.judges:
+		return "it does not say what is anomalous (it has no threshold), the model in use does"
+	case n.missed > r.missed && r.judges:
 		return fmt.Sprintf("it misses %d of %d anomalous images, the model in use %d", n.missed, n.bad, r.missed)
-	case n.wrong() > r.wrong() && r.threshold:
+	case n.wrong() > r.wrong() && r.judges:
 		return fmt.Sprintf("%d of %d verdicts are wrong, of the model in use %d", n.wrong(), n.good+n.bad, r.wrong())
 	case n.auroc < r.auroc-aurocTol: // false for NaN
 		return fmt.Sprintf("its AUROC is %.4f, of the model in use %.4f", n.auroc, r.auroc)
@@ -156,7 +156,7 @@ func (g *gate) print(w io.Writer, both bool, candidate *goldenResult) error {
 		fmt.Fprintf(t, "%s\t\n", figure(candidate))
 	}
 	count := func(n int, r *goldenResult) string {
-		if !r.threshold {
+		if !r.judges {
 			return "-"
 		}
 		return fmt.Sprint(n)

@@ -8,8 +8,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lock keeps the files of a training run to this process until release is called
-// or the process ends, however it does. It needs a hidden file beside them.
+// lock keeps a model and the files beside it, those of a training run or earlier
+// models, to this process until release is called or the process ends, however it
+// does. It needs a hidden file beside them.
 func lock(out string) (release func(), err error) {
 	path := filepath.Join(filepath.Dir(out), "."+filepath.Base(out)+".lock")
 	for {
@@ -19,7 +20,7 @@ func lock(out string) (release func(), err error) {
 			os.Remove(path)
 			return func() {}, nil
 		case !held:
-			return nil, fmt.Errorf("cannot write %s: another training is writing it", out)
+			return nil, fmt.Errorf("cannot write %s: another process is writing it", out)
 		}
 		// Whoever held it before may have removed the file that is locked now.
 		mine, err := l.Stat()

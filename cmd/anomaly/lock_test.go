@@ -15,7 +15,7 @@ func TestLock(t *testing.T) {
 	for range 2 {
 		release, err := lock(out)
 		must(t, err)
-		if _, err := lock(out); err == nil || !strings.Contains(err.Error(), "another training") {
+		if _, err := lock(out); err == nil || !strings.Contains(err.Error(), "another process") {
 			t.Errorf("locked twice: got %v", err)
 		}
 		other, err := lock(out + "2")

@@ -31,9 +31,10 @@ func (b browser) media(medium, scheme string) {
 	b.settled()
 }
 
-// lookScript returns what is wrong with a page as one sees it: text of too little contrast, which
-// WCAG 2.2, 1.4.3, wants to be 4.5 or 3 if it is large; controls and pictures
-// without a name; what sticks out at the side; equal ids.
+// lookScript returns what is wrong with a page as one sees it: text of too little
+// contrast, which WCAG 2.2, 1.4.3, wants to be 4.5, or 3 if it is large; curves of
+// less than 3; controls and pictures without a name; what sticks out at the side;
+// equal ids.
 const lookScript = `(() => {
   const wrong = new Set();
   const numbers = colour => { const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number); return {r, g, b, a}; };
@@ -56,6 +57,11 @@ const lookScript = `(() => {
     if (contrast < (large ? 3 : 4.5)) wrong.add('contrast ' + contrast.toFixed(2) + ' of ' + e.tagName + '.' + e.className + ' "' + text.slice(0, 30) + '"');
   }
   if (!n) wrong.add('no text');
+  for (const e of root.querySelectorAll('path.curve')) { // 1.4.11
+    const under = ground(e.closest('section, figure, .panel'));
+    const [light, dark] = [luminance(over(numbers(getComputedStyle(e).stroke), under)), luminance(under)].sort((a, b) => b - a);
+    if ((light + .05) / (dark + .05) < 3) wrong.add('contrast of ' + e.outerHTML.slice(0, 40));
+  }
   const named = e => e.getAttribute('aria-label') || e.title || e.textContent.trim() || [...e.labels ?? []].some(l => l.textContent.trim());
   for (const e of root.querySelectorAll('button, input, select, a, svg[role], [role=img]')) if (seen(e) && !named(e)) wrong.add('no name: ' + e.outerHTML.slice(0, 90));
   for (const e of root.querySelectorAll('img')) if (!e.hasAttribute('alt')) wrong.add('no alt: ' + e.outerHTML.slice(0, 90));
@@ -77,7 +83,13 @@ func TestLook(t *testing.T) {
 	mustRun(t, 1, "eval", model, "--data", data, "--provider", "go", "--out", path("eval"))
 	mustRun(t, 1, "run", reconstructionModel(t), filepath.Join(data, "test"), "--provider", "go", "--out", path("none"))
 	mustRun(t, 0, append(append([]string{"train", "--data", filepath.Join(scratch, "train"), "--out", path("m.onnx"), "--report", path("train.html"), "--suspects", path("suspects")}, tiny...), "--epochs", "3")...)
-	pages := []string{path("run", "index.html"), path("eval", "index.html"), path("none", "index.html"), path("train.html"), path("suspects", "index.html")}
+	mustRun(t, 1, "eval", foreignModel(t, "pred_score", "pred_label"), "--data", data, "--provider", "go", "--out", path("mapless"))
+	logs := []string{"train-report", "--out", path("runs.html")}
+	for range palette { // a run in each colour
+		logs = append(logs, path("m.onnx"+logSuffix))
+	}
+	mustRun(t, 0, logs...)
+	pages := []string{path("runs.html"), path("run", "index.html"), path("mapless", "index.html"), path("eval", "index.html"), path("none", "index.html"), path("train.html"), path("suspects", "index.html")}
 	if *lookPages != "" {
 		pages = append(pages, strings.Split(*lookPages, ",")...)
 	}
@@ -116,7 +128,10 @@ func (b browser) show(view string) {
 		selector := map[string]string{"band": "#band", "strips": "[data-view=strips]"}[view]
 		eval[bool](b, fmt.Sprintf(`(document.querySelector(%q)?.click(), true)`, selector))
 	case "dialog":
-		eval[bool](b, `(document.querySelector('article .pictures:enabled')?.click(), true)`)
+		eval[bool](b, `(document.querySelector('#list').scrollIntoView(), true)`)
+		b.until(`document.querySelector('article .pictures') !== null`)
+		b.click(`article .pictures`)
+		b.until(`document.querySelector('dialog').open`)
 	default:
 		eval[bool](b, `(document.querySelector('dialog[open]')?.close(), document.querySelector('[data-view=tiles]')?.click(), document.querySelector('#reset')?.click(), scrollTo(0, 0), true)`)
 	}

@@ -20,6 +20,10 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
+	// doctor calls its own program, which in a test is this one.
+	if len(os.Args) > 1 && os.Args[1] == "doctor" {
+		os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
+	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "anomaly-test-*"); err != nil {
 		panic(err)
@@ -243,6 +247,10 @@ func TestExitCodes(t *testing.T) {
 		{"inspect", 2, "one model"},
 		{"inspect IMAGE", 1, "ONNX"},
 		{"doctor MODEL", 2, "no arguments"},
+		{"doctor --gpu", 2, "--gpu needs --install"},
+		{"doctor --install --json", 2, "--install does not go with --json"},
+		{"doctor --provider-option device_id=1", 2, "--provider-option needs --provider"},
+		{"doctor --provider nonsense", 2, "nonsense"},
 		{"demo MODEL", 2, "no arguments"},
 		{"demo --out DATA", 1, "not empty"},
 		{"demo --seed 0", 2, "--seed"},

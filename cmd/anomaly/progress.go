@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/anomaly-go/anomaly/train"
@@ -19,12 +20,15 @@ type console struct {
 	out, log io.Writer
 	bar      *progressbar.ProgressBar // nil unless one is shown
 	width    int                      // of the status line that is shown, in bytes
+	noting   sync.Mutex               // held by notef, which watching calls from two sides
 }
 
 func newConsole(c *cli.Context) *console { return &console{out: c.App.Writer, log: c.App.ErrWriter} }
 
 // notef prints a line for a person.
 func (c *console) notef(format string, args ...any) {
+	c.noting.Lock()
+	defer c.noting.Unlock()
 	c.clear()
 	fmt.Fprintf(c.log, format+"\n", args...)
 }

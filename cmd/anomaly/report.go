@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -35,6 +36,10 @@ type report struct {
 
 	pictures heatmap.PictureOptions // what decides on the pictures' layout
 	dir      string                 // that index.html is written to
+	hash     string                 // of the model
+	grows    bool                   // images come, and come again
+	dirty    bool                   // there is something new since at
+	at       time.Time              // it was written last
 }
 
 // A reportRow is an image in a report.
@@ -52,27 +57,15 @@ func (r *report) add(o *outcome, f finding) {
 	if o.sample.Row < 0 && slices.Contains(shown, strings.ToLower(filepath.Ext(o.sample.Path))) {
 		row.source = o.sample.Path
 	}
-	r.Rows = append(r.Rows, row)
-	switch {
-	case f.Anomalous == nil:
-	case *f.Anomalous:
-		r.Anomalous++
-	default:
-		r.Good++
-	}
-	switch f.Decision {
-	case anrt.Reject:
-		r.Rejected++
-	case anrt.Review:
-		r.ToReview++
-	}
+	r.append(row)
+	r.count(f, 1)
 }
 
 // shown are the formats that every browser shows as package dataset reads them.
 var shown = []string{".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 
 func (r *report) fail(name string, err error) {
-	r.Rows = append(r.Rows, reportRow{Name: name, Err: err.Error()})
+	r.append(reportRow{Name: name, Err: err.Error()})
 	r.Failed++
 }
 
@@ -95,10 +88,89 @@ func (r *report) label(samples []dataset.Sample) {
 	}
 }
 
+// Of a report that grows.
+const (
+	mostRows    = 5000            // the ones before are dropped: a page has to open
+	updateAfter = 5 * time.Second // a page is written anew, at most so often
+)
+
+// update writes the page anew if there is something new and time for it, once the
+// pictures that it shows are there.
+func (r *report) update(dir string, files *saver) error {
+	if dir == "" || !r.dirty || time.Since(r.at) < updateAfter {
+		return nil
+	}
+	if err := files.wait(); err != nil {
+		return err
+	}
+	r.trim()
+	r.Of, r.dirty, r.at = len(r.Rows), false, time.Now()
+	return r.write(dir)
+}
+
+// trim drops the oldest of too many rows.
+func (r *report) trim() {
+	for len(r.Rows) > mostRows {
+		r.drop(0)
+	}
+}
+
+// drop removes a row.
+func (r *report) drop(i int) {
+	if row := &r.Rows[i]; row.Err != "" {
+		r.Failed--
+	} else {
+		r.count(row.finding, -1)
+	}
+	r.Rows = slices.Delete(r.Rows, i, i+1)
+}
+
+// count adds so many of a finding's verdict.
+func (r *report) count(f finding, n int) {
+	switch {
+	case f.Anomalous == nil:
+	case *f.Anomalous:
+		r.Anomalous += n
+	default:
+		r.Good += n
+	}
+	switch f.Decision {
+	case anrt.Reject:
+		r.Rejected += n
+	case anrt.Review:
+		r.ToReview += n
+	}
+}
+
+// append adds a row, in place of an earlier one of the same name.
+func (r *report) append(row reportRow) {
+	if r.grows {
+		if i := slices.IndexFunc(r.Rows, func(other reportRow) bool { return other.Name == row.Name }); i >= 0 {
+			r.drop(i)
+		}
+	}
+	r.Rows, r.dirty = append(r.Rows, row), true
+}
+
+// retire writes the page for good, under the name of the model that it is about.
+func (r *report) retire(dir string, files *saver) error {
+	if dir == "" || len(r.Rows) == 0 {
+		return nil
+	}
+	if err := files.wait(); err != nil {
+		return err
+	}
+	r.trim()
+	r.Of = len(r.Rows)
+	return r.writeAs(dir, "index-"+r.hash[:hashDigits]+".html")
+}
+
 // write writes index.html to the folder that the images' files are in.
-func (r *report) write(dir string) error {
+func (r *report) write(dir string) error { return r.writeAs(dir, "index.html") }
+
+func (r *report) writeAs(dir, name string) error {
 	r.dir = dir
-	return atomicfile.Write(filepath.Join(dir, "index.html"), func(w io.Writer) error {
+	return atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
 		return reportTemplate.Execute(w, r)
 	})
 }
@@ -143,8 +215,9 @@ type reportTile struct {
 
 type reportImage struct {
 	Name    string   `json:"name"`
-	Score   *float32 `json:"score,omitempty"` // absent if it failed
-	Kind    int      `json:"kind,omitempty"`  // in Kinds
+	Score   *float32 `json:"score,omitempty"`     // absent if it failed
+	Label   *bool    `json:"anomalous,omitempty"` // the model's own, where the threshold does not say the same
+	Kind    int      `json:"kind,omitempty"`      // in Kinds
 	Err     string   `json:"err,omitempty"`
 	Regions int      `json:"regions,omitempty"`
 	Width   int      `json:"w,omitempty"` // of a tile
@@ -185,6 +258,9 @@ func (r *report) Data() reportData {
 		image := reportImage{Name: row.Name, Err: row.Err, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.kind), 0)}
 		if row.Err == "" {
 			image.Score = &row.Score
+			if l, t := row.finding.Anomalous, r.Threshold; l != nil && (t == nil || *l != (row.Score > *t)) {
+				image.Label = l
+			}
 			if r.Saves.Picture {
 				size := heatmap.Layout(row.size, &r.pictures)[0].Size()
 				image.Width, image.Height = size.X, size.Y

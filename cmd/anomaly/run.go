@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/dataset"
@@ -68,6 +69,28 @@ model's resolution), <image>.mask.png and <image>.reconstruction.png. The page
 needs nothing but the pictures beside it; enlarged, it shows the image itself as
 long as that lies where it was.
 
+With --watch it does not end with the images that are there: it looks for new ones at
+the same places, every --interval, and for another model in model.onnx's place, which
+may be a folder (the .onnx file in it whose name is the last, numbers as numbers). An
+image is taken when it has been seen twice with the same size and time; one that is
+written again is looked at again. A new model is loaded, its self-test checked and put
+through --gate while the old one works on, and takes over between two batches; what
+cannot be used is said, once, and the old one stays. Each line of --json then has the
+beginning of the model's SHA-256, "model": "3f2a91c04b17". index.html is about the
+model in use and the last 5000 images; when another takes over it stays as
+index-3f2a91c04b17.html. Ctrl-C or SIGTERM end it with the exit code that it would have
+had if these had been all images. anomaly deploy and anomaly rollback change models in
+one step; any rename does, and a copy is waited for.
+
+--shadow NEW.onnx runs another model beside that in use, whose results are the ones
+that count, and says how they differ: verdicts, scores, the images that they disagree on.
+With --watch, after --shadow-images images or --shadow-time NEW.onnx takes over if it
+could compute all of them, both models say what is anomalous, and at most the share
+--shadow-changed of the verdicts differs; the file of the model in use stays as it is.
+Images that come while NEW.onnx is at work are skipped, not waited for.
+
+` + gateHelp + `
+
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
 a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 		Flags: append([]cli.Flag{
@@ -75,6 +98,13 @@ a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
 			jsonFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "watch", Usage: "keep on: new images as they come, a new model when there is one", DisableDefaultText: true},
+			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks of --watch", Value: time.Second},
+			gateFlag,
+			&cli.StringFlag{Name: "shadow", Usage: "`NEW.onnx` that runs beside the model and is compared"},
+			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
+			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
+			&cli.Float64Flag{Name: "shadow-changed", Usage: "share of verdicts that may differ if it is to take over", Value: .01},
 		}, surveyFlags...),
 		Action: runAction,
 	}
@@ -103,6 +133,35 @@ func runAction(c *cli.Context) error {
 		}
 		o.survey.detector.Review = &band
 	}
+	s := &o.survey
+	s.gate = c.String("gate")
+	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
+	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {
+		s.shadow.images = 0
+	}
+	o.watch, o.interval = c.Bool("watch"), c.Duration("interval")
+	switch {
+	case c.IsSet("gate") && s.gate == "":
+		return usagef("--gate: want a folder")
+	case s.gate != "" && !o.watch && s.shadow.model == "":
+		return usagef("--gate is of --watch and --shadow: without them no other model comes into use")
+	case c.IsSet("interval") && !o.watch:
+		return usagef("--interval is of --watch")
+	case o.interval <= 0:
+		return usagef("--interval: got %v, want more than 0", o.interval)
+	case c.IsSet("shadow-images") && (!o.watch || s.shadow.model == ""):
+		return usagef("--shadow-images is of --shadow with --watch")
+	case c.Int("shadow-images") < 1:
+		return usagef("--shadow-images: got %d, want 1 or more", s.shadow.images)
+	case c.IsSet("shadow-time") && (!o.watch || s.shadow.model == ""):
+		return usagef("--shadow-time is of --shadow with --watch")
+	case c.IsSet("shadow-time") && s.shadow.duration <= 0:
+		return usagef("--shadow-time: got %v, want more than 0", s.shadow.duration)
+	case c.IsSet("shadow-changed") && s.shadow.model == "":
+		return usagef("--shadow-changed is of --shadow")
+	case !(s.shadow.changed >= 0 && s.shadow.changed <= 1):
+		return usagef("--shadow-changed: got %v, want 0 to 1", s.shadow.changed)
+	}
 	return newConsole(c).run(c.Context, o)
 }
 
@@ -124,6 +183,8 @@ type runOptions struct {
 	survey surveyOptions
 
 	json, failOnAnomaly bool
+	watch               bool
+	interval            time.Duration // of watch
 }
 
 // run is `anomaly run`.
@@ -132,11 +193,13 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	samples, err := dataset.Find(o.images...)
-	if err != nil {
-		return err
+	var samples []dataset.Sample
+	if o.watch {
+		o.survey.inbox, err = c.newInbox(o.images, o.survey.dir, o.interval)
+	} else if samples, err = dataset.Find(o.images...); err == nil {
+		samples, err = c.leaveOut(samples, o.images, o.survey.dir)
 	}
-	if samples, err = c.leaveOut(samples, o.images, o.survey.dir); err != nil {
+	if err != nil {
 		return err
 	}
 	head := tableHead + "\n"
@@ -236,6 +299,7 @@ type finding struct {
 	Anomalous *bool            `json:"anomalous"`
 	Regions   []heatmap.Region `json:"regions"`
 	Decision  anrt.Verdict     `json:"verdict,omitempty"` // "" without a review band
+	Model     string           `json:"model,omitempty"`   // beginning of the hash of the model, which may be swapped; "" if it may not
 }
 
 // Verdict is "anomalous", "good", or "-" without a threshold.

@@ -46,25 +46,23 @@ const (
 
 // A saver writes the files of outcomes below a folder, beside its caller.
 type saver struct {
-	dir       string // "" writes nothing
-	saves     saves
-	threshold *float32 // of pixels; nil for none
-	judges    bool     // whether the model says what is anomalous
+	dir string // "" writes nothing
 	*workers
 }
 
 // newSaver makes the folder.
-func newSaver(dir string, s saves, threshold *float32, judges bool) (*saver, error) {
+func newSaver(dir string) (*saver, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	return &saver{dir, s, threshold, judges, newWorkers()}, nil
+	return &saver{dir, newWorkers()}, nil
 }
 
-// save begins to write the files of an outcome. The error may be that of an earlier one.
-func (s *saver) save(o *outcome) error {
+// save begins to write the files of an outcome, with a threshold for pixels or nil.
+// The error may be that of an earlier one.
+func (s *saver) save(o *outcome, saves saves, threshold *float32) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -77,28 +75,28 @@ func (s *saver) save(o *outcome) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return s.write(path, o)
+		return saves.write(path, o, threshold)
 	})
 }
 
 // write writes the files of one outcome; their names begin with path.
-func (s *saver) write(path string, o *outcome) error {
+func (s saves) write(path string, o *outcome, threshold *float32) error {
 	r := &o.result
 	for _, file := range []struct {
 		wanted bool
 		suffix string
 		write  func(w io.Writer) error
 	}{
-		{s.saves.Picture, pictureSuffix, func(w io.Writer) error {
-			return jpeg.Encode(w, s.picture(o), &jpeg.Options{Quality: 88})
+		{s.Picture, pictureSuffix, func(w io.Writer) error {
+			return jpeg.Encode(w, picture(o, threshold), &jpeg.Options{Quality: 88})
 		}},
-		{s.saves.Map, mapSuffix, func(w io.Writer) error {
+		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
 		}},
-		{s.saves.Mask, maskSuffix, func(w io.Writer) error {
-			return encodePNG(w, r.Map.Mask(*s.threshold, o.size.Y, o.size.X).Image())
+		{s.Mask, maskSuffix, func(w io.Writer) error {
+			return encodePNG(w, r.Map.Mask(*threshold, o.size.Y, o.size.X).Image())
 		}},
-		{s.saves.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
+		{s.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
 			return encodePNG(w, r.Reconstruction)
 		}},
 	} {
@@ -115,19 +113,19 @@ func (s *saver) write(path string, o *outcome) error {
 const pictureTile = 384
 
 // picture draws input, reconstruction, heat map and overlay side by side.
-func (s *saver) picture(o *outcome) image.Image {
+func picture(o *outcome, threshold *float32) image.Image {
 	r := &o.result
 	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: s.threshold, Tile: pictureTile, Caption: caption(r, s.judges),
+		Reconstruction: r.Reconstruction, Threshold: threshold, Tile: pictureTile, Caption: caption(r),
 	})
 }
 
 // caption returns what a picture says of a result.
-func caption(r *anrt.Result, judged bool) string {
+func caption(r *anrt.Result) string {
 	text := fmt.Sprintf("score %.4g", r.Score)
 	verdict := string(r.Verdict)
 	switch {
-	case verdict != "" || !judged:
+	case verdict != "" || !r.Judged:
 	case r.Threshold == nil || r.Anomalous != (r.Score > *r.Threshold):
 		verdict = finding{Anomalous: &r.Anomalous}.Verdict()
 	default:

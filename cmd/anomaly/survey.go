@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ type surveyOptions struct {
 	minArea  int // of regions, in pixels of the map
 
 	maxPixels int // of an image; 0 is the default
+
+	inbox  *inbox // where images come from after the first ones; nil watches nothing
+	gate   string // folder that models to be swapped in are measured on; "" for none
+	shadow shadowOptions
 }
 
 // foreignFlags say what files of other tools may leave unsaid.
@@ -136,51 +141,73 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	return o, nil
 }
 
-// survey looks at all samples and hands on what it found, in their order. It
-// writes what o asks for and says what failed; spell gives an image's path.
+// survey looks at all samples and hands on what it found, in their order; then, if
+// it is to watch, at what comes. It writes what o asks for and says what failed;
+// spell gives an image's path.
 //
-// The error is that of the first thing that ended it, ctx's if that did, or else
-// says how many images failed. What was done by then is written.
+// The error is that of the first thing that ended it, ctx's if that did and it was
+// not watching, or else says how many images failed. What was done by then is written.
 func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*outcome, finding) error) (*report, error) {
 	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
-	det, err := c.openDetector(o.model, &o.detector)
+	path, err := anrt.Latest(o.model)
+	if err != nil || o.inbox == nil {
+		path = o.model // of which openDetector says what is wrong
+	}
+	det, err := c.openDetector(path, &o.detector)
 	if err != nil {
 		return nil, err
 	}
 	defer det.Close()
-	info := det.Info()
-	threshold := pixelThreshold(info, o.detector.Threshold)
-	if o.dir != "" {
-		o.saves = c.givenBy(info, o.saves, threshold)
-	}
-	files, err := newSaver(o.dir, o.saves, threshold, info.Judges)
+	files, err := newSaver(o.dir)
 	if err != nil {
 		return nil, err
 	}
-
-	report := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Of: len(samples), Saves: o.saves}
-	report.pictures = heatmap.PictureOptions{Threshold: threshold, NoMap: !info.Maps, Tile: pictureTile}
-	if info.Reconstructs {
-		report.pictures.Reconstruction = image.Black
+	look := &detectOptions{keepImages: pictures, swapped: o.inbox != nil}
+	end, err := c.startTrials(ctx, det, o, spell, look)
+	if err != nil {
+		return nil, err
 	}
+	defer end()
+
+	report := c.newReport(det.Info(), o)
+	report.Of = len(samples)
+	images, anomalous, failed := 0, 0, 0
 	started := time.Now()
-	c.startBar(len(samples), "images")
-	err = detect(ctx, det, samples, &detectOptions{keepImages: pictures}, func(out *outcome) error {
+	if o.inbox == nil {
+		c.startBar(len(samples), "images")
+	}
+	handle := func(out *outcome) error {
 		c.stepBar()
+		images++
 		name := out.sample.OutputName()
 		if out.err != nil {
+			failed++
 			c.notef("anomaly: %s: %v", printable(spell(out.sample)), out.err)
 			report.fail(name, out.err)
 			return nil
 		}
+		if out.result.Model != report.hash { // swapped in meanwhile
+			if err := report.retire(o.dir, files); err != nil {
+				return err
+			}
+			report = c.newReport(det.Info(), o)
+			report.hash = out.result.Model
+		}
+		threshold := cmp.Or(o.detector.Threshold, out.result.PixelThreshold, out.result.Threshold)
 		f := finding{
 			Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{},
 			Decision: out.result.Verdict,
 		}
-		if info.Judges {
+		if o.inbox != nil {
+			f.Model = out.result.Model[:hashDigits]
+		}
+		if out.result.Judged {
 			f.Anomalous = &out.result.Anomalous
+		}
+		if out.result.Anomalous {
+			anomalous++
 		}
 		if out.result.Anomalous && threshold != nil && out.result.Map != nil {
 			f.Regions = append(f.Regions, heatmap.Regions(out.result.Map, &heatmap.RegionOptions{
@@ -188,15 +215,26 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			})...)
 		}
 		report.add(out, f)
-		if err := files.save(out); err != nil {
+		if err := files.save(out, report.Saves, threshold); err != nil {
 			return err
 		}
 		return each(out, f)
-	})
+	}
+	err = detect(ctx, det, samples, look, handle)
+	if o.inbox != nil && err == nil {
+		err = o.inbox.serve(ctx, func(samples []dataset.Sample) error {
+			limit(samples, o.maxPixels)
+			return detect(ctx, det, samples, look, handle)
+		}, func() error { return report.update(o.dir, files) })
+	}
 	c.endBar()
 	interrupted := ctx.Err() != nil
 	if failed := files.wait(); failed != nil && (err == nil || interrupted) {
 		return nil, failed
+	}
+	if o.inbox != nil && interrupted && errors.Is(err, ctx.Err()) {
+		err = nil // as it ends
+		report.Of = len(report.Rows)
 	}
 	if o.dir != "" && (err == nil || interrupted) {
 		report.Interrupted = interrupted && err != nil
@@ -204,12 +242,28 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			return nil, err
 		}
 	}
-	n := len(report.Rows)
-	c.notef("%d images, %d anomalous, %d failed, %.1f images/s", n, report.Anomalous, report.Failed, float64(n)/time.Since(started).Seconds())
-	if err == nil && report.Failed > 0 {
-		err = fmt.Errorf("%d of %d %w", report.Failed, n, errImages)
+	c.notef("%d images, %d anomalous, %d failed, %.1f images/s", images, anomalous, failed, float64(images)/time.Since(started).Seconds())
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
 	return report, err
+}
+
+// newReport returns the report of what a model finds.
+func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *report {
+	threshold := cmp.Or(o.detector.Threshold, info.PixelThreshold, info.Threshold)
+	r := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Saves: o.saves, hash: info.Hash, grows: o.inbox != nil}
+	if o.inbox != nil {
+		r.Model += fmt.Sprintf(" (%.*s)", hashDigits, info.Hash)
+	}
+	if o.dir != "" {
+		r.Saves = c.givenBy(info, o.saves, threshold)
+	}
+	r.pictures = heatmap.PictureOptions{Threshold: threshold, NoMap: !info.Maps, Tile: pictureTile}
+	if info.Reconstructs {
+		r.pictures.Reconstruction = image.Black
+	}
+	return r
 }
 
 // givenBy returns what of saves a model gives, with a threshold for pixels or nil,
@@ -251,16 +305,4 @@ func (c *console) noteProvider(name string) {
 	if name != anrt.Auto && !strings.Contains(name, ",") {
 		c.notef("using provider %s", name)
 	}
-}
-
-// pixelThreshold returns the residual above which a pixel is anomalous: the one
-// given, or else the model's for pixels, or else its only one; nil for none.
-func pixelThreshold(info anrt.ModelInfo, given *float32) *float32 {
-	switch {
-	case given != nil:
-		return given
-	case info.PixelThreshold != nil:
-		return info.PixelThreshold
-	}
-	return info.Threshold
 }

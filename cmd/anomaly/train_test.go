@@ -90,21 +90,3 @@ func TestInspect(t *testing.T) {
 		}
 	}
 }
-
-func TestDoctor(t *testing.T) {
-	t.Setenv("ANOMALY_ORT_LIB", filepath.Join(t.TempDir(), "absent.so"))
-	stdout, _ := mustRun(t, 0, "doctor", "--json")
-	var d diagnosis
-	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
-		t.Fatal(err)
-	}
-	if d.CPUs < 1 || len(d.Providers) < 2 || d.Providers[0].Provider != "go" || !d.Providers[0].Usable {
-		t.Errorf("got %s", stdout)
-	}
-	stdout, _ = mustRun(t, 0, "doctor")
-	for _, want := range []string{"ONNX Runtime", "go ", "usable", "cuda"} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("got %s, want %q in it", stdout, want)
-		}
-	}
-}

@@ -73,11 +73,11 @@ func run(ctx context.Context, o *options, logf func(string, ...any)) error {
 	frames := newNewest()
 	go func() { cancel(capture(source, o.source, o.rate, logf, frames.put)) }()
 
-	lost := 0
-	for n := 1; ; n++ {
+	n, lost := 0, 0
+	defer func() { logf("%d frames looked at, %d dropped", n, lost) }()
+	for {
 		frame, dropped, err := frames.take(source)
 		if err != nil {
-			logf("%d frames looked at, %d dropped", n-1, lost)
 			return err
 		}
 		lost += dropped
@@ -86,6 +86,7 @@ func run(ctx context.Context, o *options, logf func(string, ...any)) error {
 		if err != nil {
 			return err
 		}
+		n++
 		r := &results[0]
 		if r.Anomalous {
 			logf("frame %d: %s (%v)", n, heatmap.Verdict(r.Score, r.Threshold), time.Since(start).Round(time.Millisecond))
@@ -113,12 +114,9 @@ func (o *options) hand(n int, frame image.Image, r *anrt.Result, dropped int, sh
 	return os.WriteFile(filepath.Join(o.dir, fmt.Sprintf("frame-%06d.jpg", n)), file.Bytes(), 0o644)
 }
 
-// annotate draws the frame beside its heat map and its anomalous area, with a line
-// of text.
+// annotate draws the frame beside its heat map and its anomalous area, as far as the
+// model gives them, with a line of text.
 func annotate(frame image.Image, r *anrt.Result, text string) image.Image {
-	if r.Map == nil { // the model gives none
-		return frame
-	}
 	threshold := r.Threshold
 	if r.PixelThreshold != nil {
 		threshold = r.PixelThreshold

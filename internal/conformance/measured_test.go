@@ -130,9 +130,12 @@ func library(provider string, r runtime.Report) string {
 		return "none, " + goruntime.Version()
 	}
 	name := "ONNX Runtime " + r.Version
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(r.Library), "libopenvino.so.*.*")) // a good pattern
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(r.Library), "libopenvino.so.*")) // a good pattern
 	if provider == runtime.OpenVINO && len(files) > 0 {
-		_, version, _ := strings.Cut(filepath.Base(files[0]), ".so.")
+		_, version, _ := strings.Cut(filepath.Base(files[0]), ".so.") // 2541 is 2025.4.1
+		if len(version) == 4 {
+			version = fmt.Sprintf("20%s.%s.%s", version[:2], version[2:3], version[3:])
+		}
 		name += ", OpenVINO " + version
 	}
 	return name

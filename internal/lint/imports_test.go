@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"onnxexport": {"graph", "residual", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
-		binding, "gorgonia.org/tensor", "google.golang.org/protobuf",
+		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
 	},
 	"heatmap":     {"internal/label", "golang.org/x/image"},
 	"train":       {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "metrics", "internal/lower", "internal/atomicfile", "internal/regular", "gonum.org/v1/gonum"},
@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
 	"internal/npy":         nil,
+	"internal/ortlib":      nil,
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},

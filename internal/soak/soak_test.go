@@ -16,7 +16,7 @@ func TestShort(t *testing.T) {
 	if _, err := resident(); err != nil {
 		t.Skip(err)
 	}
-	report := anrt.Diagnose()
+	report := anrt.Diagnose(nil)
 	for _, a := range report.Providers {
 		if a.Provider == anrt.CPU && !a.Usable {
 			t.Skip("provider cpu cannot be used: ", a.Problem)

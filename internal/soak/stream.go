@@ -95,7 +95,7 @@ func expectations(files []string, imgs []image.Image, o *anrt.Options) ([][]anrt
 	for i := range all {
 		for j := range i {
 			for k := range imgs {
-				if difference(all[i][k], all[j][k]) < apart {
+				if difference(all[i][k], all[j][k]) < apart || all[i][k].Model == all[j][k].Model {
 					return nil, fmt.Errorf("models %d and %d give image %d the same result: whose it is could not be told", i, j, k)
 				}
 			}
@@ -104,7 +104,7 @@ func expectations(files []string, imgs []image.Image, o *anrt.Options) ([][]anrt
 	return all, nil
 }
 
-// difference of two results; +Inf if their maps differ in size.
+// difference of what two results say of an image; +Inf if their maps differ in size.
 func difference(a, b anrt.Result) float64 {
 	if a.Map.Height != b.Map.Height || a.Map.Width != b.Map.Width {
 		return math.Inf(1)
@@ -246,7 +246,10 @@ func (l *line) account(ctx context.Context, invalid bool, which []int, results [
 			v := int(swaps) % len(variants)
 			largest := 0.
 			for i, k := range which {
-				largest = max(largest, difference(results[i], l.want[v][k]))
+				want := l.want[v][k]
+				if largest = max(largest, difference(results[i], want)); results[i].Model != want.Model {
+					largest = math.Inf(1)
+				}
 			}
 			if largest <= sameTol {
 				server, most = v, largest
