@@ -133,10 +133,6 @@ func extend(x *graph.Value, axis, r int) *graph.Value {
 	return graph.Concat(axis, head, x, tail)
 }
 
-// Blur smooths each channel of x [N,C,H,W] by a Gaussian of standard deviation
-// sigma (pixels) and radius ⌊4σ+½⌋, as SciPy's gaussian_filter does.
-func Blur(x *graph.Value, sigma float64) *graph.Value { return blur(x, sigma, reflected) }
-
 // A filter filters each channel of images [N,C,H,W] by taps, down and across.
 type filter func(x *graph.Value, taps []float64) *graph.Value
 
@@ -144,6 +140,8 @@ func reflected(x *graph.Value, taps []float64) *graph.Value { return separable(x
 
 func cropped(x *graph.Value, taps []float64) *graph.Value { return separable(x, taps, inside) }
 
+// blur smooths each channel of x [N,C,H,W] by a Gaussian of standard deviation
+// sigma (pixels) and radius ⌊4σ+½⌋, as SciPy's gaussian_filter does.
 func blur(x *graph.Value, sigma float64, by filter) *graph.Value {
 	if sigma <= 0 {
 		return x

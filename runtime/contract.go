@@ -255,13 +255,15 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	return named, nil
 }
 
-// sameImages reports whether an output holds images like the input's.
+// sameImages reports whether an output holds images like the input's, as far as its
+// shape is declared.
 func (c *contract) sameImages(p *port) bool {
 	if p.Name == outMap || p.Name == outMask {
 		return false
 	}
+	same := func(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
 	for _, layout := range []string{c.images.layout, NCHW, NHWC} {
-		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && t.height == c.images.height && t.width == c.images.width {
+		if t, ok := readImages(p, layout); ok && t.channels == c.images.channels && same(t.height, c.images.height) && same(t.width, c.images.width) {
 			return true
 		}
 	}
@@ -353,6 +355,9 @@ func (c *contract) setRange(m *model, o *Options) error {
 	}
 	if o.Range != (Range{}) {
 		c.inRange, c.outRange = o.Range, o.Range
+	}
+	if o.ReconstructionRange != (Range{}) {
+		c.outRange = o.ReconstructionRange
 	}
 	if c.input.DType == graph.Uint8 {
 		c.inRange = Range{0, 255}

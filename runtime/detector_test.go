@@ -315,6 +315,7 @@ func TestDetectorErrors(t *testing.T) {
 		{"half a size", good, Options{Height: 8}, ErrInput, `size: got 8x0`},
 		{"layout", good, Options{Layout: "CHWN"}, ErrInput, `layout: got "CHWN"`},
 		{"range", good, Options{Range: Range{1, 0}}, ErrInput, `range: got 1:0`},
+		{"range of reconstructions", good, Options{ReconstructionRange: Range{2, 2}}, ErrInput, `range: got 2:2`},
 		{"no such output", good, Options{MapOutput: "map"}, ErrInput, `map: got output "map", the model has "anomaly_map"`},
 		{"size absurd", reconstruction(graph.Float32, -1, 3, 1<<15, 1<<15), Options{}, ErrModel, `up to 67108864`},
 		{"batch absurd", good, Options{Batch: 1 << 30}, ErrInput, `batch: got 1073741824 images of 16x16`},

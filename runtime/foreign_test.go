@@ -330,6 +330,12 @@ func testForeign(t *testing.T, provider string) {
 			s.output("47", graph.Uint8, "n", 3, h, w)
 		}, "n", 3, h, w)},
 		{name: "reconstruction, 0 to 255", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range = Range{0, 255} }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, h, w)},
+		{name: "reconstruction, 0 to 255 and back as 0 to 1", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range, o.ReconstructionRange = Range{0, 255}, Range{0, 1} }), scale: .5,
+			model: reconstruct(graph.Float32, func(s sketch) {
+				s.node("Mul", []string{"46", s.weight("scale", graph.Float32, nil, 1./255)}, "47")
+				s.Graph.Output = nil
+				s.output("47", graph.Float32, "n", 3, h, w)
+			}, "n", 3, h, w)},
 		{name: "reconstruction, 0 to 255 by the file", kind: KindReconstruction, o: l1, scale: .5, model: func() sketch {
 			s := reconstruct(graph.Float32, nil, "n", 3, h, w)()
 			s.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(rangeKey), Value: proto.String("NominalRange_0_255")}}
@@ -344,6 +350,10 @@ func testForeign(t *testing.T, provider string) {
 		{name: "reconstruction among others", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
 			s.node("Flatten", []string{"46"}, "code")
 			s.output("code", graph.Float32, "n", 3*h*w)
+		}, "n", 3, h, w)},
+		{name: "reconstruction, of undeclared sides", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
+			s.Graph.Output = nil
+			s.output("46", graph.Float32, "n", 3, "a", "b")
 		}, "n", 3, h, w)},
 		{name: "reconstruction, size of the options", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Height, o.Width = h, w }), scale: .5, model: reconstruct(graph.Float32, nil, "n", 3, "h", "w")},
 	}

@@ -78,10 +78,11 @@ type Options struct {
 	// Layout is NCHW or NHWC; "" goes by where the 1 or 3 channels are and, where
 	// both would fit, takes uint8 for NHWC and floats for NCHW.
 	Layout string
-	// Range is what black and white are in floating-point images, those that go in
-	// and reconstructions that come out; zero is what the file's metadata say in
+	// Range is what black and white are in floating-point images that go in, and in
+	// reconstructions unless ReconstructionRange says otherwise (of networks that
+	// begin with a rescaling, for example). Zero is what the file's metadata say in
 	// ONNX's words (Image.NominalPixelRange), else 0 and 1. It is never guessed.
-	Range Range
+	Range, ReconstructionRange Range
 	// Height and Width are the size of the images of a model that takes any; 0 is
 	// the size to which its graph itself resizes its input, else its map's if that
 	// is fixed, else each image's own.
@@ -123,8 +124,8 @@ func (o *Options) validate() error {
 	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
 		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)
 	}
-	if o.Range != (Range{}) {
-		if err := o.Range.check(); err != nil {
+	for _, r := range []Range{o.Range, o.ReconstructionRange} {
+		if err := r.check(); r != (Range{}) && err != nil {
 			return err
 		}
 	}

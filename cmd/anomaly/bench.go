@@ -41,14 +41,14 @@ end it: the rate is too high.
 Without images it computes pixels that are there already; with images each is
 decoded and resized every time. Garbage collection goes on as in any program, and
 is reported. Ctrl-C prints what was measured so far and exits with 130.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 			&cli.StringFlag{Name: "batch", Usage: "`LIST` of images at once", Value: "1,4,16,64"},
 			&cli.DurationFlag{Name: "duration", Usage: "`TIME` of each measurement", Value: 3 * time.Second},
 			&cli.Float64Flag{Name: "rate", Usage: "`N` images are triggered a second", DefaultText: "half of what one after the other gives"},
 			&cli.DurationFlag{Name: "batch-window", Usage: "`TIME` that a triggered image waits for others to be computed with"},
 			jsonFlag,
-		},
+		}, foreignFlags...),
 		Action: benchAction,
 	}
 }
@@ -66,6 +66,9 @@ func benchAction(c *cli.Context) error {
 		return err
 	}
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+		return err
+	}
+	if err := parseForeign(c, &o.detector); err != nil {
 		return err
 	}
 	for s := range strings.SplitSeq(c.String("batch"), ",") {
@@ -269,7 +272,7 @@ func (c *console) openSubject(b *benchmark, o *benchOptions, options anrt.Option
 	if samples == nil {
 		if i.Height == 0 {
 			det.Close()
-			return nil, usagef("the model takes images of any size: name some after it")
+			return nil, usagef("the model takes images of any size: name some after it, or give --size")
 		}
 		s.pixels = make([]uint8, i.Batch*i.Height*i.Width*i.Channels)
 		for at := range s.pixels {

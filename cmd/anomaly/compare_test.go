@@ -208,3 +208,12 @@ func TestEvalPerturb(t *testing.T) {
 		}
 	}
 }
+
+// Where one of the models gives no verdicts there are none to compare, the figures stay.
+func TestCompareWithoutVerdicts(t *testing.T) {
+	data := testSet(t, false)
+	stdout, _ := mustRun(t, 0, "eval", "--compare", reconstructionModel(t), tinyModel(t), "--data", data, "--provider", "go")
+	if !strings.Contains(stdout, "No verdicts to compare") || !strings.Contains(stdout, "AUROC") || strings.Contains(stdout, "changed on") {
+		t.Errorf("got\n%s", stdout)
+	}
+}

@@ -36,11 +36,11 @@ counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes back
 newest of them. --keep limits how many there are.
 
 ` + gateHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			gateFlag,
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
-		},
+		}, foreignFlags...),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 2:
@@ -57,6 +57,9 @@ newest of them. --keep limits how many there are.
 				return err
 			}
 			if o.maxPixels, err = parseMaxPixels(c); err != nil {
+				return err
+			}
+			if err := parseForeign(c, &o.detector); err != nil {
 				return err
 			}
 			return newConsole(c).deploy(c.Context, o)

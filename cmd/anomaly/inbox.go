@@ -71,16 +71,19 @@ func (c *console) newInbox(args []string, out string, interval time.Duration) (*
 	return b, nil
 }
 
-// serve hands on images as they come, a look's at a time, until ctx ends, which is
-// its error, or handle or idle fail. After each look, idle is called.
+// atOnce is how many images are handed on before idle has its turn.
+const atOnce = 256
+
+// serve hands on images as they come until ctx ends, which is its error, or handle
+// or idle fail. Between images, and after each look, idle is called.
 func (b *inbox) serve(ctx context.Context, handle func([]dataset.Sample) error, idle func() error) error {
 	for {
 		began := time.Now()
 		samples := b.look()
 		// Where there is much to look at, it is not all that is done.
 		wait := max(b.interval, 5*time.Since(began))
-		if len(samples) > 0 {
-			if err := handle(samples); err != nil {
+		for some := range slices.Chunk(samples, atOnce) {
+			if err := errors.Join(handle(some), idle()); err != nil {
 				return err
 			}
 		}

@@ -19,9 +19,6 @@ import (
 // saves say what is written of each image.
 type saves struct{ Picture, Map, Mask, Reconstruction bool }
 
-// Links reports whether there is more than pictures.
-func (s saves) Links() bool { return s.Map || s.Mask || s.Reconstruction }
-
 // parseSaves reads the LIST of --save.
 func parseSaves(list string) (saves, error) {
 	var s saves
