@@ -58,6 +58,8 @@ type contract struct {
 	threshold, pixelThreshold    *float32 // nil: none
 	normalizeScore, normalizeMap *minMax  // nil: as the model gives them
 	review                       *Band    // nil: none
+
+	doubt error // why an output that might have been used is not; nil: none
 }
 
 // An imageType is how a tensor holds images. Height and width are [graph.Dynamic]
@@ -192,18 +194,20 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			return nil
 		}
 		var names []string
-		for i := range m.outputs {
-			if p := &m.outputs[i]; !taken[p.Name] && fits(p) {
-				*into, names = p, append(names, p.Name)
+		for _, p := range m.outputs {
+			if !taken[p.Name] && fits(&p) {
+				names = append(names, p.Name)
 			}
 		}
-		if len(names) > 1 {
+		switch len(names) {
+		case 0:
+			return nil
+		case 1:
+			*into, taken[names[0]] = find(m.outputs, names[0]), true
+			return nil
+		default:
 			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one in Options (--%s-output)", ErrModel, describe(m.outputs), names, role, role)
 		}
-		if *into != nil {
-			taken[names[0]] = true
-		}
-		return nil
 	}
 
 	mapName, scoreName := outMap, outScore
@@ -212,7 +216,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	}
 	var mask *port
 	for _, err := range []error{
-		choose("map", o.MapOutput, mapName, func(p *port) bool { return p.isFloat() && (p.Shape == nil || len(p.Shape) > 2) }, &c.residuals),
+		choose("map", o.MapOutput, mapName, (*port).mayBeMap, &c.residuals),
 		choose("score", o.ScoreOutput, scoreName, func(p *port) bool { return p.isFloat() && len(p.Shape) <= 2 }, &c.score),
 		choose("label", "", outLabel, (*port).isFlag, &c.label),
 		choose("mask", "", outMask, (*port).isFlag, &mask),
@@ -234,8 +238,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	if c.residuals == nil && c.score == nil { // no name is known
 		err = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
 	} else {
-		one("map", isMap, &c.residuals)
-		one("score", isScore, &c.score)
+		c.doubt = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
 	}
 	if err != nil {
 		return false, err
@@ -281,6 +284,13 @@ func (p *port) isFlag() bool {
 func (p *port) isMap() bool {
 	s := p.Shape
 	return len(s) == 3 && s[0] != 3 || len(s) == 4 && (s[1] == 1 || s[3] == 1)
+}
+
+// mayBeMap is isMap as far as the shape is declared, for floats.
+func (p *port) mayBeMap() bool {
+	open := func(d int) bool { return d == 1 || d == graph.Dynamic }
+	s := p.Shape
+	return p.isFloat() && (s == nil || len(s) == 3 || len(s) == 4 && (open(s[1]) || open(s[3])))
 }
 
 // isScore reports whether an output has a number for each image.

@@ -187,6 +187,15 @@ func testForeign(t *testing.T, provider string) {
 			s.output("b", graph.Float32, "batch", 1)
 			return s
 		}},
+		{name: "score that has its name, among maps that do not", kind: KindAnomalib, noMap: true, model: func() sketch {
+			s := means(14, "b")
+			s.mean("input", "a", graph.Float32, 7)
+			s.highest("b", "pred_score")
+			s.output("pred_score", graph.Float32, "batch", 1)
+			s.output("a", graph.Float32, "batch", 1, h, w)
+			s.output("b", graph.Float32, "batch", 1, h, w)
+			return s
+		}},
 		{name: "NHWC map", kind: KindDetector, model: func() sketch {
 			s := newSketch(14)
 			s.input("image", graph.Float32, "n", h, w, 3)
@@ -351,6 +360,12 @@ func testForeign(t *testing.T, provider string) {
 			s.node("Flatten", []string{"46"}, "code")
 			s.output("code", graph.Float32, "n", 3*h*w)
 		}, "n", 3, h, w)},
+		{name: "reconstruction beside metadata of another model", kind: KindReconstruction, o: l1, scale: .5,
+			sidecar: `{"image_threshold": 0.4, "min": 0, "max": 1}`, model: reconstruct(graph.Float32, func(s sketch) {
+				s.node("Identity", []string{"46"}, "output")
+				s.Graph.Output = nil
+				s.output("output", graph.Float32, "n", 3, h, w)
+			}, "n", 3, h, w)},
 		{name: "reconstruction, of undeclared sides", kind: KindReconstruction, o: l1, scale: .5, model: reconstruct(graph.Float32, func(s sketch) {
 			s.Graph.Output = nil
 			s.output("46", graph.Float32, "n", 3, "a", "b")
@@ -552,6 +567,26 @@ func TestForeignContrast(t *testing.T) {
 	}
 	if _, err := d.Detect(t.Context(), image.NewGray(image.Rect(0, 0, 9, 9))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "NaN") {
 		t.Errorf("black: got %v, want ErrModel of NaN", err)
+	}
+}
+
+// What could have been used and is not is said.
+func TestForeignDoubt(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(13)
+	s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+	s.mean("input", "a", graph.Float32, 1)
+	s.mean("input", "b", graph.Float32, 2)
+	s.highest("b", "pred_score")
+	s.output("pred_score", graph.Float32, "n", 1)
+	s.output("a", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	s.output("b", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+	for name, maps := range map[string]bool{"": false, "b": true} {
+		var said []string
+		d := openDetector(t, s.bytes(t), &Options{Provider: CPU, MapOutput: name, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, `["a" "b"] could each be the map`) }); got == maps || d.Info().Maps != maps {
+			t.Errorf("map output %q: maps %v, said %q", name, d.Info().Maps, said)
+		}
 	}
 }
 

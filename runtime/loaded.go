@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -56,6 +57,9 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if c.doubt != nil {
+		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")

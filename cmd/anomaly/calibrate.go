@@ -261,15 +261,6 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	return cal.print(c.out, scored)
 }
 
-// foreign describes a model that anomaly did not export; nil is any other file.
-func foreign(path string) *anrt.Description {
-	d, err := anrt.InspectFile(path)
-	if err != nil || d.Metadata[profileKey] != "" {
-		return nil
-	}
-	return d
-}
-
 // calibrateForeign finds the threshold for a model that has no room for it.
 func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *anrt.Description) error {
 	if o.out != o.survey.model || o.pixelRule != ruleKept || o.band != nil || o.rule == ruleGiven {
