@@ -153,34 +153,34 @@ func Parse(b []byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.model(nil)
+	return f.model(nil, nil)
 }
 
-// For returns the file's model for inputs like these: of their shapes, and those
-// that [File.ShapeInputs] names of their values. Exporters write graphs that
-// compute shapes from those of the inputs, and here these are numbers. All
-// initializers are constants, and what depends on constants alone has been
-// computed, in so far as the results take about the room that the file's tensors
-// do; results that depend on the inputs in no way are computed once for all
-// models of the file.
+// For returns the file's model for inputs of the given shapes, all of them and
+// without dynamic dimensions, and of the given values where [File.ShapeInputs]
+// names some. Exporters write graphs that compute shapes from those of the
+// inputs, and here these are numbers. All initializers are constants, and what
+// depends on constants alone has been computed, in so far as the results take
+// about the room that the file's tensors do; results that depend on the inputs in
+// no way are computed once for all models of the file.
 //
 // Models of one file share their constants. Errors wrap [ErrModel].
-func (f *File) For(inputs map[string]*graph.Tensor) (*Model, error) {
-	if inputs == nil {
-		inputs = map[string]*graph.Tensor{}
+func (f *File) For(shapes map[string][]int, values map[string]*graph.Tensor) (*Model, error) {
+	if shapes == nil {
+		shapes = map[string][]int{}
 	}
-	return f.model(inputs)
+	return f.model(shapes, values)
 }
 
 // model builds the graph: for the given inputs, or where nil as it is.
-func (f *File) model(inputs map[string]*graph.Tensor) (*Model, error) {
+func (f *File) model(shapes map[string][]int, values map[string]*graph.Tensor) (*Model, error) {
 	metadata, err := f.metadata()
 
 	if err != nil {
 		return nil, err
 	}
 	p := f.proto.Graph
-	r := newReader(f, inputs)
+	r := newReader(f, shapes, values)
 	if err := r.read(p); err != nil {
 		return nil, errorf("graph %q: %w", p.GetName(), err)
 	}

@@ -60,7 +60,7 @@ func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
 			pending = append(pending, v)
 		}
 	}
-	if len(pending) == 0 || r.inputs == nil || r.graph.Err() != nil {
+	if len(pending) == 0 || r.shapes == nil || r.graph.Err() != nil {
 		return vs, nil
 	}
 	room, work := 0, 0

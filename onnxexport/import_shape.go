@@ -146,7 +146,7 @@ func importShape(n *node) ([]*graph.Value, error) {
 		return nil, err
 	}
 	x := n.in[0]
-	if n.reader.inputs == nil || slices.Contains(x.Shape, graph.Dynamic) {
+	if n.reader.shapes == nil || slices.Contains(x.Shape, graph.Dynamic) {
 		return n.asIs()
 	}
 	bound := func(i int) int {

@@ -19,10 +19,11 @@ const (
 // A reader turns a file's graph into one of package graph.
 type reader struct {
 	file    *File
-	inputs  map[string]*graph.Tensor // nil leaves the inputs as declared and folds nothing
-	shaping []string                 // names of inputs whose values are used
+	shapes  map[string][]int         // of the inputs; nil leaves them as declared and folds nothing
+	decide  map[string]*graph.Tensor // values of inputs that shapes depend on
 	graph   *graph.Graph
 	values  map[string]*graph.Value // what nodes may use so far
+	outputs map[string]bool         // names of the graph's
 	named   map[*graph.Value]bool   // those that have the name they have in the file
 	fixed   map[*graph.Value]bool   // constants that do not depend on the inputs' shapes
 	weights map[string]*graph.Tensor
@@ -31,13 +32,14 @@ type reader struct {
 	work    int // operations it may still take
 }
 
-func newReader(f *File, inputs map[string]*graph.Tensor) *reader {
+func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
 	r := &reader{
 		file:    f,
-		inputs:  inputs,
-		shaping: f.ShapeInputs(),
+		shapes:  shapes,
+		decide:  values,
 		graph:   graph.New(f.proto.Graph.GetName()),
 		values:  map[string]*graph.Value{},
+		outputs: map[string]bool{},
 		named:   map[*graph.Value]bool{},
 		fixed:   map[*graph.Value]bool{},
 		weights: map[string]*graph.Tensor{},
@@ -54,6 +56,9 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 	// Operators may come out as several: what lies between them gets names of its own.
 	for _, n := range p.Node {
 		r.graph.Reserve(n.Output...)
+	}
+	for _, out := range p.Output {
+		r.outputs[out.GetName()] = true
 	}
 	initialized := map[string]bool{}
 	for _, l := range r.file.leaves {
@@ -72,7 +77,7 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 		}
 	}
 	constant := shaping(p.Node)
-	if r.inputs == nil {
+	if r.shapes == nil {
 		for _, l := range r.file.leaves {
 			if l.tensor.DType() == graph.Float32 && len(l.tensor.Shape()) > 0 && !constant[l.name] {
 				r.weights[l.name] = l.tensor
@@ -106,16 +111,12 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	if err != nil {
 		return err
 	}
-	x := r.inputs[p.GetName()]
-	if r.inputs != nil {
-		if x == nil {
-			return fmt.Errorf("got no tensor, want %v", t)
+	if r.shapes != nil {
+		shape, given := r.shapes[p.GetName()]
+		if !given || slices.Contains(shape, graph.Dynamic) || t.Shape != nil && !slices.EqualFunc(shape, t.Shape, mayBe) {
+			return fmt.Errorf("shape: got %v, want that of %v", shape, t)
 		}
-		given := graph.Type{DType: x.DType(), Shape: x.Shape()}
-		if given.DType != t.DType || t.Shape != nil && !slices.EqualFunc(given.Shape, t.Shape, mayBe) {
-			return fmt.Errorf("got %v, want %v", given, t)
-		}
-		t = given
+		t.Shape = slices.Clone(shape)
 	}
 	if t.Shape == nil {
 		return fmt.Errorf("got no shape")
@@ -127,7 +128,10 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 		return err
 	}
 	v := r.graph.Input(p.GetName(), t.DType, t.Shape...)
-	if x != nil && slices.Contains(r.shaping, p.GetName()) {
+	if x := r.decide[p.GetName()]; x != nil {
+		if x.DType() != t.DType || !slices.Equal(x.Shape(), t.Shape) {
+			return fmt.Errorf("value: got %v%v, want %v", x.DType(), x.Shape(), t)
+		}
 		v = r.graph.Const("", x)
 	}
 	r.values[p.GetName()] = v
@@ -153,7 +157,7 @@ func (r *reader) leaf(name string, t *graph.Tensor) error {
 // graph: "", for one that the graph finds, if the name is an output's, which
 // only an operator can give, or one of a body, which others can share.
 func (r *reader) constantName(name string) string {
-	if r.depth > 0 || slices.ContainsFunc(r.file.proto.Graph.Output, func(o *onnxpb.ValueInfoProto) bool { return o.GetName() == name }) {
+	if r.depth > 0 || r.outputs[name] {
 		return ""
 	}
 	return name
@@ -218,7 +222,7 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 
 // results imports a node, and computes what it gives if that depends on constants alone.
 func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
-	if tensors := r.file.folded[i]; tensors != nil && r.inputs != nil && r.depth == 0 {
+	if tensors := r.file.folded[i]; tensors != nil && r.shapes != nil && r.depth == 0 {
 		var vs []*graph.Value
 		for _, t := range tensors {
 			vs = append(vs, r.constant("", t))
@@ -234,7 +238,7 @@ func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
 			return nil, err
 		}
 	}
-	if r.inputs == nil {
+	if r.shapes == nil {
 		return vs, nil
 	}
 	return r.fold(i, n, vs)
@@ -253,7 +257,7 @@ func (r *reader) output(p *onnxpb.ValueInfoProto) error {
 		return err
 	}
 	// Of shapes that the file's writer saw for one image, others are no mistake.
-	if strict := r.inputs == nil; t.DType != v.DType || strict && t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, mayBe) {
+	if strict := r.shapes == nil; t.DType != v.DType || strict && t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, mayBe) {
 		return fmt.Errorf("the file declares %v, its operators give %v", t, v.Type)
 	}
 	r.graph.Output(p.GetName(), v)

@@ -43,9 +43,11 @@ func shaping(nodes []*onnxpb.NodeProto) map[string]bool {
 func (f *File) ShapeInputs() []string {
 	var list []string
 	names := shaping(f.proto.Graph.Node)
+	for _, l := range f.leaves {
+		delete(names, l.name)
+	}
 	for _, in := range f.proto.Graph.Input {
-		initialized := slices.ContainsFunc(f.leaves, func(l leaf) bool { return l.name == in.GetName() })
-		if names[in.GetName()] && !initialized {
+		if names[in.GetName()] {
 			list = append(list, in.GetName())
 		}
 	}

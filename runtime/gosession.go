@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -39,48 +38,54 @@ func openGo(m *model) (engine, error) {
 		return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
 	e := &goEngine{model: m, file: file, shaping: file.ShapeInputs()}
-	feeds := map[string]*graph.Tensor{}
+	shapes := map[string][]int{}
 	for _, p := range m.inputs {
 		shape := slices.Clone(p.Shape)
 		if len(shape) > 0 && shape[0] == graph.Dynamic {
 			shape[0] = 1
 		}
-		if p.Shape == nil || slices.Contains(shape, graph.Dynamic) || !known(p.DType) {
+		if p.Shape == nil || slices.Contains(shape, graph.Dynamic) {
 			return e, nil
 		}
-		feeds[p.Name] = graph.Zeros(p.DType, shape...)
+		shapes[p.Name] = shape
 	}
 	if len(e.shaping) == 0 {
-		if _, err := e.graphFor(feeds); err != nil {
+		if err := e.make(shapes, nil); err != nil {
 			return nil, err
 		}
 	}
 	return e, nil
 }
 
-// graphFor returns the graph for inputs like these.
-func (e *goEngine) graphFor(feeds map[string]*graph.Tensor) (*graph.Graph, error) {
-	i := slices.IndexFunc(e.graphs, func(g madeFor) bool { return g.fits(feeds) })
-	var g madeFor
-	if i >= 0 {
-		g = e.graphs[i]
-		e.graphs = slices.Delete(e.graphs, i, i+1)
-	} else {
-		g.values = map[string]*graph.Tensor{}
-		inputs := maps.Clone(feeds)
-		for _, name := range e.shaping {
-			g.values[name] = feeds[name].Clone() // the caller may change its own
-			inputs[name] = g.values[name]
-		}
-		m, err := e.file.For(inputs)
-		if err != nil {
-			return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
-		}
-		g.graph = m.Graph
+// make makes the graph for inputs of these shapes and values the one used last.
+func (e *goEngine) make(shapes map[string][]int, values map[string]*graph.Tensor) error {
+	m, err := e.file.For(shapes, values)
+	if err != nil {
+		return fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
-	e.graphs = slices.Insert(e.graphs, 0, g)
+	e.graphs = slices.Insert(e.graphs, 0, madeFor{m.Graph, values})
 	e.graphs = e.graphs[:min(len(e.graphs), keptGraphs)]
-	return g.graph, nil
+	return nil
+}
+
+// graphFor returns the graph for these inputs.
+func (e *goEngine) graphFor(feeds map[string]*graph.Tensor) (*graph.Graph, error) {
+	if i := slices.IndexFunc(e.graphs, func(g madeFor) bool { return g.fits(feeds) }); i >= 0 {
+		g := e.graphs[i]
+		e.graphs = slices.Insert(slices.Delete(e.graphs, i, i+1), 0, g)
+		return g.graph, nil
+	}
+	shapes, values := map[string][]int{}, map[string]*graph.Tensor{}
+	for name, x := range feeds {
+		shapes[name] = x.Shape()
+	}
+	for _, name := range e.shaping {
+		values[name] = feeds[name].Clone() // the caller may change its own
+	}
+	if err := e.make(shapes, values); err != nil {
+		return nil, err
+	}
+	return e.graphs[0].graph, nil
 }
 
 func (g madeFor) fits(feeds map[string]*graph.Tensor) bool {
@@ -113,7 +118,7 @@ func (e *goEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string
 	for i, name := range outputs {
 		want[i] = g.Lookup(name)
 	}
-	results, err := ref.Eval[float32](ctx, g, feeds, want...)
+	results, err := evaluate(ctx, g, feeds, want)
 	if err != nil {
 		return fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
@@ -125,6 +130,17 @@ func (e *goEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string
 		}
 	}
 	return nil
+}
+
+// evaluate runs a graph of a file that may hold anything: kernels trust those who
+// build graphs.
+func evaluate(ctx context.Context, g *graph.Graph, feeds map[string]*graph.Tensor, want []*graph.Value) (out []*graph.Tensor, err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = fmt.Errorf("operands or attributes do not fit the operators (%v)", e)
+		}
+	}()
+	return ref.Eval[float32](ctx, g, feeds, want...)
 }
 
 func copyTensor(dst, src *graph.Tensor) error {

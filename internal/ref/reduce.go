@@ -57,22 +57,42 @@ func reduceKernels[E, A number]() map[string]kernel {
 		"ReduceProd": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 			y, shape, count, err := reduce(n, in, one, multiply)
 			if count == 0 {
-				for i := range y {
-					y[i] = 1
-				}
+				fill(y, 1)
 			}
 			return tensorOf[E](y, shape, err)
 		},
 		"ReduceMax": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 			y, shape, count, err := reduce(n, in, set, higher) // set: any element is a lower bound
 			if count == 0 {
-				for i := range y {
-					y[i] = lowest[E]()
-				}
+				fill(y, lowest[E]())
 			}
 			return tensorOf[E](y, shape, err)
 		},
 	}
+}
+
+func fill[E number](y []E, v E) {
+	for i := range y {
+		y[i] = v
+	}
+}
+
+// lowest returns what is below all numbers of a type, or the smallest of them.
+func lowest[E number]() E {
+	var low any
+	switch any(E(0)).(type) {
+	case float32:
+		low = float32(math.Inf(-1))
+	case float64:
+		low = math.Inf(-1)
+	case int32:
+		low = int32(math.MinInt32)
+	case int64:
+		low = int64(math.MinInt64)
+	default:
+		low = uint8(0)
+	}
+	return low.(E)
 }
 
 // reduce lets each pass in turn see every run of the operand together with the
@@ -109,20 +129,6 @@ func reduce[E, A number](n *graph.Node, in []*graph.Tensor, passes ...func(y []A
 		})
 	}
 	return y, shape, count, nil
-}
-
-// lowest is the maximum of no elements.
-func lowest[E number]() E {
-	low := math.Inf(-1)
-	switch any(E(0)).(type) {
-	case uint8:
-		low = 0
-	case int32:
-		low = math.MinInt32
-	case int64:
-		low = math.MinInt64
-	}
-	return E(low)
 }
 
 // tensorOf makes the result of a reduction.

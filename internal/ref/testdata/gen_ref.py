@@ -271,6 +271,9 @@ for t in [np.int32, np.int64]:
 case("Mod uint8", "Mod", [np.array([7, 200, 3], np.uint8), np.array([3], np.uint8)])
 case("Mod float32 fmod", "Mod", [f32(3, 4), np.array([0.5, -1.5, 2, 0.75], np.float32)], {"fmod": 1})
 case("ReduceProd", "ReduceProd", [f32(2, 3, 4), i64(1)], {"keepdims": 0})
+case("ReduceProd of nothing", "ReduceProd", [np.zeros((2, 0), np.float32), i64(1)])
+for t in [np.int32, np.int64]:
+    case(f"ReduceMax of nothing {t.__name__}", "ReduceMax", [np.zeros((2, 0), t), i64(1)], onnx_ref=False)
 case("ReduceProd all", "ReduceProd", [f32(2, 3)])
 for op in ["ArgMax", "ArgMin"]:
     case(op, op, [f32(3, 4, 5)])
