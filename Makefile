@@ -63,5 +63,5 @@ soak: ## swap models under a stream of requests, open and close them, and write 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv, .venv-anomalib, .openvino and the cache folder stay
+clean: ## remove what was built; .venv, .venv-anomalib and the cache folder stay
 	rm -rf bin
