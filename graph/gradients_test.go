@@ -549,7 +549,48 @@ func TestGradientsTorch(t *testing.T) {
 }
 
 // flat are the operators without a gradient.
-var flat = []string{"And", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Range", "ScatterElements", "Shape", "Sign"}
+var flat = []string{
+	"And", "ArgMax", "ArgMin", "Atan", "Ceil", "Cos", "Equal", "Floor", "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+	"Mod", "Not", "Or", "Range", "ReduceProd", "Round", "ScatterElements", "ScatterND", "Shape", "Sign", "Sin", "TopK",
+}
+
+// TestResizeGradient: a resize is linear, so its gradient is the transpose of
+// what it makes of unit images. PyTorch has goldens for other ways than these.
+func TestResizeGradient(t *testing.T) {
+	for _, ways := range [][3]string{
+		{"nearest", "half_pixel", "round_prefer_floor"}, {"nearest", "half_pixel_symmetric", "ceil"}, {"nearest", "align_corners", "round_prefer_ceil"},
+		{"cubic", "half_pixel", ""}, {"cubic", "align_corners", ""}, {"cubic", "asymmetric", ""}, {"linear", "half_pixel_symmetric", ""},
+	} {
+		attrs := []graph.Attr{{Name: "mode", Value: ways[0]}, {Name: "coordinate_transformation_mode", Value: ways[1]}}
+		if ways[2] != "" {
+			attrs = append(attrs, graph.Attr{Name: "nearest_mode", Value: ways[2]})
+		}
+		g := graph.New("")
+		x := g.Input("x", graph.Float32, 1, 1, 5, 3)
+		y := g.Op("Resize", attrs, x, nil, nil, g.Const("", graph.NewTensor([]int64{1, 1, 3, 7}, 4)))
+		cotangent := make([]float32, 21)
+		for i := range cotangent {
+			cotangent[i] = float32(i*i%11) - 5
+		}
+		loss := graph.ReduceSum(graph.Mul(y, g.Const("", graph.NewTensor(cotangent, 1, 1, 3, 7))), false)
+		grads, err := graph.Gradients(loss, []*graph.Value{x}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []float64
+		var got *graph.Tensor
+		for i := range 15 {
+			unit := graph.NewTensor(make([]float64, 15), 1, 1, 5, 3)
+			graph.Data[float64](unit)[i] = 1
+			out, err := ref.Eval[float64](context.Background(), g, map[string]*graph.Tensor{"x": unit}, loss, grads[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got = append(want, graph.Data[float64](out[0])[0]), out[1]
+		}
+		near(t, fmt.Sprint(ways), graph.Data[float64](got), want, torchTolerance)
+	}
+}
 
 // TestGatherGradient: indices that are no constant, but an input.
 func TestGatherGradient(t *testing.T) {

@@ -19,8 +19,10 @@ type Graph struct {
 	inputs  []*Value
 	params  []*Value
 	outputs []*Value
-	nodes   []*Node
+	nodes   int // that were appended
 	byName  map[string]*Value
+	kept    map[string]bool // names that only their owners get
+	passed  map[string]int  // by prefix, the number up to which names were tried where some are kept
 	scalars map[float32]*Value
 	err     error
 }
@@ -52,6 +54,7 @@ type Node struct {
 	Inputs  []*Value
 	Outputs []*Value
 	Attrs   []Attr // sorted by name
+	place   int    // among all nodes of the graph
 }
 
 // An Attr is an attribute of a node. Value is an int64, float32, string, []int64, []float32 or *Tensor.
@@ -62,7 +65,15 @@ type Attr struct {
 
 // New returns an empty graph.
 func New(name string) *Graph {
-	return &Graph{name: name, byName: map[string]*Value{}, scalars: map[float32]*Value{}}
+	return &Graph{name: name, byName: map[string]*Value{}, kept: map[string]bool{}, passed: map[string]int{}, scalars: map[float32]*Value{}}
+}
+
+// Reserve keeps names for values that will be called so: no value that the
+// graph finds a name for gets one of them.
+func (g *Graph) Reserve(names ...string) {
+	for _, name := range names {
+		g.kept[name] = true
+	}
 }
 
 // Name returns the graph's name.
@@ -263,9 +274,12 @@ func (g *Graph) Output(name string, v *Value) *Value {
 }
 
 func (g *Graph) fresh(prefix string) string {
-	for i := len(g.byName); ; i++ {
+	for i := max(len(g.byName), g.passed[prefix]); ; i++ {
 		name := fmt.Sprintf("%s_%d", prefix, i)
-		if _, taken := g.byName[name]; !taken {
+		if _, taken := g.byName[name]; !taken && !g.kept[name] {
+			if len(g.kept) > 0 { // a file can have kept all the names to come
+				g.passed[prefix] = i + 1
+			}
 			return name
 		}
 	}
@@ -333,7 +347,8 @@ func (g *Graph) append(n *Node, types []Type) []*Value {
 		g.byName[v.name] = v
 		n.Outputs = append(n.Outputs, v)
 	}
-	g.nodes = append(g.nodes, n)
+	n.place = g.nodes
+	g.nodes++
 	return n.Outputs
 }
 
@@ -361,25 +376,23 @@ func (g *Graph) Nodes(values ...*Value) []*Node {
 	if len(values) == 0 {
 		values = g.outputs
 	}
-	live := map[*Node]bool{}
-	for _, v := range values {
-		if v.node != nil {
-			live[v.node] = true
-		}
-	}
 	var nodes []*Node
-	for _, n := range slices.Backward(g.nodes) {
-		if !live[n] {
-			continue
-		}
-		nodes = append(nodes, n)
-		for _, in := range n.Inputs {
-			if in != nil && in.node != nil {
-				live[in.node] = true
-			}
+	live := map[*Node]bool{}
+	visit := func(v *Value) {
+		if v != nil && v.node != nil && !live[v.node] {
+			live[v.node] = true
+			nodes = append(nodes, v.node)
 		}
 	}
-	slices.Reverse(nodes)
+	for _, v := range values {
+		visit(v)
+	}
+	for i := 0; i < len(nodes); i++ {
+		for _, in := range nodes[i].Inputs {
+			visit(in)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *Node) int { return a.place - b.place })
 	return nodes
 }
 

@@ -267,12 +267,16 @@ func TestInferErrors(t *testing.T) {
 		{"Resize axes", func(o operands) *graph.Value {
 			return op("Resize", attr("axes", []int64{2, -2}), o.image, nil, nil, o.ints(3, 3))
 		}, "graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[2]): axes: got [2 -2] for float32[2,4,5,7]"},
-		{"Resize nearest", func(o operands) *graph.Value { return op("Resize", nil, o.image, nil, nil, o.ints(2, 4, 9, 9)) },
-			"graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode nearest: got half_pixel, round_prefer_floor, antialias false, exclude_outside false, want asymmetric, floor"},
-		{"Resize cubic", func(o operands) *graph.Value {
-			return op("Resize", attr("mode", "cubic"), o.image, nil, nil, o.ints(2, 4, 9, 9))
+		{"Resize nearest antialias", func(o operands) *graph.Value {
+			return op("Resize", attr("antialias", int64(1)), o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, "graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode nearest: antialias true, exclude_outside false"},
+		{"Resize nearest_mode", func(o operands) *graph.Value {
+			return op("Resize", attr("nearest_mode", "simple"), o.image, nil, nil, o.ints(2, 4, 9, 9))
+		}, `graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): nearest_mode "simple"`},
+		{"Resize mode", func(o operands) *graph.Value {
+			return op("Resize", attr("mode", "lanczos"), o.image, nil, nil, o.ints(2, 4, 9, 9))
 		},
-			`graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode: got "cubic", want nearest or linear`},
+			`graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): mode: got "lanczos", want nearest, linear or cubic`},
 		{"Resize aspect ratio", func(o operands) *graph.Value {
 			return op("Resize", attr("keep_aspect_ratio_policy", "not_larger"), o.image, nil, nil, o.ints(2, 4, 9, 9))
 		}, `graph: Resize(image float32[2,4,5,7], -, -, const_8 int64[4]): attribute "keep_aspect_ratio_policy": got "not_larger", want "stretch"`},
@@ -366,6 +370,18 @@ func TestInferErrors(t *testing.T) {
 			"graph: Gather(matrix float32[4,5], const_8 int64[1]): axis 2: got a tensor of rank 2"},
 		{"Gather indices", func(o operands) *graph.Value { return op("Gather", nil, o.matrix, o.row) },
 			"graph: Gather(matrix float32[4,5], row float32[5]): indices: got float32[5], want int64"},
+		{"Mod of floats", func(o operands) *graph.Value { return op("Mod", nil, o.row, o.row) },
+			"graph: Mod(row float32[5], row float32[5]): fmod: got 0 for float32, want 1"},
+		{"ArgMax axis", func(o operands) *graph.Value { return op("ArgMax", attr("axis", int64(2)), o.matrix) },
+			"graph: ArgMax(matrix float32[4,5]): axis 2: got a tensor of rank 2"},
+		{"TopK", func(o operands) *graph.Value { return op("TopK", nil, o.matrix, o.ints(6)) },
+			"graph: TopK(matrix float32[4,5], const_8 int64[1]): got k [6] for axis 1 of float32[4,5]"},
+		{"GatherElements", func(o operands) *graph.Value { return op("GatherElements", nil, o.row, o.ids) },
+			"graph: GatherElements(row float32[5], ids int64[4,5]): indices: got int64[4,5] for float32[5]"},
+		{"GatherND", func(o operands) *graph.Value { return op("GatherND", nil, o.matrix, o.ids) },
+			"graph: GatherND(matrix float32[4,5], ids int64[4,5]): indices: got int64[4,5] for float32[4,5]"},
+		{"ScatterND", func(o operands) *graph.Value { return op("ScatterND", nil, o.matrix, o.ints(1), o.matrix) },
+			"graph: ScatterND(matrix float32[4,5], const_8 int64[1], matrix float32[4,5]): updates: got float32[4,5], want float32[5]"},
 		{"Shape start", func(o operands) *graph.Value { return op("Shape", attr("start", float32(1)), o.batch) },
 			`graph: Shape(batch float32[N,4,5,7]): attribute "start": got float32, want int64`},
 		{"Range of two types", func(o operands) *graph.Value {

@@ -11,9 +11,9 @@ func init() {
 		Attr{"antialias", int64(0)},
 		Attr{"axes", []int64{}},
 		Attr{"coordinate_transformation_mode", ""},
-		Attr{"cubic_coeff_a", float32(0)}, // of mode cubic, which there is not
+		Attr{"cubic_coeff_a", float32(0)},
 		Attr{"exclude_outside", int64(0)},
-		Attr{"extrapolation_value", float32(0)}, // of tf_crop_and_resize, likewise
+		Attr{"extrapolation_value", float32(0)}, // of tf_crop_and_resize, which there is not
 		Attr{"keep_aspect_ratio_policy", only{"stretch"}},
 		Attr{"mode", ""},
 		Attr{"nearest_mode", ""})
@@ -129,18 +129,19 @@ func inferResize(n *Node) ([]Type, error) {
 	x := n.Inputs[0]
 	mode, at := n.Text("mode", "nearest"), n.Text("coordinate_transformation_mode", "half_pixel")
 	antialias, exclude := n.Int("antialias", 0) != 0, n.Int("exclude_outside", 0) != 0
+	rule := n.Text("nearest_mode", "round_prefer_floor")
 	switch {
-	case mode == "nearest":
-		if rule := n.Text("nearest_mode", "round_prefer_floor"); at != "asymmetric" || rule != "floor" || antialias || exclude {
-			return nil, fmt.Errorf("mode nearest: got %s, %s, antialias %t, exclude_outside %t, want asymmetric, floor", at, rule, antialias, exclude)
-		}
-	case mode != "linear":
-		return nil, fmt.Errorf("mode: got %q, want nearest or linear", mode)
-	case !x.DType.IsFloat():
-		return nil, fmt.Errorf("mode linear: got %v, want floats", x.Type)
-	case !slices.Contains([]string{"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"}, at):
+	case !slices.Contains([]string{"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"}, at):
 		return nil, fmt.Errorf("coordinate_transformation_mode %q", at)
-	case exclude && !antialias:
+	case mode == "nearest" && (antialias || exclude):
+		return nil, fmt.Errorf("mode nearest: antialias %t, exclude_outside %t", antialias, exclude)
+	case mode == "nearest" && !slices.Contains([]string{"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"}, rule):
+		return nil, fmt.Errorf("nearest_mode %q", rule)
+	case mode != "nearest" && mode != "linear" && mode != "cubic":
+		return nil, fmt.Errorf("mode: got %q, want nearest, linear or cubic", mode)
+	case mode != "nearest" && !x.DType.IsFloat():
+		return nil, fmt.Errorf("mode %s: got %v, want floats", mode, x.Type)
+	case mode == "linear" && exclude && !antialias:
 		return nil, fmt.Errorf("mode linear: exclude_outside without antialias")
 	}
 	shape := slices.Clone(x.Shape)
@@ -150,14 +151,8 @@ func inferResize(n *Node) ([]Type, error) {
 	return []Type{{x.DType, shape}}, nil
 }
 
-// nearest returns the place that place i of the result repeats: the quotient is
-// a float32, as in ONNX Runtime.
-func (r resizing) nearest(i int) int {
-	return min(int(float32(i)/float32(r.scale)), r.in-1)
-}
-
-// linear returns where place i of the result lies among the places of the image.
-func (r resizing) linear(i int, mode string) float64 {
+// place returns where place i of the result lies among the places of the image.
+func (r resizing) place(i int, mode string) float64 {
 	switch {
 	case mode == "asymmetric":
 		return float64(i) / r.scale
@@ -165,15 +160,58 @@ func (r resizing) linear(i int, mode string) float64 {
 		return float64(i) * float64(r.in-1) / float64(r.out-1)
 	case mode == "half_pixel" || mode == "pytorch_half_pixel" && r.out > 1:
 		return (float64(i)+0.5)/r.scale - 0.5
+	case mode == "half_pixel_symmetric": // what rounding the size cuts off, or adds, is shared by both ends
+		cut := float64(r.in) / 2 * (1 - float64(r.out)/(r.scale*float64(r.in)))
+		return cut + (float64(i)+0.5)/r.scale - 0.5
+	}
+	return 0
+}
+
+// nearest returns the place that place i of the result repeats: found in
+// float32, as in ONNX Runtime, so that 2/0.4 is 5.
+func (r resizing) nearest(i int, mode, rule string) int {
+	at := r.place(i, mode)
+	switch scale := float32(r.scale); mode {
+	case "asymmetric":
+		at = float64(float32(i) / scale)
+	case "half_pixel":
+		at = float64((float32(i)+0.5)/scale - 0.5)
+	}
+	switch rule {
+	case "floor":
+		at = math.Floor(at)
+	case "ceil":
+		at = math.Ceil(at)
+	case "round_prefer_ceil":
+		at = math.Floor(at + 0.5)
+	default:
+		at = math.Ceil(at - 0.5)
+	}
+	return int(min(max(at, 0), float64(r.in-1)))
+}
+
+// weight returns the weight of a pixel at a distance from where a pixel of the
+// result lies: for linear a triangle from 1 to 0 at 1, for cubic Keys' curve
+// that ends at 2 (IEEE Transactions on Acoustics, Speech, and Signal Processing
+// 29(6), 1981, equation 14 with another a).
+func weight(distance float64, cubic bool, a float64) float64 {
+	d := math.Abs(distance)
+	switch {
+	case !cubic:
+		return max(0, 1-d)
+	case d <= 1:
+		return ((a+2)*d-(a+3))*d*d + 1
+	case d < 2:
+		return ((a*d-5*a)*d+8*a)*d - 4*a
 	}
 	return 0
 }
 
 // matrix returns the weights that the pixels along an axis of the image have in
-// those of the result, a row for each pixel of the image. Linear weights fall
-// off as a triangle from 1 to 0 at a distance of one pixel, with antialias one
-// pixel of the result. What lies outside counts as the border pixel, or not at
-// all with exclude_outside, as ONNX's Resize-18 says.
+// those of the result, a row for each pixel of the image. With antialias they
+// fall off over pixels of the result where these are larger. What lies outside
+// counts as the border pixel, or not at all with exclude_outside, as ONNX's
+// Resize-18 says.
 func (r resizing) matrix(n *Node) *Tensor {
 	m := make([]float32, r.in*r.out)
 	slope := 1.
@@ -181,18 +219,24 @@ func (r resizing) matrix(n *Node) *Tensor {
 		slope = min(1, r.scale)
 	}
 	exclude := n.Int("exclude_outside", 0) != 0
+	mode, transformation := n.Text("mode", "nearest"), n.Text("coordinate_transformation_mode", "half_pixel")
+	cubic, a := mode == "cubic", float64(n.Float("cubic_coeff_a", -0.75))
+	reach := 1 / slope
+	if cubic {
+		reach = 2 / slope
+	}
 	for i := range r.out {
-		if n.Text("mode", "nearest") == "nearest" {
-			m[r.nearest(i)*r.out+i] = 1
+		if mode == "nearest" {
+			m[r.nearest(i, transformation, n.Text("nearest_mode", "round_prefer_floor"))*r.out+i] = 1
 			continue
 		}
-		at := r.linear(i, n.Text("coordinate_transformation_mode", "half_pixel"))
+		at := r.place(i, transformation)
 		column, sum := make([]float64, r.in), 0.
-		for j := int(math.Floor(at - 1/slope)); j <= int(math.Ceil(at+1/slope)); j++ {
+		for j := int(math.Floor(at - reach)); j <= int(math.Ceil(at+reach)); j++ {
 			if exclude && (j < 0 || j >= r.in) {
 				continue
 			}
-			w := max(0, 1-math.Abs(float64(j)-at)*slope)
+			w := weight((float64(j)-at)*slope, cubic, a)
 			column[min(max(j, 0), r.in-1)] += w
 			sum += w
 		}
@@ -212,7 +256,8 @@ func vjpResize(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 		return []*Value{dy.g.fail("%v", err)}
 	}
 	blocks := [2]int{1, 1}
-	whole := n.Text("mode", "nearest") == "nearest" && x.Rank() == 4
+	whole := n.Text("mode", "nearest") == "nearest" && x.Rank() == 4 &&
+		n.Text("coordinate_transformation_mode", "half_pixel") == "asymmetric" && n.Text("nearest_mode", "round_prefer_floor") == "floor"
 	for _, r := range rs {
 		// A scale of 2.3 makes 4 pixels of 2, but not in blocks of 2.
 		if whole = whole && r.axis >= 2 && r.scale == math.Floor(r.scale); whole {

@@ -9,6 +9,11 @@
 // Files are ONNX IR 8, opset 18, of ONNX's own operators only, except that
 // graphs with foreign operators ([graph.Graph.ForeignOp]) import their domains.
 //
-// The package executes nothing (package runtime does) and knows no network
-// (package models does); what a map and a score are is package residual's.
+// Other tools' files, of opsets 6 to 28, are read too: by [Read] and, for inputs
+// of given shapes, by [File.For]. The files import_*.go have an importer for
+// each operator that package graph does not have, or has in one of its forms.
+//
+// The package executes nothing but what depends on constants alone (package
+// runtime does) and knows no network (package models does); what a map and a
+// score are is package residual's.
 package onnxexport

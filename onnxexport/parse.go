@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 )
@@ -18,71 +16,57 @@ const (
 	maxResults  = 1 << 10 // of one operator; Split has the most
 )
 
-// Parse reads an ONNX file: any that [Marshal] wrote, and others of opset 18 or
-// later that keep to the operators of package graph, and to those of their
-// attributes that it gives a meaning to. It infers all types anew and holds the
-// file to them.
-//
-// A float32 initializer becomes a parameter and its weight, so that it can be
-// trained on or replaced; those of rank 0 and those whose values the shapes
-// depend on become constants, as do the initializers of every other type.
-// Marshal of the result gives the same bytes again if Marshal wrote b.
-//
-// Parse trusts nothing in b: every error wraps [ErrModel].
-func Parse(b []byte) (*Model, error) {
-	var file onnxpb.ModelProto
-	if err := proto.Unmarshal(b, &file); err != nil || file.Graph == nil || file.GetIrVersion() == 0 {
-		return nil, errorf("%d bytes are not an ONNX model", len(b))
-	}
-	if err := checkOpsets(file.OpsetImport); err != nil {
-		return nil, err
-	}
-	r := reader{
-		graph:   graph.New(file.Graph.GetName()),
-		values:  map[string]*graph.Value{},
-		weights: map[string]*graph.Tensor{},
-	}
-	if err := r.read(file.Graph); err != nil {
-		return nil, errorf("graph %q: %w", file.Graph.GetName(), err)
-	}
-	m := &Model{Graph: r.graph, Weights: r.weights, Metadata: map[string]string{}}
-	for _, kv := range file.MetadataProps {
-		if _, twice := m.Metadata[kv.GetKey()]; twice {
-			return nil, errorf("two metadata entries have the key %q", kv.GetKey())
-		}
-		m.Metadata[kv.GetKey()] = kv.GetValue()
-	}
-	return m, nil
-}
-
-func checkOpsets(imports []*onnxpb.OperatorSetIdProto) error {
-	for _, o := range imports {
-		if ownDomain(o.GetDomain()) {
-			if v := o.GetVersion(); v < opset {
-				return errorf("got opset %d, want %d or later", v, opset)
-			}
-			return nil
-		}
-	}
-	return errorf("got no opset of ONNX's own operators, want %d or later", opset)
-}
-
-// ownDomain reports whether a domain is ONNX's own, which has two spellings.
-func ownDomain(domain string) bool { return domain == "" || domain == "ai.onnx" }
-
+// A reader turns a file's graph into one of package graph.
 type reader struct {
+	file    *File
+	shapes  map[string][]int         // of the inputs; nil leaves them as declared and folds nothing
+	decide  map[string]*graph.Tensor // values of inputs that shapes depend on
 	graph   *graph.Graph
 	values  map[string]*graph.Value // what nodes may use so far
+	outputs map[string]bool         // names of the graph's
+	named   map[*graph.Value]bool   // those that have the name they have in the file
+	fixed   map[*graph.Value]bool   // constants that do not depend on the inputs' shapes
 	weights map[string]*graph.Tensor
+	depth   int // of bodies that the node being read is in
+	room    int // elements that folding may still make
+	work    int // operations it may still take
+}
+
+func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
+	r := &reader{
+		file:    f,
+		shapes:  shapes,
+		decide:  values,
+		graph:   graph.New(f.proto.Graph.GetName()),
+		values:  map[string]*graph.Value{},
+		outputs: map[string]bool{},
+		named:   map[*graph.Value]bool{},
+		fixed:   map[*graph.Value]bool{},
+		weights: map[string]*graph.Tensor{},
+		room:    minFoldRoom,
+		work:    maxFoldWork,
+	}
+	for _, l := range f.leaves {
+		r.room += foldRatio * l.tensor.Len()
+	}
+	return r
 }
 
 func (r *reader) read(p *onnxpb.GraphProto) error {
-	if len(p.SparseInitializer) > 0 {
-		return fmt.Errorf("sparse initializers are not supported")
+	// Operators may come out as several: what lies between them gets names of its own.
+	for _, n := range p.Node {
+		r.graph.Reserve(n.Output...)
+	}
+	for _, out := range p.Output {
+		r.outputs[out.GetName()] = true
 	}
 	initialized := map[string]bool{}
-	for _, t := range p.Initializer {
-		initialized[t.GetName()] = true
+	for _, l := range r.file.leaves {
+		initialized[l.name] = true
+		r.graph.Reserve(l.name)
+	}
+	for _, in := range p.Input {
+		r.graph.Reserve(in.GetName())
 	}
 	for _, in := range p.Input {
 		if initialized[in.GetName()] { // a default value, as IR 3 demanded for every initializer
@@ -92,19 +76,22 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 			return fmt.Errorf("input %q: %w", in.GetName(), err)
 		}
 	}
-	constant := shapeOperands(p.Node)
-	for _, t := range p.Initializer {
-		x, err := tensor(t)
-		if err != nil {
-			return fmt.Errorf("initializer %q: %w", t.GetName(), err)
+	constant := shaping(p.Node)
+	if r.shapes == nil {
+		for _, l := range r.file.leaves {
+			if l.tensor.DType() == graph.Float32 && len(l.tensor.Shape()) > 0 && !constant[l.name] {
+				r.weights[l.name] = l.tensor
+			}
 		}
-		if err := r.leaf(t.GetName(), x, constant[t.GetName()]); err != nil {
-			return fmt.Errorf("initializer %q: %w", t.GetName(), err)
+	}
+	for _, l := range r.file.leaves {
+		if err := r.leaf(l.name, l.tensor); err != nil {
+			return fmt.Errorf("initializer %q: %w", l.name, err)
 		}
 	}
 	for i, n := range p.Node {
-		if err := r.node(n); err != nil {
-			return fmt.Errorf("node %d (%s %q): %w", i, n.GetOpType(), n.GetName(), err)
+		if err := r.node(i, n); err != nil {
+			return fmt.Errorf("%s: %w", describe(i, n), err)
 		}
 	}
 	if len(p.Output) == 0 {
@@ -118,25 +105,18 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 	return nil
 }
 
-// shapeOperands returns the names of the float operands whose values are part
-// of a shape: the region and the scales of Resize.
-func shapeOperands(nodes []*onnxpb.NodeProto) map[string]bool {
-	names := map[string]bool{}
-	for _, n := range nodes {
-		if n.GetOpType() == "Resize" {
-			for _, name := range n.Input[min(1, len(n.Input)):] {
-				names[name] = true
-			}
-		}
-	}
-	return names
-}
-
 // input declares an input of the graph.
 func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	t, err := valueType(p)
 	if err != nil {
 		return err
+	}
+	if r.shapes != nil {
+		shape, given := r.shapes[p.GetName()]
+		if !given || slices.Contains(shape, graph.Dynamic) || t.Shape != nil && !slices.EqualFunc(shape, t.Shape, mayBe) {
+			return fmt.Errorf("shape: got %v, want that of %v", shape, t)
+		}
+		t.Shape = slices.Clone(shape)
 	}
 	if t.Shape == nil {
 		return fmt.Errorf("got no shape")
@@ -147,40 +127,50 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	if err := checkType(t); err != nil {
 		return err
 	}
-	r.values[p.GetName()] = r.graph.Input(p.GetName(), t.DType, t.Shape...)
+	v := r.graph.Input(p.GetName(), t.DType, t.Shape...)
+	if x := r.decide[p.GetName()]; x != nil {
+		if x.DType() != t.DType || !slices.Equal(x.Shape(), t.Shape) {
+			return fmt.Errorf("value: got %v%v, want %v", x.DType(), x.Shape(), t)
+		}
+		v = r.graph.Const("", x)
+	}
+	r.values[p.GetName()] = v
 	return r.graph.Err()
 }
 
-// leaf adds an initializer to the graph.
-func (r *reader) leaf(name string, t *graph.Tensor, constant bool) error {
+// leaf adds an initializer to the graph: a parameter if it is a weight.
+func (r *reader) leaf(name string, t *graph.Tensor) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("got no name")
-	case t.DType() == graph.Float32 && len(t.Shape()) > 0 && !constant:
+	case r.values[name] != nil:
+		return fmt.Errorf("two values are named %q", name)
+	case r.weights[name] != nil:
 		r.values[name] = r.graph.Param(name, t.Shape()...)
-		r.weights[name] = t
 	default:
-		r.values[name] = r.graph.Const(name, t)
+		r.values[name] = r.constant(r.constantName(name), t)
 	}
 	return r.graph.Err()
 }
 
-func (r *reader) node(p *onnxpb.NodeProto) error {
-	if !ownDomain(p.GetDomain()) || !graph.Known(p.GetOpType()) && p.GetOpType() != "Constant" {
-		return fmt.Errorf("operator %s of domain %q is not supported", p.GetOpType(), p.GetDomain())
+// constantName returns what a constant of that name in the file is called in the
+// graph: "", for one that the graph finds, if the name is an output's, which
+// only an operator can give, or one of a body, which others can share.
+func (r *reader) constantName(name string) string {
+	if r.depth > 0 || r.outputs[name] {
+		return ""
 	}
-	attrs, err := attributes(p.Attribute)
-	if err != nil {
-		return err
-	}
-	var operands []*graph.Value
-	for i, name := range p.Input {
-		v := r.values[name]
-		if v == nil && name != "" {
-			return fmt.Errorf("operand %d: nothing before it gives %q", i, name)
-		}
-		operands = append(operands, v)
-	}
+	return name
+}
+
+// constant adds a constant that does not depend on the inputs' shapes.
+func (r *reader) constant(name string, t *graph.Tensor) *graph.Value {
+	v := r.graph.Const(name, t)
+	r.fixed[v] = true
+	return v
+}
+
+func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 	if len(p.Output) < 1 || len(p.Output) > maxResults {
 		return fmt.Errorf("got %d results, want 1 to %d", len(p.Output), maxResults)
 	}
@@ -189,59 +179,69 @@ func (r *reader) node(p *onnxpb.NodeProto) error {
 			return fmt.Errorf("two values are named %q", name)
 		}
 	}
-	if p.GetOpType() == "Constant" {
-		return r.constant(p.Output[0], attrs)
+	if p.GetOpType() == opIf {
+		return r.branch(p)
 	}
-	results, err := r.infer(p.GetOpType(), attrs, len(p.Output), operands)
+	attrs, err := attributes(p.Attribute)
 	if err != nil {
 		return err
 	}
-	results[0].Node().Rename(p.Output...)
-	for i, name := range p.Output {
-		if err := checkType(results[i].Type); err != nil {
+	n := &node{reader: r, graph: r.graph, op: p.GetOpType(), name: r.constantName(p.Output[0]), opset: r.file.opset, attrs: attrs, results: len(p.Output)}
+	for j, name := range p.Input {
+		v := r.values[name]
+		if v == nil && name != "" {
+			return fmt.Errorf("operand %d: nothing before it gives %q", j, name)
+		}
+		n.in = append(n.in, v)
+	}
+	for len(n.in) > 0 && n.in[len(n.in)-1] == nil {
+		n.in = n.in[:len(n.in)-1]
+	}
+	results, err := r.results(i, n)
+	if err != nil {
+		return err
+	}
+	for j, name := range p.Output {
+		if name == "" {
+			continue
+		}
+		v := results[j]
+		if err := checkType(v.Type); err != nil {
 			return fmt.Errorf("result %q: %w", name, err)
 		}
-		if name != "" {
-			r.values[name] = results[i]
+		if of := v.Node(); of != nil && !r.named[v] && r.depth == 0 {
+			names := make([]string, len(of.Outputs))
+			names[slices.Index(of.Outputs, v)] = name
+			of.Rename(names...)
+			r.named[v] = true
 		}
+		r.values[name] = v
 	}
 	return r.graph.Err()
 }
 
-// infer appends an operator. Shape inference trusts those who build graphs with
-// the functions of package graph to give the operands and attributes that an
-// operator must have; what a file gives may be anything.
-func (r *reader) infer(op string, attrs []graph.Attr, results int, operands []*graph.Value) (vs []*graph.Value, err error) {
-	defer func() {
-		if e := recover(); e != nil {
-			err = fmt.Errorf("operands or attributes do not fit the operator (%v)", e)
+// results imports a node, and computes what it gives if that depends on constants alone.
+func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
+	if tensors := r.file.folded[i]; tensors != nil && r.shapes != nil && r.depth == 0 {
+		var vs []*graph.Value
+		for _, t := range tensors {
+			vs = append(vs, r.constant("", t))
 		}
-	}()
-	vs = r.graph.OpN(op, attrs, results, operands...)
-	return vs, r.graph.Err()
-}
-
-// constant adds the value of a Constant node, as other exporters write constants.
-func (r *reader) constant(name string, attrs []graph.Attr) error {
-	if len(attrs) != 1 {
-		return fmt.Errorf("got %d attributes, want 1", len(attrs))
+		return vs, nil
 	}
-	var t *graph.Tensor
-	switch x := attrs[0].Value.(type) {
-	case *graph.Tensor:
-		t = x
-	case int64:
-		t = graph.NewTensor([]int64{x})
-	case []int64:
-		t = graph.NewTensor(x, len(x))
-	case float32:
-		t = graph.NewTensor([]float32{x})
-	case []float32:
-		t = graph.NewTensor(x, len(x))
-	default:
-		return fmt.Errorf("attribute %q: not supported", attrs[0].Name)
+	vs, err := n.convert()
+	if err != nil {
+		return nil, err
 	}
-	return r.leaf(name, t, true)
+	for _, v := range vs {
+		if err := checkType(v.Type); err != nil {
+			return nil, err
+		}
+	}
+	if r.shapes == nil {
+		return vs, nil
+	}
+	return r.fold(i, n, vs)
 }
 
 func (r *reader) output(p *onnxpb.ValueInfoProto) error {
@@ -249,20 +249,23 @@ func (r *reader) output(p *onnxpb.ValueInfoProto) error {
 	if v == nil {
 		return fmt.Errorf("no node gives it")
 	}
-	if v.Node() == nil || slices.Contains(r.graph.Outputs(), v) {
-		return fmt.Errorf("want the result of an operator, declared once")
+	if slices.ContainsFunc(r.graph.Outputs(), func(o *graph.Value) bool { return o.Name() == p.GetName() }) {
+		return fmt.Errorf("want it declared once")
 	}
 	t, err := valueType(p)
 	if err != nil {
 		return err
 	}
-	fits := func(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
-	if t.DType != v.DType || t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, fits) {
+	// Of shapes that the file's writer saw for one image, others are no mistake.
+	if strict := r.shapes == nil; t.DType != v.DType || strict && t.Shape != nil && !slices.EqualFunc(t.Shape, v.Shape, mayBe) {
 		return fmt.Errorf("the file declares %v, its operators give %v", t, v.Type)
 	}
 	r.graph.Output(p.GetName(), v)
 	return r.graph.Err()
 }
+
+// mayBe reports whether two dimensions can be the same.
+func mayBe(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
 
 // valueType returns a declared type; its shape is nil where none is declared.
 func valueType(p *onnxpb.ValueInfoProto) (graph.Type, error) {
@@ -270,7 +273,7 @@ func valueType(p *onnxpb.ValueInfoProto) (graph.Type, error) {
 	if tt == nil {
 		return graph.Type{}, fmt.Errorf("want a tensor")
 	}
-	t := graph.Type{DType: graph.DType(tt.GetElemType())}
+	t := graph.Type{DType: held(tt.GetElemType())}
 	if tt.Shape == nil {
 		return t, nil
 	}
@@ -326,6 +329,9 @@ func attributes(ps []*onnxpb.AttributeProto) ([]graph.Attr, error) {
 		case onnxpb.AttributeProto_FLOATS:
 			a.Value = append([]float32{}, p.Floats...)
 		case onnxpb.AttributeProto_TENSOR:
+			if p.T == nil {
+				return nil, fmt.Errorf("attribute %q: got no tensor", a.Name)
+			}
 			t, err := tensor(p.GetT())
 			if err != nil {
 				return nil, fmt.Errorf("attribute %q: %w", a.Name, err)

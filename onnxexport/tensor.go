@@ -16,6 +16,16 @@ var elemSize = map[graph.DType]int{
 	graph.Float32: 4, graph.Float64: 8, graph.Uint8: 1, graph.Int32: 4, graph.Int64: 8, graph.Bool: 1,
 }
 
+// held returns the type that values of a file's type are held as: float32 for
+// half floats, whose values it has all.
+func held(elemType int32) graph.DType {
+	switch onnxpb.TensorProto_DataType(elemType) {
+	case onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
+		return graph.Float32
+	}
+	return graph.DType(elemType)
+}
+
 // tensorProto encodes t as raw little-endian data, the one form that every reader takes.
 func tensorProto(name string, t *graph.Tensor) *onnxpb.TensorProto {
 	p := &onnxpb.TensorProto{
@@ -61,8 +71,8 @@ func tensorProto(name string, t *graph.Tensor) *onnxpb.TensorProto {
 	return p
 }
 
-// tensor decodes p. It allocates nothing before it has seen that the data is
-// there: a few bytes can declare any shape.
+// tensor decodes p, half floats as float32. It allocates nothing before it has
+// seen that the data is there: a few bytes can declare any shape.
 func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	if p.GetDataLocation() == onnxpb.TensorProto_EXTERNAL || len(p.ExternalData) > 0 {
 		return nil, fmt.Errorf("its data lies in another file: want one file")
@@ -70,8 +80,12 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	if p.Segment != nil {
 		return nil, fmt.Errorf("its data is in segments: not supported")
 	}
-	dtype := graph.DType(p.GetDataType())
+	dtype := held(p.GetDataType())
+	half := dtype != graph.DType(p.GetDataType())
 	size, ok := elemSize[dtype]
+	if half {
+		size = 2
+	}
 	if !ok {
 		return nil, fmt.Errorf("element type %v: not supported", onnxpb.TensorProto_DataType(p.GetDataType()))
 	}
@@ -85,6 +99,8 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 			return nil, fmt.Errorf("got %d bytes of %v", len(p.RawData), dtype)
 		}
 		have = len(p.RawData) / size
+	case half:
+		have = len(p.Int32Data)
 	case dtype == graph.Float32:
 		have = len(p.FloatData)
 	case dtype == graph.Float64:
@@ -109,6 +125,21 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	}
 
 	le, b := binary.LittleEndian, p.RawData
+	if half {
+		data := make([]float32, want)
+		widen := fromFloat16
+		if p.GetDataType() == int32(onnxpb.TensorProto_BFLOAT16) {
+			widen = func(bits uint16) float32 { return math.Float32frombits(uint32(bits) << 16) }
+		}
+		for i := range data {
+			if b != nil {
+				data[i] = widen(le.Uint16(b[2*i:]))
+			} else {
+				data[i] = widen(uint16(p.Int32Data[i]))
+			}
+		}
+		return graph.NewTensor(data, shape...), nil
+	}
 	switch dtype {
 	case graph.Float32:
 		data := p.FloatData
@@ -163,4 +194,25 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 		}
 		return graph.NewTensor(data, shape...), nil
 	}
+}
+
+// fromFloat16 returns the value of an IEEE 754 binary16: a sign, 5 bits of
+// exponent, 10 of mantissa.
+func fromFloat16(bits uint16) float32 {
+	exponent, mantissa := int(bits>>10&31), float64(bits&1023)
+	x := 0.
+	switch {
+	case exponent == 0:
+		x = math.Ldexp(mantissa, -24)
+	case exponent < 31:
+		x = math.Ldexp(1024+mantissa, exponent-25)
+	case mantissa == 0:
+		x = math.Inf(1)
+	default:
+		x = math.NaN()
+	}
+	if bits>>15 != 0 {
+		x = -x
+	}
+	return float32(x)
 }

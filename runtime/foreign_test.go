@@ -29,8 +29,9 @@ const (
 
 // Models of the families that other tools write. The map of all of them is the
 // mean of the channels, in [0,1], the reconstruction half the input.
-func TestForeign(t *testing.T) {
-	needProvider(t, CPU)
+func TestForeign(t *testing.T) { each(t, testForeign) }
+
+func testForeign(t *testing.T, provider string) {
 	const h, w = foreignHeight, foreignWidth
 	half := float32(.5)
 	// A model from a dynamic batch of images to their means.
@@ -410,7 +411,7 @@ func TestForeign(t *testing.T) {
 			}
 			var first []Result
 			for _, batch := range []int{1, 3} {
-				tt.o.Provider, tt.o.Batch = CPU, batch
+				tt.o.Provider, tt.o.Batch = provider, batch
 				d, err := Open(path, &tt.o)
 				if err != nil {
 					t.Fatal(err)
@@ -501,8 +502,9 @@ func with(o Options, change func(*Options)) Options {
 }
 
 // Models of no size of their own see each image at its own, alone or among others.
-func TestForeignNativeSize(t *testing.T) {
-	needProvider(t, CPU)
+func TestForeignNativeSize(t *testing.T) { each(t, testForeignNativeSize) }
+
+func testForeignNativeSize(t *testing.T, provider string) {
 	model := func(pool bool) []byte {
 		s := newSketch(13)
 		s.input("image", graph.Float32, "n", 3, "h", "w")
@@ -520,7 +522,7 @@ func TestForeignNativeSize(t *testing.T) {
 	imgs = append(imgs, imgs[0], imgs[3], imgs[0])
 	var want []Result
 	for _, batch := range []int{1, 2, 16} {
-		d := openDetector(t, model(false), &Options{Provider: CPU, Batch: batch, Reconstruction: true})
+		d := openDetector(t, model(false), &Options{Provider: provider, Batch: batch, Reconstruction: true})
 		if i := d.Info(); i.Height != 0 || i.Width != 0 || i.MapHeight != 0 || i.Kind != KindReconstruction {
 			t.Errorf("got %+v", i)
 		}
@@ -543,7 +545,7 @@ func TestForeignNativeSize(t *testing.T) {
 			t.Errorf("no image: got %v, want ErrInput of image 1", err)
 		}
 	}
-	d := openDetector(t, model(true), &Options{Provider: CPU})
+	d := openDetector(t, model(true), &Options{Provider: provider})
 	detect(t, d, image.NewRGBA(image.Rect(0, 0, 40, 24)))
 	if _, err := d.Detect(t.Context(), image.NewRGBA(image.Rect(0, 0, 41, 25))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "multiples of 8") {
 		t.Errorf("odd size: got %v, want ErrModel that says what to do", err)
@@ -590,8 +592,9 @@ func TestForeignDoubt(t *testing.T) {
 
 // A label that the model gives is its verdict, whatever its score is, unless the
 // user has a rule of their own.
-func TestForeignLabel(t *testing.T) {
-	needProvider(t, CPU)
+func TestForeignLabel(t *testing.T) { each(t, testForeignLabel) }
+
+func testForeignLabel(t *testing.T, provider string) {
 	model := func() sketch {
 		s := newSketch(13)
 		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
@@ -616,7 +619,7 @@ func TestForeignLabel(t *testing.T) {
 		{"a threshold", Options{Threshold: ptr(.5)}, [3]bool{false, false, true}},
 		{"a smallest area", Options{MinArea: 2}, [3]bool{false, false, true}}, // against the map's .5
 	} {
-		tt.o.Provider = CPU
+		tt.o.Provider = provider
 		d := openDetector(t, model().bytes(t), &tt.o)
 		if !d.Info().Judges {
 			t.Errorf("%s: does not judge", tt.name)
@@ -631,7 +634,7 @@ func TestForeignLabel(t *testing.T) {
 	s := model() // a label of a score that nothing says the threshold of
 	s.Graph.Output = s.Graph.Output[:2]
 	s.Graph.Node[1].Input[2] = s.weight("two", graph.Float32, nil, 2)
-	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	d := openDetector(t, s.bytes(t), &Options{Provider: provider})
 	if i := d.Info(); !i.Judges || i.Threshold != nil || i.Maps {
 		t.Errorf("got %+v, want a verdict without a threshold", i)
 	}

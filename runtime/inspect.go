@@ -189,7 +189,8 @@ func dims(t *onnxpb.TensorProto) []int {
 }
 
 // shapes collects the shapes of values by name: those that the file declares,
-// and those that package graph infers where it knows all operators.
+// and for a batch of one those that package graph infers where it knows all
+// operators.
 func shapes(b []byte, g *onnxpb.GraphProto, m *model) map[string][]int {
 	all := map[string][]int{}
 	inner, _ := readPorts("value", g.GetValueInfo()) // none is no mistake here
@@ -201,11 +202,21 @@ func shapes(b []byte, g *onnxpb.GraphProto, m *model) map[string][]int {
 	for _, t := range g.GetInitializer() {
 		all[t.GetName()] = dims(t)
 	}
-	parsed, err := onnxexport.Parse(b)
+	file, err := onnxexport.Read(b)
 	if err != nil {
 		return all
 	}
-	for _, n := range parsed.Graph.Nodes() {
+	one := map[string][]int{} // image
+	for _, p := range m.inputs {
+		if one[p.Name] = slices.Clone(p.Shape); len(p.Shape) > 0 && p.Shape[0] == graph.Dynamic {
+			one[p.Name][0] = 1
+		}
+	}
+	computed, err := file.For(one, nil)
+	if err != nil {
+		return all
+	}
+	for _, n := range computed.Graph.Nodes() {
 		for _, v := range n.Outputs {
 			all[v.Name()] = v.Shape
 		}

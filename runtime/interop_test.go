@@ -52,8 +52,9 @@ func interopModels(t *testing.T) []interopModel {
 }
 
 // Models that other tools exported: opened, described, run, with those tools' results.
-func TestInterop(t *testing.T) {
-	needProvider(t, CPU)
+func TestInterop(t *testing.T) { each(t, testInterop) }
+
+func testInterop(t *testing.T, provider string) {
 	kinds := map[string]string{"anomalib_padim_128": KindAnomalib, "torch_dynamo_dcae_128": KindReconstruction, "keras_dcae_128_nhwc": KindReconstruction}
 	for _, m := range interopModels(t) {
 		t.Run(m.Name, func(t *testing.T) {
@@ -63,9 +64,9 @@ func TestInterop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := openTest(t, model, &Options{Provider: CPU})
+			s := openTest(t, model, &Options{Provider: provider})
 			for _, batch := range []int{1, 3} {
-				d, err := Open(path, &Options{Provider: CPU, Reconstruction: true, Batch: batch})
+				d, err := Open(path, &Options{Provider: provider, Reconstruction: true, Batch: batch})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -91,10 +91,10 @@ func missing(names []string) []Missing {
 		case m != nil && m[1] == "libcuda":
 			list = append(list, Missing{name, "NVIDIA's driver (in a container: start it with the GPU)", false})
 		case m != nil && nvidia[m[1]] != "":
-			pkg, all := strings.CutSuffix(nvidia[m[1]], "*")
-			if before, after, ok := strings.Cut(nvidia[m[1]], "*"); ok {
-				pkg, all = before+"-cu"+cuda+after, false
-			} else if all = cuda != "13"; all {
+			pkg := nvidia[m[1]]
+			if before, after, ok := strings.Cut(pkg, "*"); ok {
+				pkg = before + "-cu" + cuda + after
+			} else if cuda != "13" {
 				pkg += "-cu" + cuda
 			}
 			list = append(list, Missing{name, fmt.Sprintf("%s~=%s.0", pkg, m[2]), true})

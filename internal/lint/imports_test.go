@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"graph":      nil,
 	"residual":   {"graph"},
 	"models":     {"graph"},
-	"onnxexport": {"graph", "residual", "internal/onnxpb", "google.golang.org/protobuf"},
+	"onnxexport": {"graph", "residual", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
 		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",

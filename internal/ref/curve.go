@@ -15,7 +15,12 @@ func curveKernels[T float]() map[string]kernel {
 		"Log":     curve[T](math.Log),
 		"Sqrt":    curve[T](math.Sqrt),
 		"Erf":     curve[T](math.Erf),
+		"Sin":     curve[T](math.Sin),
+		"Cos":     curve[T](math.Cos),
+		"Atan":    curve[T](math.Atan),
 		"Floor":   curve[T](math.Floor),
+		"Ceil":    curve[T](math.Ceil),
+		"Round":   curve[T](math.RoundToEven),
 		"Softplus": curve[T](func(x float64) float64 {
 			return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
 		}),
@@ -35,6 +40,15 @@ func curve[T float](f func(x float64) float64) kernel {
 			dst[i] = T(f(float64(v)))
 		}
 	})
+}
+
+// fmod is the remainder of a division that rounds towards zero.
+func fmod[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	return binary(func(dst []T, a []T, da int, b []T, db int) {
+		for i := range dst {
+			dst[i] = T(math.Mod(float64(a[i*da]), float64(b[i*db])))
+		}
+	})(n, in)
 }
 
 // withAlpha makes the kernel of an activation that is x where x > 0 and f

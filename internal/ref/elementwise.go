@@ -1,8 +1,10 @@
 package ref
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
 )
@@ -87,6 +89,41 @@ func numberKernels[E number]() map[string]kernel {
 		"Clip":            clip[E],
 		"Range":           sequence[E],
 		"ScatterElements": scatterElements[E],
+	}
+}
+
+// divisionKernels are those of integers, which cannot be divided by zero.
+func divisionKernels[E integer]() map[string]kernel {
+	divide := func(k kernel) kernel {
+		return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+			if slices.Contains(graph.Data[E](in[1]), 0) {
+				return nil, errors.New("division by zero")
+			}
+			return k(n, in)
+		}
+	}
+	remainder := binary(func(dst []E, a []E, da int, b []E, db int) {
+		for i := range dst {
+			dst[i] = a[i*da] % b[i*db]
+		}
+	})
+	modulo := binary(func(dst []E, a []E, da int, b []E, db int) {
+		for i := range dst {
+			d := b[i*db]
+			if dst[i] = a[i*da] % d; dst[i] != 0 && (dst[i] < 0) != (d < 0) {
+				dst[i] += d
+			}
+		}
+	})
+	return map[string]kernel{
+		"Div": divide(numberKernels[E]()["Div"]),
+		// With fmod the remainder has the sign of the dividend, else of the divisor.
+		"Mod": divide(func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+			if n.Int("fmod", 0) != 0 {
+				return remainder(n, in)
+			}
+			return modulo(n, in)
+		}),
 	}
 }
 

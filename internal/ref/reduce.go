@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"math"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -20,6 +21,16 @@ func reduceKernels[E, A number]() map[string]kernel {
 			sum += A(v)
 		}
 		y[0] = sum
+	}
+	one := func(y []A, step int, x []E) {
+		for i := range x {
+			y[i*step] = 1
+		}
+	}
+	multiply := func(y []A, step int, x []E) {
+		for i, v := range x {
+			y[i*step] *= A(v)
+		}
 	}
 	set := func(y []E, step int, x []E) {
 		for i, v := range x {
@@ -43,11 +54,45 @@ func reduceKernels[E, A number]() map[string]kernel {
 			}
 			return tensorOf[E](y, shape, err)
 		},
+		"ReduceProd": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+			y, shape, count, err := reduce(n, in, one, multiply)
+			if count == 0 {
+				fill(y, 1)
+			}
+			return tensorOf[E](y, shape, err)
+		},
 		"ReduceMax": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-			y, shape, _, err := reduce(n, in, set, higher) // set: any element is a lower bound
+			y, shape, count, err := reduce(n, in, set, higher) // set: any element is a lower bound
+			if count == 0 {
+				fill(y, lowest[E]())
+			}
 			return tensorOf[E](y, shape, err)
 		},
 	}
+}
+
+func fill[E number](y []E, v E) {
+	for i := range y {
+		y[i] = v
+	}
+}
+
+// lowest returns what is below all numbers of a type, or the smallest of them.
+func lowest[E number]() E {
+	var low any
+	switch any(E(0)).(type) {
+	case float32:
+		low = float32(math.Inf(-1))
+	case float64:
+		low = math.Inf(-1)
+	case int32:
+		low = int32(math.MinInt32)
+	case int64:
+		low = int64(math.MinInt64)
+	default:
+		low = uint8(0)
+	}
+	return low.(E)
 }
 
 // reduce lets each pass in turn see every run of the operand together with the

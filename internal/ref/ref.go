@@ -14,8 +14,10 @@ type float interface{ float32 | float64 }
 
 // number are the element types with an order and arithmetic.
 type number interface {
-	float | uint8 | int32 | int64
+	float | integer
 }
+
+type integer interface{ uint8 | int32 | int64 }
 
 // A kernel computes the results of a node from its operands; an omitted operand is nil.
 type kernel func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error)
@@ -50,11 +52,12 @@ func floatKernels[T float]() map[string]kernel {
 		"Gemm":              gemm[T],
 		"Softmax":           softmax[T],
 		"Resize":            resize[T],
-	}, curveKernels[T]())
+		"Mod":               fmod[T],
+	}, searchKernels[T](), curveKernels[T]())
 }
 
-func intKernels[T number]() map[string]kernel {
-	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64]())
+func intKernels[T integer]() map[string]kernel {
+	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64](), searchKernels[T](), divisionKernels[T]())
 }
 
 func boolKernels() map[string]kernel { return merge(shapeKernels[bool](), logicKernels) }

@@ -74,7 +74,7 @@ func attrs(c opCase) []graph.Attr {
 	for name, v := range c.Attrs {
 		switch v := v.(type) {
 		case float64:
-			if name == "alpha" || name == "beta" {
+			if name == "alpha" || name == "beta" || name == "cubic_coeff_a" {
 				out = append(out, graph.Attr{Name: name, Value: float32(v)})
 			} else {
 				out = append(out, graph.Attr{Name: name, Value: int64(v)})

@@ -58,7 +58,8 @@ def case(name, op, operands, attrs=None, results=1, onnx_ref=True):
 
 
 def constant(op, i, x):
-    return x.dtype == np.int64 and not (op == "ScatterElements") and i > 0 or op == "Resize" and i > 0
+    fed = op in ("ScatterElements", "ScatterND", "GatherElements", "GatherND", "Mod")
+    return x.dtype == np.int64 and not fed and i > 0 or op == "Resize" and i > 0
 
 
 def tensor(x, const=False):
@@ -244,6 +245,50 @@ case("Range downwards", "Range", [i64(3)[0], i64(-4)[0], i64(-3)[0]])
 case("Range of nothing", "Range", [i64(3)[0], i64(3)[0], i64(1)[0]])
 case("Range float32", "Range", [np.float32(-1), np.float32(1.125), np.float32(0.25)])
 case("Floor", "Floor", [f32(3, 7)])
+
+# Nearest resize in all ways, cubic resize.
+for at in ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"]:
+    for rule in ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]:
+        near = {"mode": "nearest", "coordinate_transformation_mode": at, "nearest_mode": rule}
+        op = (5, 9) if at != "align_corners" else (5, 7)  # whose quotients are exact enough for all
+        case(f"Resize nearest {at} {rule}", "Resize", [f32(1, 2, 3, 4), None, None, i64(1, 2, *op)], near, onnx_ref=False)
+        case(f"Resize nearest down {at} {rule}", "Resize", [f32(1, 1, 8, 9), None, None, i64(1, 1, 5, 4)], near, onnx_ref=False)
+case("Resize nearest defaults", "Resize", [f32(1, 2, 3, 4), None, np.array([1, 1, 2, 2.5], np.float32)])
+cubic = lambda at="half_pixel", **k: {"mode": "cubic", "coordinate_transformation_mode": at, **k}
+for at in ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]:
+    case(f"Resize cubic {at}", "Resize", [f32(1, 2, 4, 5), None, None, i64(1, 2, 9, 3)], cubic(at), onnx_ref=False)
+case("Resize cubic a", "Resize", [f32(1, 1, 4, 5), None, None, i64(1, 1, 7, 8)], cubic(cubic_coeff_a=-0.5))
+case("Resize cubic exclude_outside", "Resize", [f32(1, 1, 4, 5), None, None, i64(1, 1, 7, 8)], cubic(exclude_outside=1))
+case("Resize cubic antialias", "Resize", [f32(1, 1, 9, 11), None, None, i64(1, 1, 4, 5)], cubic(antialias=1, exclude_outside=1), onnx_ref=False)
+
+# Inference alone.
+for op in ["Ceil", "Round", "Sin", "Cos", "Atan"]:
+    case(op, op, [f32(3, 7)])
+case("Round ties", "Round", [np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], np.float32)])
+for t in [np.int32, np.int64]:
+    case(f"Mod {t.__name__}", "Mod", [np.array([7, -7, 7, -7], t), np.array([3, 3, -3, -3], t)])
+    case(f"Mod {t.__name__} fmod", "Mod", [np.array([7, -7, 7, -7], t), np.array([3, 3, -3, -3], t)], {"fmod": 1})
+case("Mod uint8", "Mod", [np.array([7, 200, 3], np.uint8), np.array([3], np.uint8)])
+case("Mod float32 fmod", "Mod", [f32(3, 4), np.array([0.5, -1.5, 2, 0.75], np.float32)], {"fmod": 1})
+case("ReduceProd", "ReduceProd", [f32(2, 3, 4), i64(1)], {"keepdims": 0})
+case("ReduceProd of nothing", "ReduceProd", [np.zeros((2, 0), np.float32), i64(1)])
+for t in [np.int32, np.int64]:
+    case(f"ReduceMax of nothing {t.__name__}", "ReduceMax", [np.zeros((2, 0), t), i64(1)], onnx_ref=False)
+case("ReduceProd all", "ReduceProd", [f32(2, 3)])
+for op in ["ArgMax", "ArgMin"]:
+    case(op, op, [f32(3, 4, 5)])
+    case(f"{op} middle", op, [f32(3, 9, 5)], {"axis": 1, "keepdims": 0})
+    case(f"{op} last of equals", op, [np.ones((2, 3), np.float32)], {"axis": -1, "select_last_index": 1})
+    case(f"{op} int32", op, [np.array([[3, 1, 3], [1, 0, 0]], np.int32)], {"axis": 1})
+case("TopK", "TopK", [f32(3, 9), i64(4)], results=2)
+case("TopK smallest, middle axis", "TopK", [f32(2, 7, 3), i64(2)], {"axis": 1, "largest": 0}, results=2)
+case("TopK int64", "TopK", [np.array([5, 1, 5, 9]), i64(3)], results=2)
+case("GatherElements", "GatherElements", [f32(3, 4), np.array([[1, -1, 0], [0, 2, 2]], np.int64)], {"axis": 1}, onnx_ref=False)
+case("GatherElements outer axis", "GatherElements", [f32(3, 4), np.array([[1, -1, 0, 2]], np.int32)], onnx_ref=False)
+case("GatherND", "GatherND", [f32(3, 4), np.array([[0, 1], [2, -1]], np.int64)])
+case("GatherND rows", "GatherND", [f32(3, 4, 2), np.array([[[2], [0]], [[1], [1]]], np.int64)])
+case("ScatterND", "ScatterND", [f32(3, 4), np.array([[0, 1], [2, -1]], np.int64), f32(2)])
+case("ScatterND rows", "ScatterND", [f32(3, 4), np.array([[2], [0]], np.int64), f32(2, 4)])
 
 here = pathlib.Path(__file__).parent
 with open(here / "ops.json", "w") as f:

@@ -1,0 +1,55 @@
+package onnxexport
+
+import (
+	"slices"
+
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
+)
+
+// shapeOperands are the operands that the shapes of results, or which branch is
+// taken, depend on by their values: they have to be constant.
+var shapeOperands = map[string][]int{
+	"ConstantOfShape": {0}, "Expand": {1}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1}, "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4},
+	"Split": {1}, "Squeeze": {1}, "Tile": {1}, "TopK": {1}, "Unsqueeze": {1}, "Upsample": {1},
+	"ReduceL1": {1}, "ReduceL2": {1}, "ReduceLogSum": {1}, "ReduceLogSumExp": {1}, "ReduceMax": {1}, "ReduceMean": {1}, "ReduceMin": {1},
+	"ReduceProd": {1}, "ReduceSum": {1}, "ReduceSumSquare": {1},
+	"Dropout": {2}, opIf: {0},
+}
+
+// shaping returns the names of all values of a graph that shapes depend on by
+// their values. A Shape has but its operand's shape from it.
+func shaping(nodes []*onnxpb.NodeProto) map[string]bool {
+	names := map[string]bool{}
+	for _, n := range slices.Backward(nodes) {
+		for _, i := range shapeOperands[n.GetOpType()] {
+			if i < len(n.Input) {
+				names[n.Input[i]] = true
+			}
+		}
+		op := n.GetOpType()
+		if op == "Shape" || op == "Size" || !slices.ContainsFunc(n.Output, func(name string) bool { return names[name] }) {
+			continue
+		}
+		for _, name := range n.Input {
+			names[name] = true
+		}
+	}
+	delete(names, "") // of omitted operands
+	return names
+}
+
+// ShapeInputs returns the names of the inputs whose values, not their sizes
+// alone, decide what shapes the model's values have.
+func (f *File) ShapeInputs() []string {
+	var list []string
+	names := shaping(f.proto.Graph.Node)
+	for _, l := range f.leaves {
+		delete(names, l.name)
+	}
+	for _, in := range f.proto.Graph.Input {
+		if names[in.GetName()] {
+			list = append(list, in.GetName())
+		}
+	}
+	return list
+}
