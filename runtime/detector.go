@@ -186,7 +186,8 @@ func copied[T any](x *T) *T {
 
 // Close waits for calls of Detect in flight and frees the model. A Swap that is
 // under way is cancelled. Later calls, and that Swap, return ErrClosed. Closing
-// again does nothing but wait for the first Close.
+// again does nothing but wait for the first Close. A Detector that is garbage
+// before it was closed is reported to Options.Logf; nobody frees it.
 func (d *Detector) Close() error {
 	d.leak.Stop()
 	d.close()
@@ -199,10 +200,11 @@ func (d *Detector) Close() error {
 }
 
 // Swap replaces the model by that of another file. It opens the new one, warms it
-// up and checks its self-test while the old one works on; calls of Detect that begin after Swap returns
-// use the new one, calls in flight keep the old one, which is freed when they
-// return: Swap waits for it. On any error, and if ctx ends before the new one is
-// ready, the old one stays. Swaps side by side take place one after the other.
+// up and checks its self-test while the old one works on; calls of Detect that begin
+// after Swap returns use the new one, calls in flight keep the old one, which is
+// freed when they return: Swap waits for it. On any error, and if ctx ends before
+// the new one is ready, the old one stays. Swaps side by side take place one after
+// the other.
 func (d *Detector) Swap(ctx context.Context, path string) error {
 	if d.closing.Err() != nil {
 		return ErrClosed

@@ -83,7 +83,7 @@ of a request, and score and map must be what that model gives the same image alo
 
 ## Opening and closing
 
-A model (%v) is opened, run once and closed, %d times.
+A model (%v) is opened, run once and closed, %d times, by one provider after the other in the same process.
 Memory is compared from the first tenth on: stacks of threads and what libraries keep for the next time are there by then.
 
 | provider | resident memory, MB | goroutines | open files |
