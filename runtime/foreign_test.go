@@ -694,6 +694,15 @@ func TestForeignErrors(t *testing.T) {
 		{"another size", legacy, step(`{"__class_fullname__": "Resize", "height": 32, "width": 24}`), Options{}, ErrModel, `Resize to 32x24, want the model's 16x24`},
 		{"no floats", legacy, step(`{"__class_fullname__": "ToTensorV2"}`), Options{}, ErrModel, `neither Normalize nor ToFloat`},
 		{"two means", legacy, step(`{"__class_fullname__": "Normalize", "mean": [1, 2], "std": [1, 1]}`), Options{}, ErrModel, `mean [1 2]`},
+		{"a range of zero", legacy, step(`{"__class_fullname__": "Normalize", "mean": [0, 0, 0], "std": [1, 1, 1], "max_pixel_value": 0}`), Options{}, ErrModel, `a range of 0`},
+		{"an empty step", legacy, step(`null`), Options{}, ErrModel, `preprocessing: got ,`},
+		{"a batch beyond memory", func() sketch {
+			s := newSketch(14)
+			s.input("input", graph.Float32, 1<<40, 3, "h", "w")
+			s.mean("input", "46", graph.Float32, 1)
+			s.output("46", graph.Float32, 1<<40, 1, "h", "w")
+			return s
+		}, "", Options{}, ErrInput, `batch: got 1099511627776 images of 256x256`},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "model.onnx")

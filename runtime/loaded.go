@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type loaded struct {
 	info     ModelInfo
 	contract *contract
 	decision decision
+	options  Options
 	network  *Session
 	residual residuals // of a KindReconstruction
 	outputs  []string  // that network computes
@@ -78,8 +80,8 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 const warmSize = 256
 
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
-	l := &loaded{contract: c, info: ModelInfo{
-		Hash: contentHash(m.bytes), Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+	l := &loaded{contract: c, options: o, info: ModelInfo{
+		Hash: m.hash, Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
@@ -94,12 +96,10 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 		l.info.Batch, l.info.Fixed = c.images.batch, true
 	}
 	if l.info.Batch == 0 {
-		l.info.Batch = defaultBatch(provider, o.Threads, l.info.Height, l.info.Width)
+		l.info.Batch = defaultBatch(provider, o.threads(provider), l.info.Height, l.info.Width)
 	}
-	if l.sized() {
-		if err := l.bound(l.info.Batch, l.info.Height, l.info.Width); err != nil {
-			return nil, err
-		}
+	if err := l.bound(l.info.Batch, cmp.Or(l.info.Height, warmSize), cmp.Or(l.info.Width, warmSize)); err != nil {
+		return nil, err
 	}
 	for _, p := range []*port{c.residuals, c.score} {
 		if p != nil {
@@ -121,7 +121,8 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	}
 	if provider != Go {
 		if _, l.info.Library, _, err = loadLibrary(o.Library, provider); err != nil {
-			return nil, errors.Join(err, l.close())
+			l.close()
+			return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 		}
 	}
 	l.residual = residuals{contract: c, provider: provider, options: o}
@@ -255,7 +256,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 		if img := imgs[at[0]]; img == nil || height < 1 || width < 1 || width > maxPixels/height {
 			return frames{}, fmt.Errorf("%w: image %d: got %dx%d pixels, want 1x1 to %d", ErrInput, at[0], height, width, maxPixels)
 		}
-		if err := l.bound(len(at), height, width); err != nil {
+		if err := l.bound(l.rows(len(at)), height, width); err != nil {
 			return frames{}, err
 		}
 	}

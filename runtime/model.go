@@ -38,7 +38,8 @@ type port struct {
 
 // A model is the bytes of an ONNX file and what they declare.
 type model struct {
-	bytes           []byte
+	bytes           []byte // as they are run: of a model of half precision with its inputs and outputs widened
+	hash            string // of the file, as it was read
 	inputs, outputs []port
 	metadata        map[string]string
 	trace           trace
@@ -68,7 +69,7 @@ func readModel(b []byte) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.bytes = b
+	m.bytes, m.hash = b, contentHash(b)
 	if !slices.ContainsFunc(slices.Concat(m.inputs, m.outputs), func(p port) bool { return isHalf(p.DType) }) {
 		return m, nil
 	}

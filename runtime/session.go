@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,7 +33,8 @@ type Options struct {
 	// and installed Python packages.
 	Library string
 	// Logf, where not nil, is told which provider a list or auto came to, and why,
-	// and of what was not closed. It is called from any goroutine.
+	// and of what was not closed. It is called from any goroutine, and may not
+	// close or swap the detector that calls it.
 	Logf func(format string, args ...any)
 
 	// Outputs lists what [Session.Run] computes when it is called without names;
@@ -101,7 +103,24 @@ func (o *Options) withDefaults() Options {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
+	// A Swap looks at them again, when they are the caller's to change.
+	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
+	p := &c.ProviderOptions
+	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
+	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
 	return c
+}
+
+// threads is how many a provider computes one operator with.
+func (o *Options) threads(provider string) int {
+	own := 0
+	switch {
+	case provider == CPU && o.CPU != nil:
+		own = o.CPU.Threads
+	case provider == OpenVINO && o.OpenVINO != nil:
+		own = o.OpenVINO.Threads
+	}
+	return cmp.Or(own, o.Threads)
 }
 
 func (o *Options) validate() error {

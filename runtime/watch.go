@@ -185,13 +185,16 @@ func (d *Detector) verified(gate func(ctx context.Context, current, candidate *D
 			return nil
 		}
 		candidate := newDetector(next, d.options)
-		if err := gate(ctx, d, candidate); err != nil {
+		err = gate(ctx, d, candidate)
+		var left *loaded
+		candidate.retire(func(l *loaded) error { left = l; return nil }) // once nobody uses it any more
+		if left == next {
 			return err
 		}
-		if _, err := candidate.acquire(); err != nil {
-			return fmt.Errorf("%w: the gate closed the candidate", ErrInput)
+		if left != nil {
+			left.close()
 		}
-		return nil
+		return cmp.Or(err, fmt.Errorf("%w: the gate closed or swapped the candidate", ErrInput))
 	}
 }
 
