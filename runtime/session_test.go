@@ -489,10 +489,10 @@ func TestWithProvider(t *testing.T) {
 	}{
 		{"cpu", "cpu", nil, ""},
 		{"cuda", "cuda", ErrProvider, ""},
-		{"cuda,cpu", "cuda cpu", nil, "not using provider cuda: runtime: provider cuda: no GPU; using provider cpu"},
+		{"cuda,cpu", "cuda cpu", nil, "not using provider cuda: no GPU; using provider cpu"},
 		{"cpu,cuda", "cpu", nil, "using provider cpu"},
 		{"tensorrt,cpu", "tensorrt", broken, ""},
-		{"cuda,openvino", "cuda openvino", ErrProvider, "not using provider cuda: runtime: provider cuda: no GPU; not using provider openvino: runtime: provider openvino: absent"},
+		{"cuda,openvino", "cuda openvino", ErrProvider, "not using provider cuda: no GPU; not using provider openvino: absent"},
 		{"auto", "cpu", nil, "using provider cpu"},
 	}
 	for _, tt := range tests {
@@ -506,13 +506,13 @@ func TestWithProvider(t *testing.T) {
 			t.Errorf("%s: got %v, tried %q, said %q; want %v, %q, %q", tt.provider, err, tried, said, tt.want, tt.tried, tt.said)
 		}
 	}
-	fails[CPU] = fmt.Errorf("%w: ONNX Runtime is missing", ErrProvider)
+	fails[CPU] = fmt.Errorf("%w cpu: ONNX Runtime is missing", ErrProvider)
 	var said []string
 	o := Options{Provider: Auto, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
 	if err := withProvider(o, func(p string) error { return fails[p] }); err != nil {
 		t.Error(err)
 	}
-	if got, want := strings.Join(said, "; "), "not using provider cpu: runtime: provider: ONNX Runtime is missing; using provider go"; got != want {
+	if got, want := strings.Join(said, "; "), "not using provider cpu: ONNX Runtime is missing; using provider go"; got != want {
 		t.Errorf("auto said %q, want %q", got, want)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -66,8 +65,7 @@ What there is nothing to measure on is null. at_most and at_least are bounds wit
 confidence each (Clopper and Pearson).`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images, or of good images"},
-			&cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"},
-			&cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"},
+			goodFlag, anomalousFlag,
 			&cli.Float64Flag{Name: "false-reject", Usage: "share of good images that the threshold may reject", DefaultText: "0.01"},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", DefaultText: "rate"},
 			&cli.BoolFlag{Name: "f1", Usage: "threshold with the best F1", DisableDefaultText: true},
@@ -145,7 +143,7 @@ func calibrateAction(c *cli.Context) error {
 		return usagef("--threshold-rule: got %q, want %s or %s", c.String("threshold-rule"), train.RuleRate, train.RuleMax)
 	}
 	const least, most = 1e-9, 1 - 1e-9 // shares
-	if err := errors.Join(
+	if err := cmp.Or(
 		given("false-reject", ruleFalseReject, &o.rule, &o.target, least, most),
 		given("f1", ruleF1, &o.rule, nil, 0, 0),
 		given("recall", ruleRecall, &o.rule, &o.target, least, 1),
@@ -156,12 +154,9 @@ func calibrateAction(c *cli.Context) error {
 	); err != nil {
 		return err
 	}
-	if c.IsSet("review-band") {
-		band, err := parseBand(c.String("review-band"))
-		if err != nil {
-			return err
-		}
-		o.band = &band
+	var err error
+	if o.band, err = parseBand(c); err != nil {
+		return err
 	}
 	if o.rule == "" && (o.pixelRule != ruleKept || o.band != nil) {
 		o.rule = ruleKept
@@ -175,7 +170,6 @@ func calibrateAction(c *cli.Context) error {
 	case !hasImages && (o.rule != ruleKept && o.rule != ruleGiven || o.pixelRule != ruleKept && o.pixelRule != ruleGiven):
 		return usagef("calibrate needs images: --data, or --good")
 	}
-	var err error
 	if o.survey, err = parseScoring(c, c.Args().First()); err != nil {
 		return err
 	}
@@ -332,10 +326,7 @@ func writeModel(path string, m *onnxexport.Model) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	return atomicfile.WriteBytes(path, b)
 }
 
 // A scoredSet is what a model makes of the images to calibrate on.
@@ -596,7 +587,7 @@ func (cal *calibration) print(w io.Writer, s *scoredSet) error {
 	}
 	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
 	if cal.PixelF1 != nil {
-		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %d masks", *cal.PixelF1, s.masks)
+		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %s", *cal.PixelF1, plural(s.masks, "mask"))
 	}
 	if cal.PixelFalsePositive != nil {
 		fmt.Fprintf(&b, "; %.4g %% of good images' pixels are above it, in %d of %d images", 100**cal.PixelFalsePositive, cal.marked, len(s.goodMaps))

@@ -76,7 +76,10 @@ func TestEvalCompare(t *testing.T) {
 		}
 	})
 	t.Run("with itself", func(t *testing.T) {
-		stdout, _ := mustRun(t, 0, "eval", "--compare", a, a, "--data", data, "--provider", "go")
+		stdout, stderr := mustRun(t, 0, "eval", "--compare", a, a, "--data", data, "--provider", "go")
+		if n := strings.Count(stderr, "using provider go"); n != 1 {
+			t.Errorf("said %d times which provider computes, want once:\n%s", n, stderr)
+		}
 		if !strings.Contains(stdout, "The verdict changed on 0 of 10 images") || strings.Contains(stdout, "*") || !strings.Contains(stdout, "+0.0000 to +0.0000") {
 			t.Errorf("got\n%s", stdout)
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,8 +38,7 @@ newest of them. --keep limits how many there are.
 		Flags: append([]cli.Flag{
 			gateFlag,
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
-			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
-		}, foreignFlags...),
+		}, detectorFlags...),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 2:
@@ -51,15 +49,8 @@ newest of them. --keep limits how many there are.
 				return usagef("--gate: want a folder")
 			}
 			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
-			o.detector.Threads = c.Int("threads")
 			var err error
-			if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
-				return err
-			}
-			if o.maxPixels, err = parseMaxPixels(c); err != nil {
-				return err
-			}
-			if err := parseForeign(c, &o.detector); err != nil {
+			if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
 				return err
 			}
 			return newConsole(c).deploy(c.Context, o)
@@ -146,11 +137,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 			return fmt.Errorf("%s is left as it was: %w", o.live, err)
 		}
 	}
-	err = atomicfile.Write(o.live, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
+	if err := atomicfile.WriteBytes(o.live, b); err != nil {
 		if isNew {
 			os.Remove(kept)
 		}
@@ -251,10 +238,7 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 		number = last.number + 1
 	}
 	path = fmt.Sprintf("%s.%04d-%s", live, number, hash)
-	return path, true, atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	return path, true, atomicfile.WriteBytes(path, b)
 }
 
 func modelHash(b []byte) string {

@@ -72,8 +72,7 @@ with the images whose verdict changed first, and of those the ones that became
 wrong.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images"},
-			&cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"},
-			&cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"},
+			goodFlag, anomalousFlag,
 			&cli.IntFlag{Name: "resolution", Usage: "`PIXELS` on each side at which pixels are compared", DefaultText: "the masks' size"},
 			&cli.IntFlag{Name: "limit", Usage: "measure `N` images of each kind, evenly spaced, and N good ones", DefaultText: "all"},
 			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},

@@ -102,7 +102,7 @@ const aurocTol = .01
 func (r *goldenResult) worse(candidate *goldenResult) string {
 	switch n := candidate; {
 	case n.failed > r.failed:
-		return fmt.Sprintf("it cannot compute %d images (%v), the model in use %d", n.failed, n.err, r.failed)
+		return fmt.Sprintf("it cannot compute %s (%v), the model in use %d", plural(n.failed, "image"), n.err, r.failed)
 	case r.judges && !n.judges:
 		return "it does not say what is anomalous (it has no threshold), the model in use does"
 	case n.missed > r.missed && r.judges:

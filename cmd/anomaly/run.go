@@ -126,12 +126,8 @@ func runAction(c *cli.Context) error {
 		t := float32(t)
 		o.survey.detector.Threshold = &t
 	}
-	if c.IsSet("review-band") {
-		band, err := parseBand(c.String("review-band"))
-		if err != nil {
-			return err
-		}
-		o.survey.detector.Review = &band
+	if o.survey.detector.Review, err = parseBand(c); err != nil {
+		return err
 	}
 	s := &o.survey
 	s.gate = c.String("gate")
@@ -165,16 +161,21 @@ func runAction(c *cli.Context) error {
 	return newConsole(c).run(c.Context, o)
 }
 
-// parseBand reads the value of --review-band; the zero Band is none.
-func parseBand(s string) (anrt.Band, error) {
-	if s == "none" {
-		return anrt.Band{}, nil
+// parseBand returns the value of --review-band, nil where it is not given; the zero
+// Band is none.
+func parseBand(c *cli.Context) (*anrt.Band, error) {
+	s := c.String("review-band")
+	switch {
+	case !c.IsSet("review-band"):
+		return nil, nil
+	case s == "none":
+		return &anrt.Band{}, nil
 	}
 	band, err := anrt.ParseBand(s)
 	if err != nil {
-		return band, usagef("--review-band: %v", err)
+		return nil, usagef("--review-band: %v", err)
 	}
-	return band, nil
+	return &band, nil
 }
 
 // runOptions are the arguments and flags of `anomaly run`.
@@ -257,7 +258,7 @@ func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) 
 	n := len(samples)
 	samples = slices.DeleteFunc(samples, func(s dataset.Sample) bool { return below(out, s.Path) })
 	if left := n - len(samples); left > 0 {
-		c.notef("leaving out %d images in %s, where results go", left, dir)
+		c.notef("leaving out %s in %s, where results go", plural(left, "image"), dir)
 	}
 	if len(samples) == 0 {
 		return nil, fmt.Errorf("%w outside %s, where results go", dataset.ErrEmpty, dir)

@@ -94,7 +94,7 @@ func TestRunJSON(t *testing.T) {
 		if *r.Score != *l.Score {
 			t.Errorf("got a first region of score %v, want the image's %v", *r.Score, *l.Score)
 		}
-		if !strings.Contains(stderr, "using provider go") || !strings.Contains(stderr, "1 images, 1 anomalous, 0 failed") {
+		if !strings.Contains(stderr, "using provider go") || !strings.Contains(stderr, "1 image, 1 anomalous, 0 failed") {
 			t.Errorf("got standard error %q", stderr)
 		}
 	})

@@ -118,7 +118,7 @@ func trainAction(c *cli.Context) error {
 			ThresholdRule: train.ThresholdRule(c.String("threshold-rule")),
 			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: c.Float64("weight-decay"), Momentum: c.Float64("momentum"),
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
-			Workers: c.Int("threads"), Resume: c.Bool("resume"),
+			Resume: c.Bool("resume"),
 		},
 	}
 	o.settings.Map = train.DefaultMap(o.spec)
@@ -126,10 +126,11 @@ func trainAction(c *cli.Context) error {
 	if c.IsSet("blur") {
 		o.settings.Map.Blur = c.Float64("blur")
 	}
-	var err error
-	if o.settings.Provider, o.settings.ProviderOptions, err = parseProvider(c); err != nil {
+	engine, err := parseEngine(c)
+	if err != nil {
 		return err
 	}
+	o.settings.Provider, o.settings.ProviderOptions, o.settings.Workers = engine.Provider, engine.ProviderOptions, engine.Threads
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	for i := range set.Train {
 		data.Names = append(data.Names, set.Train[i].Name)
 	}
-	c.notef("%d images of %s read in %v", len(set.Train), set.Name, time.Since(started).Round(time.Millisecond))
+	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
 	if o.suspects != "" || o.drop {
@@ -278,7 +279,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 	}
 	last := result.History[result.Epoch-1]
-	_, err = fmt.Fprintf(c.out, "%s  threshold %.4g  loss %.4f  %v\n", o.out, result.Calibration.Threshold, last.Loss, time.Since(started).Round(time.Second))
+	threshold := fmt.Sprintf("%.4g", result.Calibration.Threshold)
+	if !o.export.Profile.Judges() {
+		threshold = fmt.Sprintf("none in profile %v", o.export.Profile)
+	}
+	_, err = fmt.Fprintf(c.out, "%s  threshold %s  loss %.4f  %v\n", o.out, threshold, last.Loss, time.Since(started).Round(time.Second))
 	return err
 }
 

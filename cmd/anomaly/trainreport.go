@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -218,8 +217,5 @@ func writeTrainReport(path string, logs []string) error {
 	if err := trainReportTemplate.Execute(&b, page); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b.Bytes())
-		return err
-	})
+	return atomicfile.WriteBytes(path, b.Bytes())
 }
