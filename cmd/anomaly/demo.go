@@ -29,7 +29,7 @@ ones and looks for the defects in others: DIR gets data (in MVTec AD's layout),
 model.onnx and results (index.html is the report). Nothing needs to be installed.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` to work in", Value: "anomaly-demo"},
-			&cli.Uint64Flag{Name: "seed", Usage: "of the images and the training", Value: 1},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that the images and the training depend on", Value: 1},
 		}, engineFlags...),
 		Action: func(c *cli.Context) error {
 			switch {

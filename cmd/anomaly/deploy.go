@@ -23,16 +23,16 @@ import (
 func deployCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deploy",
-		Usage:     "put a model in the place of another in one step, and keep that one",
+		Usage:     "put a model in the place of another in one step, and keep the other",
 		ArgsUsage: "new.onnx live.onnx",
-		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model by
-one rename: a reader, such as anomaly run --watch live.onnx, finds the old file or the
-new one, never a part of either. Weights that lie in other files are moved into it. On
-any error, live.onnx is what it was.
+		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model
+by one rename: a reader, such as anomaly run --watch live.onnx, finds the old file
+or the new one, never a part of either. Weights that lie in other files are moved
+into it. On any error, live.onnx is what it was.
 
-The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number that
-counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes back to the
-newest of them. --keep limits how many there are.
+The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number
+that counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes
+back to the newest of them. --keep limits how many there are.
 
 ` + gateHelp,
 		Flags: append([]cli.Flag{
@@ -63,8 +63,8 @@ func rollbackCommand() *cli.Command {
 		Name:      "rollback",
 		Usage:     "go back to the model that was there before the last deploy",
 		ArgsUsage: "live.onnx",
-		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its place
-by one rename. The model that was live.onnx until then is gone from there. Again, it
+		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its
+place by one rename. The model that was live.onnx until then is gone. Again, it
 goes back one further.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {

@@ -23,7 +23,7 @@ import (
 func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
-		Usage:     "say which providers can be used here, what the others need, and get it",
+		Usage:     "say which providers can be used here, and get what others need",
 		ArgsUsage: " ",
 		Description: `It tries each provider with a tiny model, in a process of its own. The exit code
 is 1 if none can be used.

@@ -64,9 +64,10 @@ resampling the images, good and anomalous ones apart, the same for both models
 --json:
 
   {"a": {"model": PATH, "threshold": 0.7, …as above…}, "b": {…},
-   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04}, …},
-                  "pixel": {…}},
-   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"}, "b": {…}}, …]}
+   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04},
+                            …}, "pixel": {…}},
+   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"},
+               "b": {…}}, …]}
 
 with the images whose verdict changed first, and of those the ones that became
 wrong.`,
@@ -77,7 +78,7 @@ wrong.`,
 			&cli.IntFlag{Name: "limit", Usage: "measure `N` images of each kind, evenly spaced, and N good ones", DefaultText: "all"},
 			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "perturb", Usage: "measure what perturbations of the images cost", DisableDefaultText: true},
-			&cli.Uint64Flag{Name: "seed", Usage: "of --perturb's noise and --compare's resampling", Value: 1},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that --perturb's noise and --compare's resampling depend on", Value: 1},
 			jsonFlag,
 		}, surveyFlags...),
 		Action: evalAction,

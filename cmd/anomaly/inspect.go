@@ -17,14 +17,18 @@ import (
 func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
-		Usage:     "describe an ONNX model: what it is, its inputs, outputs, operators, cost and metadata",
+		Usage:     "describe an ONNX model, and check that it computes what it should",
 		ArgsUsage: "model.onnx",
-		Description: `With --verify the model also runs its self-test: an image drawn by arithmetic,
-which anomaly train and anomaly export score and whose figures the file carries. Weights
-that are damaged, and a provider that computes something else, are an error (exit code
-1). A file without one (of other tools, or older) says so. With --json, "self_test" is
-{"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"}, what the model gave,
-or null.`,
+		Description: `It says what the model is taken for, which images it takes, what its outputs mean,
+its thresholds, operators, parameters, multiply-adds (MACs) of one image,
+and what is in its metadata; or why a detector does not understand it.
+
+With --verify the model also runs its self-test: an image drawn by arithmetic, which
+anomaly train and anomaly export score and whose figures the file carries. Weights
+that are damaged, and a provider that computes something else, are an error (exit
+code 1). A file without one (of other tools, or older) says so. With --json,
+"self_test" is {"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"},
+what the model gave, or null.`,
 		Flags: append([]cli.Flag{
 			jsonFlag,
 			&cli.BoolFlag{Name: "verify", Usage: "run the self-test that the file carries", DisableDefaultText: true},

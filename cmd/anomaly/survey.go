@@ -27,6 +27,8 @@ type surveyOptions struct {
 
 	maxPixels int // of an image; 0 is the default
 
+	scoresOnly bool // verdicts are those of a threshold that is to be another
+
 	inbox  *inbox // where images come from after the first ones; nil watches nothing
 	gate   string // folder that models to be swapped in are measured on; "" for none
 	shadow shadowOptions
@@ -186,7 +188,11 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			return nil, err
 		}
 	}
-	line := fmt.Sprintf("%s, %d anomalous, %d failed", plural(images, "image"), anomalous, failed)
+	line := plural(images, "image")
+	if !o.scoresOnly {
+		line += fmt.Sprintf(", %d anomalous", anomalous)
+	}
+	line += fmt.Sprintf(", %d failed", failed)
 	if o.inbox == nil { // else most of the time was waiting
 		line += fmt.Sprintf(", %.1f images/s", float64(images)/time.Since(started).Seconds())
 	}
