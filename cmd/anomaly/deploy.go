@@ -94,6 +94,12 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		return err
 	}
 	defer release()
+	var g *gate
+	if o.gate != "" {
+		if g, err = c.openGate(o.gate, o.maxPixels); err != nil {
+			return err
+		}
+	}
 	next, err := c.openDetector(o.model, &o.detector)
 	if err != nil {
 		return err
@@ -122,8 +128,8 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		_, err := fmt.Fprintf(c.out, "%s  is %.12s already\n", o.live, next.Info().Hash)
 		return err
 	}
-	if o.gate != "" {
-		if err := c.passGate(ctx, o, isThere, next); err != nil {
+	if g != nil {
+		if err := c.passGate(ctx, g, o, isThere, next); err != nil {
 			return err
 		}
 	}
@@ -161,13 +167,10 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 }
 
 // passGate compares the new model with that in use, if there is one that works.
-func (c *console) passGate(ctx context.Context, o *deployOptions, isThere bool, next *anrt.Detector) error {
-	g, err := c.openGate(o.gate, o.maxPixels)
-	if err != nil {
-		return err
-	}
+func (c *console) passGate(ctx context.Context, g *gate, o *deployOptions, isThere bool, next *anrt.Detector) error {
 	var current *anrt.Detector
 	if isThere {
+		var err error
 		options := o.detector
 		options.Provider = next.Info().Provider
 		switch current, err = anrt.Open(o.live, &options); {
@@ -248,8 +251,8 @@ func modelHash(b []byte) string {
 
 // rollback is `anomaly rollback`.
 func (c *console) rollback(live string) error {
-	if info, err := os.Stat(live); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", live)
+	if err := writable(live); err != nil {
+		return err
 	}
 	release, err := lock(live)
 	if err != nil {

@@ -38,7 +38,7 @@ what the model gave, or null.`,
 				return usagef("inspect takes one model, got %q", c.Args().Slice())
 			}
 			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
-				return usagef("--provider, --provider-option and --threads are of --verify: nothing else runs the model")
+				return usagef("--provider, --provider-option and --threads need --verify: nothing else runs the model")
 			}
 			o, err := parseEngine(c)
 			if err != nil {

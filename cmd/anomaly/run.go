@@ -131,21 +131,21 @@ func runAction(c *cli.Context) error {
 	case c.IsSet("gate") && s.gate == "":
 		return usagef("--gate: want a folder")
 	case s.gate != "" && !o.watch && s.shadow.model == "":
-		return usagef("--gate is of --watch and --shadow: without them no other model comes into use")
+		return usagef("--gate needs --watch or --shadow: without them no other model comes into use")
 	case c.IsSet("interval") && !o.watch:
-		return usagef("--interval is of --watch")
+		return usagef("--interval needs --watch")
 	case o.interval <= 0:
 		return usagef("--interval: got %v, want more than 0", o.interval)
 	case c.IsSet("shadow-images") && (!o.watch || s.shadow.model == ""):
-		return usagef("--shadow-images is of --shadow with --watch")
+		return usagef("--shadow-images needs --shadow and --watch")
 	case c.Int("shadow-images") < 1:
 		return usagef("--shadow-images: got %d, want 1 or more", s.shadow.images)
 	case c.IsSet("shadow-time") && (!o.watch || s.shadow.model == ""):
-		return usagef("--shadow-time is of --shadow with --watch")
+		return usagef("--shadow-time needs --shadow and --watch")
 	case c.IsSet("shadow-time") && s.shadow.duration <= 0:
 		return usagef("--shadow-time: got %v, want more than 0", s.shadow.duration)
 	case c.IsSet("shadow-changed") && s.shadow.model == "":
-		return usagef("--shadow-changed is of --shadow")
+		return usagef("--shadow-changed needs --shadow")
 	case !(s.shadow.changed >= 0 && s.shadow.changed <= 1):
 		return usagef("--shadow-changed: got %v, want 0 to 1", s.shadow.changed)
 	}
