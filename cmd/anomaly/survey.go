@@ -130,8 +130,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		name := out.sample.OutputName()
 		if out.err != nil {
 			failed++
-			c.notef("anomaly: %s: %v", printable(spell(out.sample)), out.err)
-			report.fail(name, out.err)
+			c.notef("%s", failure(spell(out.sample), out.err))
+			if o.dir != "" {
+				report.fail(name, out.err)
+			}
 			return nil
 		}
 		if out.result.Model != report.hash { // swapped in meanwhile
@@ -160,7 +162,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
 			})...)
 		}
-		report.add(out, f)
+		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
+			report.add(out, f)
+		}
 		if err := files.save(out, report.Saves, threshold); err != nil {
 			return err
 		}
@@ -235,6 +239,11 @@ func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) save
 		s.Reconstruction = false
 	}
 	return s
+}
+
+// failure is what is said of an image that failed.
+func failure(path string, err error) string {
+	return fmt.Sprintf("anomaly: %s: %v", printable(path), err)
 }
 
 var errImages = errors.New("images failed")
