@@ -10,7 +10,6 @@ import (
 	"html/template"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,7 +86,7 @@ func readTrainingRun(log string) (*trainingRun, error) {
 			r.Lines = append(r.Lines, l)
 		}
 	}
-	b, err := os.ReadFile(runOf(log) + configSuffix)
+	b, err := regular.Read(runOf(log) + configSuffix)
 	switch {
 	case err == nil:
 		var config map[string]any
@@ -104,7 +103,7 @@ func readTrainingRun(log string) (*trainingRun, error) {
 		if l.Stage != l.Stages {
 			break
 		}
-		b, err := os.ReadFile(filepath.Join(runOf(log)+samplesSuffix, fmt.Sprintf(samplePicture, l.Epoch)))
+		b, err := regular.Read(filepath.Join(runOf(log)+samplesSuffix, fmt.Sprintf(samplePicture, l.Epoch)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
