@@ -24,7 +24,8 @@ type CrossFitted struct {
 
 // CrossFit scores every image by a network that has not seen it. It takes as long
 // as training one network for each of five folds. Settings are those of [Fit], and
-// so is what ctx does; a checkpoint must be another than that of Fit.
+// so is what ctx does; a checkpoint must be another than that of Fit. [Scout] has
+// what suspects are best looked for with.
 func CrossFit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) (*CrossFitted, error) {
 	t, err := prepare(spec, data, settings)
 	if err != nil {

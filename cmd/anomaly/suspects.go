@@ -41,9 +41,15 @@ type rankedImage struct {
 // the others.
 func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []dataset.Sample, data *train.Data) (*train.Data, error) {
 	s := o.settings
-	s.Checkpoint, s.Log = o.out+suspectsSuffix, ""
+	s.Checkpoint = o.out + suspectsSuffix
+	spec, scouting := train.Scout(o.spec, &s, len(images))
 	c.notef("looking for defects among the %d images, with networks that were not trained on them", len(images))
-	fitted, err := train.CrossFit(ctx, o.spec, data, &s)
+	small := &train.Data{Names: data.Names, Hash: data.Hash}
+	var err error
+	if small.Pixels, err = dataset.Load(ctx, images, spec.Height, spec.Width, spec.Channels, 0); err != nil {
+		return nil, err
+	}
+	fitted, err := train.CrossFit(ctx, spec, small, scouting)
 	c.clear()
 	if err != nil {
 		return nil, err
@@ -63,7 +69,7 @@ func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []da
 	}
 	c.notef("%d of %d images are suspected of a defect", n, len(images))
 	if o.suspects != "" {
-		if err := writeSuspects(ctx, o.suspects, images, data, fitted, ranked); err != nil {
+		if err := writeSuspects(ctx, o.suspects, images, small, fitted, ranked); err != nil {
 			return nil, err
 		}
 	}

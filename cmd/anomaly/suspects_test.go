@@ -28,7 +28,7 @@ func TestSuspects(t *testing.T) {
 	}
 	out, results := filepath.Join(dir, "m.onnx"), filepath.Join(dir, "suspects")
 	args := append([]string{"train", "--data", filepath.Join(dir, "data"), "--out", out, "--suspects", results}, tiny...)
-	args = append(args, "--epochs", "6", "--lr", "0.01")
+	args = append(args, "--drop-suspects", "--epochs", "1")
 	named := func(stdout string) []string {
 		var names []string
 		for line := range strings.Lines(stdout) {
@@ -52,8 +52,8 @@ func TestSuspects(t *testing.T) {
 		return model.Metadata["anomaly.data.images"]
 	}
 	stdout, stderr := mustRun(t, 0, args...)
-	if got := named(stdout); !slices.Equal(got, bad) || images() != "60" {
-		t.Errorf("got suspects %v, want %v, and %s images to train on, want 60\n%s", got, bad, images(), stderr)
+	if got := named(stdout); !slices.Equal(got, bad) || images() != "58" {
+		t.Errorf("got suspects %v, want %v, and %s images to train on, want 58\n%s", got, bad, images(), stderr)
 	}
 	var ranked []rankedImage
 	b, err := os.ReadFile(filepath.Join(results, "suspects.json"))
@@ -74,19 +74,7 @@ func TestSuspects(t *testing.T) {
 		t.Errorf("got %d pictures, want 2 of suspects and %d besides", n, besides)
 	}
 
-	stdout, _ = mustRun(t, 0, append(args, "--drop-suspects")...)
-	if got := named(stdout); !slices.Equal(got, bad) || images() != "58" {
-		t.Errorf("got suspects %v, want %v, and %s images to train on, want 58", got, bad, images())
-	}
 	if files := list(t, dir); slices.ContainsFunc(files, func(f string) bool { return strings.HasSuffix(f, checkpointSuffix) }) {
 		t.Errorf("got files %v, want no checkpoint", files)
-	}
-	want, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustRun(t, 0, "train", "--config", out+configSuffix, "--out", out)
-	if got, err := os.ReadFile(out); err != nil || string(got) != string(want) {
-		t.Errorf("the configuration gives another model (%v)", err)
 	}
 }
