@@ -1,7 +1,8 @@
 # The checks and builds of this repository; `make` lists them.
 
 GO      ?= go
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+export GO # to the scripts
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
 RACE   ?= ./runtime/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
@@ -34,7 +35,7 @@ testrace: ## run the race detector on RACE
 	$(GO) test -race -short -timeout 10m $(RACE)
 
 conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes manifest and docs/interop.md
-	@GO="$(GO)" scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
+	@scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
 
 testanomalib: ## run exported files with anomalib's own inferencer, in .venv-anomalib (3 GB to download, 5 GB on disk)
 	@scripts/setup anomalib

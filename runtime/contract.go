@@ -122,6 +122,9 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			if p == nil {
 				return fmt.Errorf("%w: %s: got output %q, the model has %s", ErrInput, role, option, describe(m.outputs))
 			}
+			if role == "map" && p.isScore() {
+				return fmt.Errorf("%w: map: got output %v, which has one number for each image, want [N,1,H,W], [N,H,W,1] or [N,H,W]", ErrInput, p)
+			}
 			*into = p
 		} else if p := find(m.outputs, name); p != nil && !taken[name] && fits(p) {
 			*into, named = p, named || name != outReconstruction

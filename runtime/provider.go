@@ -61,7 +61,7 @@ func elsewhere(provider string) error {
 		return nil
 	}
 	name := map[string]string{"darwin": "macOS", "windows": "Windows"}[want]
-	return fmt.Errorf("is there on %s only, this is %s", name, goruntime.GOOS)
+	return fmt.Errorf("exists on %s only, this is %s", name, goruntime.GOOS)
 }
 
 // withProvider calls open with each provider that o names until one can be used:
@@ -87,7 +87,7 @@ func withProvider(o Options, open func(provider string) error) error {
 		case !errors.Is(err, ErrProvider):
 			return err
 		case len(names) > 1:
-			o.Logf("not using provider %s: %v", name, err)
+			o.Logf("not using provider %s: %s", name, strings.TrimPrefix(err.Error(), fmt.Sprintf("%v %s: ", ErrProvider, name)))
 		}
 		failed = append(failed, err)
 	}

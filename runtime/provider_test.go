@@ -41,10 +41,10 @@ func TestWithProvider(t *testing.T) {
 	}{
 		{"cpu", "cpu", nil, ""},
 		{"cuda", "cuda", ErrProvider, ""},
-		{"cuda,cpu", "cuda cpu", nil, "not using provider cuda: runtime: provider cuda: no GPU; using provider cpu"},
+		{"cuda,cpu", "cuda cpu", nil, "not using provider cuda: no GPU; using provider cpu"},
 		{"cpu,cuda", "cpu", nil, "using provider cpu"},
 		{"tensorrt,cpu", "tensorrt", broken, ""},
-		{"cuda,openvino", "cuda openvino", ErrProvider, "not using provider cuda: runtime: provider cuda: no GPU; not using provider openvino: runtime: provider openvino: absent"},
+		{"cuda,openvino", "cuda openvino", ErrProvider, "not using provider cuda: no GPU; not using provider openvino: absent"},
 		{"auto", "cpu", nil, "using provider cpu"},
 	}
 	for _, tt := range tests {

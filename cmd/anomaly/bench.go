@@ -42,13 +42,12 @@ Without images it computes pixels that are there already; with images each is
 decoded and resized every time. Garbage collection goes on as in any program, and
 is reported. Ctrl-C prints what was measured so far and exits with 130.`,
 		Flags: append([]cli.Flag{
-			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
 			&cli.StringFlag{Name: "batch", Usage: "`LIST` of images at once", Value: "1,4,16,64"},
 			&cli.DurationFlag{Name: "duration", Usage: "`TIME` of each measurement", Value: 3 * time.Second},
 			&cli.Float64Flag{Name: "rate", Usage: "`N` images are triggered a second", DefaultText: "half of what one after the other gives"},
 			&cli.DurationFlag{Name: "batch-window", Usage: "`TIME` that a triggered image waits for others to be computed with"},
 			jsonFlag,
-		}, foreignFlags...),
+		}, detectorFlags...),
 		Action: benchAction,
 	}
 }
@@ -59,18 +58,12 @@ func benchAction(c *cli.Context) error {
 	}
 	o := &benchOptions{
 		model: c.Args().First(), images: c.Args().Tail(), json: c.Bool("json"), duration: c.Duration("duration"), rate: c.Float64("rate"),
-		detector: anrt.Options{Threads: c.Int("threads"), BatchWindow: c.Duration("batch-window")},
 	}
 	var err error
-	if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
+	if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
 		return err
 	}
-	if o.maxPixels, err = parseMaxPixels(c); err != nil {
-		return err
-	}
-	if err := parseForeign(c, &o.detector); err != nil {
-		return err
-	}
+	o.detector.BatchWindow = c.Duration("batch-window")
 	for s := range strings.SplitSeq(c.String("batch"), ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(s))
 		if err != nil || n < 1 {
@@ -79,8 +72,6 @@ func benchAction(c *cli.Context) error {
 		o.batches = append(o.batches, n)
 	}
 	switch {
-	case o.detector.Threads < 0:
-		return usagef("--threads: got %d, want 0 or more", o.detector.Threads)
 	case o.duration <= 0:
 		return usagef("--duration: got %v, want more than 0", o.duration)
 	case o.detector.BatchWindow < 0:
@@ -489,7 +480,7 @@ func (b *benchmark) print(w io.Writer) error {
 	}
 	what := "pixels that are there already"
 	if b.Images > 0 {
-		what = fmt.Sprintf("%d images, decoded and resized each time", b.Images)
+		what = plural(b.Images, "image") + ", decoded and resized each time"
 	}
 	size := "any size"
 	if b.Height > 0 {
@@ -499,7 +490,7 @@ func (b *benchmark) print(w io.Writer) error {
 	if b.Channels == 1 {
 		colours = "grey"
 	}
-	fmt.Fprintf(w, "%s, %s, %s, %s; provider %s%s, %d threads on %d CPUs\n", b.Model, b.Kind, size, colours, b.Provider, library, b.Threads, b.CPUs)
+	fmt.Fprintf(w, "%s, %s, %s, %s; provider %s%s, %s on %s\n", b.Model, b.Kind, size, colours, b.Provider, library, plural(b.Threads, "thread"), plural(b.CPUs, "CPU"))
 	fmt.Fprintf(w, "%s; opened in %s ms\n", what, figure(b.OpenMS))
 	if len(b.Throughput) > 0 {
 		fmt.Fprintf(t, "\nbatch\timages/s\tms/image\timages\t\n")

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -28,54 +27,57 @@ func calibrateCommand() *cli.Command {
 		Name:      "calibrate",
 		Usage:     "set a model's thresholds anew, without training",
 		ArgsUsage: "model.onnx",
-		Description: `The images come from --data, a data set's test images (a folder: all good), or from
---good and --anomalous, which name images as run takes them. They must not be those
-that the network trained on: it knows them too well.
+		Description: `The images come from --data, a data set's test images (a folder: all good), or
+from --good and --anomalous, which name images as run takes them. They must not be
+those that the network trained on: it knows them too well.
 
 The threshold of scores is set by one of
 
-  --false-reject R   for good images of which it rejects the share R, as training does
+  --false-reject R       rejects the share R of good images, as training does
   --threshold-rule max   the largest score of a good image
-  --f1               for the best F1 of good and anomalous images
-  --recall R         the highest that finds the share R of the anomalous images
-  --threshold T      to T; needs no images
+  --f1                   for the best F1 of good and anomalous images
+  --recall R             the highest that finds the share R of the anomalous images
+  --threshold T          T; needs no images
 
-and if there is none of them, and nothing else to set, --f1 where there are anomalous
-images, or else --false-reject 0.01. --f1 and --recall take the middle between two
-neighbouring scores. The threshold of pixels follows it, unless it has been set apart:
+and if there is none of them, and nothing else to set, --f1 where there are
+anomalous images, or else --false-reject 0.01. --f1 and --recall take the middle
+between two neighbouring scores. The threshold of pixels follows it, unless it has
+been set apart:
 
-  --pixel-f1                 for the best F1 of the pixels, of good images and those with masks
-  --pixel-false-positive R   the lowest that at most the share R of good images' pixels is above
-  --pixel-threshold T        to T
+  --pixel-f1                 for the best F1 of pixels, of good images and those
+                             with masks
+  --pixel-false-positive R   the lowest that at most the share R of good images'
+                             pixels is above
+  --pixel-threshold T        T
 
-at the model's resolution, masks brought to it by the nearest pixel. --review-band is
-stored for run; a new threshold removes the old band. --min-area and --zones score
-as they do in run, which must then be given them as well; zones with a threshold of
-their own are left out.
+at the model's resolution, masks brought to it by the nearest pixel. --review-band
+is stored for run; a new threshold removes the old band. --min-area and --zones
+score as they do in run, which must then be given them as well; zones with a
+threshold of their own are left out.
 
-The file, one of profile detector, is rewritten in place, or to --out: its thresholds, the metadata that says the
-same, and nothing else. A model that another tool exported stays as it is: what is
-printed is the threshold to give run with it, as --threshold. With --json,
-standard output has one object:
+The file, one of profile detector, is rewritten in place, or to --out: its
+thresholds, the metadata that says the same, and nothing else. A model that another
+tool exported stays as it is: what is printed is the threshold to give run with it,
+as --threshold. With --json, standard output has one object:
 
-  {"model": "m.onnx", "stored": true, "rule": "recall", "threshold": 0.3, "pixel_threshold": 0.3,
-   "review": "0.25:0.35", "false_reject": {"above", "of", "share", "at_most", "at_least"},
-   "recall": {…}, "f1": 0.97, "pixel_f1": 0.6, "pixel_false_positive": 0.001}
+  {"model": "m.onnx", "stored": true, "rule": "recall", "threshold": 0.3,
+   "pixel_threshold": 0.3, "review": "0.25:0.35", "recall": {…}, "f1": 0.97,
+   "false_reject": {"above", "of", "share", "at_most", "at_least"},
+   "pixel_f1": 0.6, "pixel_false_positive": 0.001}
 
-What there is nothing to measure on is null. at_most and at_least are bounds with 95 %
-confidence each (Clopper and Pearson).`,
+What there is nothing to measure on is null. at_most and at_least are bounds with
+95 % confidence each (Clopper and Pearson).`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images, or of good images"},
-			&cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"},
-			&cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"},
-			&cli.Float64Flag{Name: "false-reject", Usage: "share of good images that the threshold may reject", DefaultText: "0.01"},
-			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", DefaultText: "rate"},
+			goodFlag, anomalousFlag,
+			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", DefaultText: "0.01"},
+			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", DefaultText: "rate"},
 			&cli.BoolFlag{Name: "f1", Usage: "threshold with the best F1", DisableDefaultText: true},
-			&cli.Float64Flag{Name: "recall", Usage: "share of anomalous images that the threshold finds", DefaultText: "none"},
-			&cli.Float64Flag{Name: "threshold", Usage: "this threshold", DefaultText: "none"},
+			&cli.Float64Flag{Name: "recall", Usage: "`SHARE` of anomalous images that the threshold finds", DefaultText: "none"},
+			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` that is the threshold", DefaultText: "none"},
 			&cli.BoolFlag{Name: "pixel-f1", Usage: "pixel threshold with the best F1", DisableDefaultText: true},
-			&cli.Float64Flag{Name: "pixel-false-positive", Usage: "share of good images' pixels above the pixel threshold", DefaultText: "none"},
-			&cli.Float64Flag{Name: "pixel-threshold", Usage: "this pixel threshold", DefaultText: "the threshold"},
+			&cli.Float64Flag{Name: "pixel-false-positive", Usage: "`SHARE` of good images' pixels above the pixel threshold", DefaultText: "none"},
+			&cli.Float64Flag{Name: "pixel-threshold", Usage: "`RESIDUAL` that is the pixel threshold", DefaultText: "the threshold"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "none"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to", DefaultText: "the model itself"},
 			jsonFlag,
@@ -145,7 +147,7 @@ func calibrateAction(c *cli.Context) error {
 		return usagef("--threshold-rule: got %q, want %s or %s", c.String("threshold-rule"), train.RuleRate, train.RuleMax)
 	}
 	const least, most = 1e-9, 1 - 1e-9 // shares
-	if err := errors.Join(
+	if err := cmp.Or(
 		given("false-reject", ruleFalseReject, &o.rule, &o.target, least, most),
 		given("f1", ruleF1, &o.rule, nil, 0, 0),
 		given("recall", ruleRecall, &o.rule, &o.target, least, 1),
@@ -156,12 +158,9 @@ func calibrateAction(c *cli.Context) error {
 	); err != nil {
 		return err
 	}
-	if c.IsSet("review-band") {
-		band, err := parseBand(c.String("review-band"))
-		if err != nil {
-			return err
-		}
-		o.band = &band
+	var err error
+	if o.band, err = parseBand(c); err != nil {
+		return err
 	}
 	if o.rule == "" && (o.pixelRule != ruleKept || o.band != nil) {
 		o.rule = ruleKept
@@ -175,10 +174,10 @@ func calibrateAction(c *cli.Context) error {
 	case !hasImages && (o.rule != ruleKept && o.rule != ruleGiven || o.pixelRule != ruleKept && o.pixelRule != ruleGiven):
 		return usagef("calibrate needs images: --data, or --good")
 	}
-	var err error
 	if o.survey, err = parseScoring(c, c.Args().First()); err != nil {
 		return err
 	}
+	o.survey.scoresOnly = true
 	if z := o.survey.detector.Zones; z != nil { // their own thresholds do not depend on the one to be set
 		for n := range z.Rules {
 			z.Rules[n] = heatmap.ZoneRule{Ignore: true}
@@ -332,10 +331,7 @@ func writeModel(path string, m *onnxexport.Model) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	return atomicfile.WriteBytes(path, b)
 }
 
 // A scoredSet is what a model makes of the images to calibrate on.
@@ -596,7 +592,7 @@ func (cal *calibration) print(w io.Writer, s *scoredSet) error {
 	}
 	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
 	if cal.PixelF1 != nil {
-		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %d masks", *cal.PixelF1, s.masks)
+		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %s", *cal.PixelF1, plural(s.masks, "mask"))
 	}
 	if cal.PixelFalsePositive != nil {
 		fmt.Fprintf(&b, "; %.4g %% of good images' pixels are above it, in %d of %d images", 100**cal.PixelFalsePositive, cal.marked, len(s.goodMaps))

@@ -68,9 +68,16 @@ func (c *console) compare(ctx context.Context, o *evalOptions, b string) error {
 	}
 	var models [2]comparedModel
 	var failed error
+	said := map[string]bool{} // each image once, unless the models fail in different ways
+	fail := func(out *outcome) {
+		if line := failure(spell(out.sample), out.err); !said[line] {
+			said[line] = true
+			c.notef("%s", line)
+		}
+	}
 	for i, path := range []string{o.survey.model, b} {
 		models[i].Model = path
-		if err := c.judgeWith(ctx, samples, &models[i], o); errors.Is(err, errImages) {
+		if err := c.judgeWith(ctx, samples, &models[i], o, fail); errors.Is(err, errImages) {
 			failed = cmp.Or(failed, fmt.Errorf("%s: %w", path, err))
 		} else if err != nil {
 			return err
@@ -96,7 +103,7 @@ func (c *console) compare(ctx context.Context, o *evalOptions, b string) error {
 }
 
 // judgeWith fills in what a model makes of the samples.
-func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *comparedModel, o *evalOptions) error {
+func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *comparedModel, o *evalOptions, fail func(*outcome)) error {
 	options := o.survey.detector
 	det, err := c.openDetector(m.Model, &options)
 	if err != nil {
@@ -106,7 +113,7 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *co
 	m.Threshold = det.Info().Threshold
 	c.startBar(len(samples), "images")
 	defer c.endBar()
-	m.judged, err = c.judge(ctx, det, samples, nil)
+	m.judged, err = c.judge(ctx, det, samples, nil, fail)
 	c.noteUnmeasured(m.judged)
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,7 +77,10 @@ func TestEvalCompare(t *testing.T) {
 		}
 	})
 	t.Run("with itself", func(t *testing.T) {
-		stdout, _ := mustRun(t, 0, "eval", "--compare", a, a, "--data", data, "--provider", "go")
+		stdout, stderr := mustRun(t, 0, "eval", "--compare", a, a, "--data", data, "--provider", "go")
+		if n := strings.Count(stderr, "using provider go"); n != 1 {
+			t.Errorf("said %d times which provider computes, want once:\n%s", n, stderr)
+		}
 		if !strings.Contains(stdout, "The verdict changed on 0 of 10 images") || strings.Contains(stdout, "*") || !strings.Contains(stdout, "+0.0000 to +0.0000") {
 			t.Errorf("got\n%s", stdout)
 		}
@@ -215,5 +219,15 @@ func TestCompareWithoutVerdicts(t *testing.T) {
 	stdout, _ := mustRun(t, 0, "eval", "--compare", reconstructionModel(t), tinyModel(t), "--data", data, "--provider", "go")
 	if !strings.Contains(stdout, "No verdicts to compare") || !strings.Contains(stdout, "AUROC") || strings.Contains(stdout, "changed on") {
 		t.Errorf("got\n%s", stdout)
+	}
+}
+
+// An image that neither model can read is named, once.
+func TestCompareNamesWhatFails(t *testing.T) {
+	model, data := tinyModel(t), testSet(t, false)
+	must(t, os.WriteFile(filepath.Join(data, "test", "b", "1.png"), []byte("broken"), 0o644))
+	_, stderr := mustRun(t, 1, "eval", "--compare", model, model, "--data", data, "--provider", "go")
+	if n := strings.Count(stderr, filepath.Join("b", "1.png")+": "); n != 1 || !strings.Contains(stderr, "1 of 10 images failed") {
+		t.Errorf("named the image %d times, want once:\n%s", n, stderr)
 	}
 }

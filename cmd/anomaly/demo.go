@@ -27,11 +27,10 @@ func demoCommand() *cli.Command {
 		Description: `It takes pictures of imaginary steel flanges, some with defects, trains on good
 ones and looks for the defects in others: DIR gets data (in MVTec AD's layout),
 model.onnx and results (index.html is the report). Nothing needs to be installed.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` to work in", Value: "anomaly-demo"},
-			&cli.Uint64Flag{Name: "seed", Usage: "of the images and the training", Value: 1},
-			providerFlag, providerOptionFlag, threadsFlag,
-		},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that the images and the training depend on", Value: 1},
+		}, engineFlags...),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.Args().Present():
@@ -40,13 +39,11 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 				return usagef("--out: want a folder")
 			case c.Uint64("seed") == 0:
 				return usagef("--seed: got 0, want 1 or more")
-			case c.Int("threads") < 0:
-				return usagef("--threads: got %d, want 0 or more", c.Int("threads"))
 			}
 			o := fullDemo
-			o.dir, o.seed, o.threads = c.String("out"), c.Uint64("seed"), c.Int("threads")
+			o.dir, o.seed = c.String("out"), c.Uint64("seed")
 			var err error
-			if o.provider, o.providerOptions, err = parseProvider(c); err != nil {
+			if o.engine, err = parseEngine(c); err != nil {
 				return err
 			}
 			return newConsole(c).demo(c.Context, &o)
@@ -56,12 +53,9 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 
 // demoOptions are the flags of `anomaly demo` and how much it does.
 type demoOptions struct {
-	dir      string
-	seed     uint64
-	provider string
-	threads  int
-
-	providerOptions anrt.ProviderOptions
+	dir    string
+	seed   uint64
+	engine anrt.Options
 
 	train, good, defective int // images: to train on, good ones to test, of each defect
 	spec                   models.Spec
@@ -92,16 +86,15 @@ func (c *console) demo(ctx context.Context, o *demoOptions) error {
 	err := c.train(ctx, &trainOptions{
 		data: data, out: model, spec: o.spec,
 		settings: train.Settings{
-			Loss: "ssim+mse:10", Epochs: o.epochs, Batch: 8, LearningRate: 5e-3, Seed: o.seed, Provider: o.provider,
-			ProviderOptions: o.providerOptions, Workers: o.threads,
+			Loss: "ssim+mse:10", Epochs: o.epochs, Batch: 8, LearningRate: 5e-3, Seed: o.seed,
+			Provider: o.engine.Provider, ProviderOptions: o.engine.ProviderOptions, Workers: o.engine.Threads,
 		},
 	})
 	if err != nil {
 		return err
 	}
 	survey := surveyOptions{
-		model: model, detector: anrt.Options{Provider: o.provider, ProviderOptions: o.providerOptions, Threads: o.threads},
-		dir: results, saves: saves{Picture: true}, minArea: 1,
+		model: model, detector: o.engine, dir: results, saves: saves{Picture: true}, minArea: 1,
 	}
 	if err := c.eval(ctx, &evalOptions{data: data, survey: survey}); err != nil {
 		return err

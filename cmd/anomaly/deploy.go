@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,23 +23,22 @@ import (
 func deployCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deploy",
-		Usage:     "put a model in the place of another in one step, and keep that one",
+		Usage:     "put a model in the place of another in one step, and keep the other",
 		ArgsUsage: "new.onnx live.onnx",
-		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model by
-one rename: a reader, such as anomaly run --watch live.onnx, finds the old file or the
-new one, never a part of either. Weights that lie in other files are moved into it. On
-any error, live.onnx is what it was.
+		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model
+by one rename: a reader, such as anomaly run --watch live.onnx, finds the old file
+or the new one, never a part of either. Weights that lie in other files are moved
+into it. On any error, live.onnx is what it was.
 
-The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number that
-counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes back to the
-newest of them. --keep limits how many there are.
+The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number
+that counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes
+back to the newest of them. --keep limits how many there are.
 
 ` + gateHelp,
 		Flags: append([]cli.Flag{
 			gateFlag,
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
-			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
-		}, foreignFlags...),
+		}, detectorFlags...),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 2:
@@ -51,15 +49,8 @@ newest of them. --keep limits how many there are.
 				return usagef("--gate: want a folder")
 			}
 			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
-			o.detector.Threads = c.Int("threads")
 			var err error
-			if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
-				return err
-			}
-			if o.maxPixels, err = parseMaxPixels(c); err != nil {
-				return err
-			}
-			if err := parseForeign(c, &o.detector); err != nil {
+			if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
 				return err
 			}
 			return newConsole(c).deploy(c.Context, o)
@@ -72,8 +63,8 @@ func rollbackCommand() *cli.Command {
 		Name:      "rollback",
 		Usage:     "go back to the model that was there before the last deploy",
 		ArgsUsage: "live.onnx",
-		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its place
-by one rename. The model that was live.onnx until then is gone from there. Again, it
+		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its
+place by one rename. The model that was live.onnx until then is gone. Again, it
 goes back one further.`,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
@@ -103,6 +94,12 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		return err
 	}
 	defer release()
+	var g *gate
+	if o.gate != "" {
+		if g, err = c.openGate(o.gate, o.maxPixels); err != nil {
+			return err
+		}
+	}
 	next, err := c.openDetector(o.model, &o.detector)
 	if err != nil {
 		return err
@@ -131,8 +128,8 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		_, err := fmt.Fprintf(c.out, "%s  is %.12s already\n", o.live, next.Info().Hash)
 		return err
 	}
-	if o.gate != "" {
-		if err := c.passGate(ctx, o, isThere, next); err != nil {
+	if g != nil {
+		if err := c.passGate(ctx, g, o, isThere, next); err != nil {
 			return err
 		}
 	}
@@ -146,11 +143,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 			return fmt.Errorf("%s is left as it was: %w", o.live, err)
 		}
 	}
-	err = atomicfile.Write(o.live, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
+	if err := atomicfile.WriteBytes(o.live, b); err != nil {
 		if isNew {
 			os.Remove(kept)
 		}
@@ -174,13 +167,10 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 }
 
 // passGate compares the new model with that in use, if there is one that works.
-func (c *console) passGate(ctx context.Context, o *deployOptions, isThere bool, next *anrt.Detector) error {
-	g, err := c.openGate(o.gate, o.maxPixels)
-	if err != nil {
-		return err
-	}
+func (c *console) passGate(ctx context.Context, g *gate, o *deployOptions, isThere bool, next *anrt.Detector) error {
 	var current *anrt.Detector
 	if isThere {
+		var err error
 		options := o.detector
 		options.Provider = next.Info().Provider
 		switch current, err = anrt.Open(o.live, &options); {
@@ -251,10 +241,7 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 		number = last.number + 1
 	}
 	path = fmt.Sprintf("%s.%04d-%s", live, number, hash)
-	return path, true, atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
+	return path, true, atomicfile.WriteBytes(path, b)
 }
 
 func modelHash(b []byte) string {
@@ -264,8 +251,8 @@ func modelHash(b []byte) string {
 
 // rollback is `anomaly rollback`.
 func (c *console) rollback(live string) error {
-	if info, err := os.Stat(live); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", live)
+	if err := writable(live); err != nil {
+		return err
 	}
 	release, err := lock(live)
 	if err != nil {

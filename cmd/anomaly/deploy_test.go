@@ -168,7 +168,7 @@ func TestGateWorse(t *testing.T) {
 		{"trades a false reject for a miss", with(func(r *goldenResult) { r.falseRejects, r.missed = 0, 2 }), "it misses 2 of 10"},
 		{"trades a miss for a false reject", with(func(r *goldenResult) { r.falseRejects, r.missed = 3, 0 }), ""},
 		{"one more false reject", with(func(r *goldenResult) { r.falseRejects = 3 }), "4 of 20 verdicts are wrong"},
-		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 images"},
+		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 image "},
 		{"no threshold", with(func(r *goldenResult) { r.judges = false }), "it does not say what is anomalous"},
 	} {
 		if got := base.worse(tt.new); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {

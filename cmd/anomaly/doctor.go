@@ -23,7 +23,7 @@ import (
 func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
-		Usage:     "say which providers can be used here, what the others need, and get it",
+		Usage:     "say which providers can be used here, and get what others need",
 		ArgsUsage: " ",
 		Description: `It tries each provider with a tiny model, in a process of its own. The exit code
 is 1 if none can be used.
@@ -72,11 +72,11 @@ func doctorAction(c *cli.Context) error {
 		CPUs: goruntime.GOMAXPROCS(0), machine: thisMachine(c.Context),
 	}
 	if c.IsSet("provider") {
-		provider, options, err := parseProvider(c)
+		o, err := parseEngine(c)
 		if err != nil {
 			return err
 		}
-		d.Report = anrt.Diagnose(&anrt.Options{Provider: provider, ProviderOptions: options})
+		d.Report = anrt.Diagnose(&o)
 	} else if c.IsSet("provider-option") {
 		return usagef("--provider-option needs --provider")
 	} else {
@@ -166,9 +166,9 @@ type diagnosis struct {
 }
 
 func (d *diagnosis) print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, len("ONNX Runtime  "), 0, 2, ' ', 0)
 	fmt.Fprintf(t, "anomaly\t%s, %s, %s/%s\n", d.Tool, d.Go, d.OS, d.Arch)
-	fmt.Fprintf(t, "CPU\t%s: %d used, %s\n", cmp.Or(d.CPU, "unknown"), d.CPUs, cmp.Or(strings.Join(d.Features, ", "), "no vector instructions"))
+	fmt.Fprintf(t, "CPU\t%s, %s, %s\n", cmp.Or(d.CPU, "unknown"), plural(d.CPUs, "core"), cmp.Or(strings.Join(d.Features, ", "), "no vector instructions"))
 	fmt.Fprintf(t, "memory\t%.1f GiB\n", float64(d.Memory)/(1<<30))
 	fmt.Fprintf(t, "GPU\t%s\n", d.gpus())
 	if d.Library != "" {
@@ -179,20 +179,24 @@ func (d *diagnosis) print(w io.Writer) error {
 	for _, p := range d.Places {
 		fmt.Fprintf(t, "  looked in\t%s: %s: %s\n", p.Source, p.Path, cmp.Or(p.Problem, "found"))
 	}
-	fmt.Fprintln(t, "\t\nprovider\t")
+	fmt.Fprint(t, "\nproviders\n")
 	for _, a := range d.Providers {
 		says, get := "usable", []string(nil)
 		if a.Library != "" && a.Library != d.Library {
-			says += fmt.Sprintf(", with ONNX Runtime %s, %s", a.Version, a.Library)
+			says += fmt.Sprintf(" with ONNX Runtime %s, %s", a.Version, a.Library)
 		}
 		if !a.Usable {
 			problem, _ := firstLine(a.Problem) // the places are listed above
-			says = "no: " + problem
-			if what, how, ok := strings.Cut(problem, ": "); ok && a.Missing != nil {
-				says, get = "no: "+what, strings.Split(how, "; ") // not wrapped, to be copied
+			what, how, ok := strings.Cut(problem, ": ")
+			says = "no: " + what
+			switch {
+			case ok && a.Missing != nil:
+				get = strings.Split(how, "; ") // not wrapped, to be copied
+			case ok:
+				get = wrap(how, 100)
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\n", a.Provider, strings.Join(slices.Concat(wrap(says, 100), get), "\n\t  "))
+		fmt.Fprintf(t, "  %s\t%s\n", a.Provider, strings.Join(slices.Concat(wrap(says, 100), get), "\n\t  "))
 	}
 	return t.Flush()
 }

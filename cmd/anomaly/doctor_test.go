@@ -30,13 +30,18 @@ func TestDoctor(t *testing.T) {
 	if strings.Contains(stdout, "built without cgo") {
 		looked = "" // it did not
 	}
-	for _, want := range []string{"CPU ", "memory ", "GPU ", "ONNX Runtime", looked, "\ngo ", "usable", "\ncuda "} {
+	for _, want := range []string{"CPU ", "memory ", "GPU ", "ONNX Runtime", looked, "\n\nproviders\n  go ", "usable", "\n  cuda "} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("got %s, want %q in it", stdout, want)
 		}
 	}
+	for line := range strings.Lines(stdout) {
+		if trimmed := strings.TrimRight(line, " \n"); trimmed+"\n" != line {
+			t.Errorf("got %q, with blanks at its end", line)
+		}
+	}
 	// One provider alone, and what is wrong calls.
-	if stdout, _ = mustRun(t, 0, "doctor", "--provider", "go"); !strings.HasSuffix(stdout, "\ngo            usable\n") {
+	if stdout, _ = mustRun(t, 0, "doctor", "--provider", "go"); !strings.HasSuffix(stdout, "\n\nproviders\n  go          usable\n") {
 		t.Errorf("got %s", stdout)
 	}
 	if _, stderr := mustRun(t, 1, "doctor", "--provider", "cuda", "--provider-option", "device_id=1"); !strings.Contains(stderr, "no provider can be used") {

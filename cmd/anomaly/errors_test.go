@@ -70,6 +70,8 @@ var mishaps = []group{
 		{what: "results into the folder of the images", args: "run model.onnx images --out images", code: 2},
 		{what: "a batch of no images, measured", args: "bench model.onnx --batch 1,0", code: 2},
 		{what: "more images a second than can be noted", args: "bench model.onnx --rate 1e9", code: 2},
+		{what: "two rules for one threshold", args: "calibrate model.onnx --f1 --recall 0.5", code: 2},
+		{what: "a flag that belongs to another", args: "run model.onnx images --gate good", code: 2},
 		{what: "the model written over an image", args: "train --data good --out good/0.png", code: 2},
 	}},
 	{"The model", []mishap{
@@ -92,6 +94,7 @@ var mishaps = []group{
 		{what: "four channels", prepare: fourChannels, args: "run four.onnx images", code: 1},
 		{what: "of another tool, with two outputs that could be the map", prepare: twoMaps, args: "run two.onnx images", code: 1},
 		{what: "of another tool, and an output that it does not have", prepare: twoMaps, args: "run two.onnx images --map-output c", code: 2},
+		{what: "an output as the map that has one number for each image", args: "run model.onnx images --map-output pred_score", code: 2},
 		{what: "of another size than the one that is asked for", args: "run model.onnx images --size 64", code: 2},
 		{what: "of another tool, with preprocessing that is not known here", prepare: croppedModel, args: "run cropped.onnx images", code: 1},
 		{what: "of another tool, to be exported in another form", prepare: twoMaps, args: "export two.onnx --out new.onnx", code: 1},

@@ -64,21 +64,21 @@ resampling the images, good and anomalous ones apart, the same for both models
 --json:
 
   {"a": {"model": PATH, "threshold": 0.7, …as above…}, "b": {…},
-   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04}, …},
-                  "pixel": {…}},
-   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"}, "b": {…}}, …]}
+   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04},
+                            …}, "pixel": {…}},
+   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"},
+               "b": {…}}, …]}
 
 with the images whose verdict changed first, and of those the ones that became
 wrong.`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images"},
-			&cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"},
-			&cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"},
+			goodFlag, anomalousFlag,
 			&cli.IntFlag{Name: "resolution", Usage: "`PIXELS` on each side at which pixels are compared", DefaultText: "the masks' size"},
 			&cli.IntFlag{Name: "limit", Usage: "measure `N` images of each kind, evenly spaced, and N good ones", DefaultText: "all"},
 			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "perturb", Usage: "measure what perturbations of the images cost", DisableDefaultText: true},
-			&cli.Uint64Flag{Name: "seed", Usage: "of --perturb's noise and --compare's resampling", Value: 1},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that --perturb's noise and --compare's resampling depend on", Value: 1},
 			jsonFlag,
 		}, surveyFlags...),
 		Action: evalAction,

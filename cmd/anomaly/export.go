@@ -22,7 +22,8 @@ func exportCommand() *cli.Command {
 		ArgsUsage: "model.onnx",
 		Description: `The model is a file that anomaly wrote. Its network and weights, and what its
 metadata says of their training, go into the new file; what no flag names stays as it
-is. The file is the one that training would have exported in that form, byte for byte.
+is. The file is the one that training would have exported in that form, byte for
+byte.
 
 Profile anomalib is for anomalib 2.x: its OpenVINOInferencer takes the file and gives
 what run gives, for images of any size (the file resizes them itself) and in its own
@@ -35,11 +36,11 @@ review band and the scores of good images in the metadata; profile reconstructio
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
 does not outlive the threshold it was about.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "profile", Usage: "detector, reconstruction or anomalib", DefaultText: "the model's"},
-			&cli.StringFlag{Name: "input", Usage: "uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
-			&cli.StringFlag{Name: "map", Usage: "anomaly map: ssim, l2, l1", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "profile", Usage: "`PROFILE`: detector, reconstruction or anomalib", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the input: uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: ssim, l2, l1", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
-			&cli.Float64Flag{Name: "threshold", Usage: "score above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
+			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (required)"},
 		},
 		Action: exportAction,

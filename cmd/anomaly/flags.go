@@ -72,22 +72,34 @@ func parse[T fmt.Stringer](c *cli.Context, flag string, values ...T) (T, error) 
 	return values[i], nil
 }
 
-// parseProvider returns the value of --provider (auto, a provider or a list of
-// them) and its --provider-options.
-func parseProvider(c *cli.Context) (string, anrt.ProviderOptions, error) {
-	var o anrt.ProviderOptions
-	got := c.String("provider")
-	if got != anrt.Auto {
-		for name := range strings.SplitSeq(got, ",") {
+// parseEngine reads engineFlags.
+func parseEngine(c *cli.Context) (o anrt.Options, err error) {
+	o.Provider, o.Threads = c.String("provider"), c.Int("threads")
+	if o.Provider != anrt.Auto {
+		for name := range strings.SplitSeq(o.Provider, ",") {
 			if !slices.Contains(anrt.Providers(), strings.TrimSpace(name)) {
-				return "", o, usagef("--provider: got %q, want %s, or some of %s", got, anrt.Auto, strings.Join(anrt.Providers(), ","))
+				return o, usagef("--provider: got %q, want %s, or some of %s", o.Provider, anrt.Auto, strings.Join(anrt.Providers(), ","))
 			}
 		}
 	}
-	if err := o.Set(got, c.StringSlice("provider-option")...); err != nil {
-		return "", o, usagef("--provider-option: %s", strings.TrimPrefix(err.Error(), "runtime: "))
+	if err := o.ProviderOptions.Set(o.Provider, c.StringSlice("provider-option")...); err != nil {
+		return o, usagef("--provider-option: %s", strings.TrimPrefix(err.Error(), "runtime: "))
 	}
-	return got, o, nil
+	if o.Threads < 0 {
+		return o, usagef("--threads: got %d, want 0 or more", o.Threads)
+	}
+	return o, nil
+}
+
+// parseDetector reads detectorFlags.
+func parseDetector(c *cli.Context) (o anrt.Options, maxPixels int, err error) {
+	if o, err = parseEngine(c); err != nil {
+		return o, 0, err
+	}
+	if maxPixels, err = parseMaxPixels(c); err != nil {
+		return o, 0, err
+	}
+	return o, maxPixels, parseForeign(c, &o)
 }
 
 // parseMaxPixels returns the value of --max-pixels.
@@ -112,5 +124,13 @@ var (
 	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
 	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
 	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
+	goodFlag           = &cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"}
+	anomalousFlag      = &cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"}
 	jsonFlag           = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
 )
+
+// engineFlags say what computes.
+var engineFlags = []cli.Flag{providerFlag, providerOptionFlag, threadsFlag}
+
+// detectorFlags say how models are opened, and which images they are given.
+var detectorFlags = slices.Concat(foreignFlags, engineFlags, []cli.Flag{maxPixelsFlag})

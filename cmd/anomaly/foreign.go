@@ -35,7 +35,7 @@ func parseForeign(c *cli.Context, o *anrt.Options) error {
 			o.ReconstructionRange, err = anrt.ParseRange(out)
 		}
 		if err != nil {
-			return usagef("--range: %v", err)
+			return usagef("--range: %s", strings.TrimPrefix(err.Error(), anrt.ErrInput.Error()+": range: "))
 		}
 	}
 	if c.IsSet("size") {

@@ -30,7 +30,7 @@ func FuzzFlags(f *testing.F) {
 		for _, command := range app.Commands {
 			command.Action = func(c *cli.Context) error {
 				acted, rest = true, c.Args().Slice()
-				parseProvider(c)
+				parseEngine(c)
 				parseSurvey(c, "model.onnx")
 				return nil
 			}

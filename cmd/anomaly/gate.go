@@ -17,11 +17,11 @@ import (
 var gateFlag = &cli.StringFlag{Name: "gate", Usage: "`DIR` of labelled images, in MVTec AD's or VisA's layout; a new model that does worse on them is refused"}
 
 // gateHelp says what --gate refuses, in the description of each command that has it.
-const gateHelp = `With --gate, DIR is a golden set: a data set's test images (test/good, test/KIND), or a
-folder of good images. The new model is refused if it cannot compute one of them that
-the model in use can, if it misses more of the anomalous images, if more of its verdicts
-are wrong, or if its AUROC is lower by more than 0.01 (where there are images of both
-classes).`
+const gateHelp = `With --gate, DIR is a golden set: a data set's test images (test/good, test/KIND),
+or a folder of good images. A new model is refused if it cannot compute one of them
+that the model in use can, if it misses more of the anomalous images, if more of
+its verdicts are wrong, or if its AUROC is lower by more than 0.01 (where there are
+images of both classes).`
 
 // A gate compares candidates with the model in use on a golden set.
 type gate struct {
@@ -102,7 +102,7 @@ const aurocTol = .01
 func (r *goldenResult) worse(candidate *goldenResult) string {
 	switch n := candidate; {
 	case n.failed > r.failed:
-		return fmt.Sprintf("it cannot compute %d images (%v), the model in use %d", n.failed, n.err, r.failed)
+		return fmt.Sprintf("it cannot compute %s (%v), the model in use %d", plural(n.failed, "image"), n.err, r.failed)
 	case r.judges && !n.judges:
 		return "it does not say what is anomalous (it has no threshold), the model in use does"
 	case n.missed > r.missed && r.judges:

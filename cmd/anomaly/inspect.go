@@ -17,30 +17,35 @@ import (
 func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
-		Usage:     "describe an ONNX model: what it is, its inputs, outputs, operators, cost and metadata",
+		Usage:     "describe an ONNX model, and check that it computes what it should",
 		ArgsUsage: "model.onnx",
-		Description: `With --verify the model also runs its self-test: an image drawn by arithmetic,
-which anomaly train and anomaly export score and whose figures the file carries. Weights
-that are damaged, and a provider that computes something else, are an error (exit code
-1). A file without one (of other tools, or older) says so. With --json, "self_test" is
-{"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"}, what the model gave,
-or null.`,
-		Flags: []cli.Flag{
-			jsonFlag, providerFlag, providerOptionFlag, threadsFlag,
+		Description: `It says what the model is taken for, which images it takes, what its outputs mean,
+its thresholds, operators, parameters, multiply-adds (MACs) of one image,
+and what is in its metadata; or why a detector does not understand it.
+
+With --verify the model also runs its self-test: an image drawn by arithmetic, which
+anomaly train and anomaly export score and whose figures the file carries. Weights
+that are damaged, and a provider that computes something else, are an error (exit
+code 1). A file without one (of other tools, or older) says so. With --json,
+"self_test" is {"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"},
+what the model gave, or null.`,
+		Flags: append([]cli.Flag{
+			jsonFlag,
 			&cli.BoolFlag{Name: "verify", Usage: "run the self-test that the file carries", DisableDefaultText: true},
-		},
+		}, engineFlags...),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usagef("inspect takes one model, got %d arguments", c.NArg())
+				return usagef("inspect takes one model, got %q", c.Args().Slice())
 			}
 			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
-				return usagef("--provider, --provider-option and --threads are of --verify: nothing else runs the model")
+				return usagef("--provider, --provider-option and --threads need --verify: nothing else runs the model")
 			}
-			provider, of, err := parseProvider(c)
+			o, err := parseEngine(c)
 			if err != nil {
 				return err
 			}
-			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &anrt.Options{Provider: provider, ProviderOptions: of, Threads: c.Int("threads"), Batch: 1})
+			o.Batch = 1
+			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &o)
 		},
 	}
 }
@@ -124,6 +129,9 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 	}
 	if d.PixelThreshold != nil {
 		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
+	}
+	if review, ok := d.Metadata[reviewKey]; ok {
+		fmt.Fprintf(t, "review band\t%s\n", review)
 	}
 	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
 	var ops []string

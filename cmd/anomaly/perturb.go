@@ -134,7 +134,7 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 		alter := func(i int, pixels []uint8, height, width int) {
 			p.apply(pixels, height, width, info.Channels, o.seed, i)
 		}
-		judged, err := c.judge(ctx, det, samples, alter)
+		judged, err := c.judge(ctx, det, samples, alter, nil)
 		if err != nil && !errors.Is(err, errImages) { // which images failed was said before
 			return nil, err
 		}
@@ -157,15 +157,17 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 }
 
 // judge runs the model on samples and returns what it made of those that can be
-// read; the error says how many cannot.
-func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, alter func(i int, pixels []uint8, height, width int)) ([]judgement, error) {
+// read; the error says how many cannot. fail, where not nil, gets each of these.
+func (c *console) judge(ctx context.Context, det *anrt.Detector, samples []dataset.Sample, alter func(i int, pixels []uint8, height, width int), fail func(*outcome)) ([]judgement, error) {
 	var judged []judgement
 	judges := det.Info().Judges
 	failed := 0
 	err := detect(ctx, det, samples, &detectOptions{alter: alter}, func(out *outcome) error {
 		c.stepBar()
 		if out.err != nil {
-			failed++
+			if failed++; fail != nil {
+				fail(out)
+			}
 			return nil
 		}
 		j := judgement{sample: out.sample, size: out.size, score: float64(out.result.Score), residuals: out.result.Map}

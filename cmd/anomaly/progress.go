@@ -20,7 +20,8 @@ type console struct {
 	out, log io.Writer
 	bar      *progressbar.ProgressBar // nil unless one is shown
 	width    int                      // of the status line that is shown, in bytes
-	noting   sync.Mutex               // held by notef, which watching calls from two sides
+	noting   sync.Mutex               // held by notef and logf, which watching calls from two sides
+	provider string                   // what was said last of the provider that computes
 }
 
 func newConsole(c *cli.Context) *console { return &console{out: c.App.Writer, log: c.App.ErrWriter} }
@@ -29,18 +30,39 @@ func newConsole(c *cli.Context) *console { return &console{out: c.App.Writer, lo
 func (c *console) notef(format string, args ...any) {
 	c.noting.Lock()
 	defer c.noting.Unlock()
-	c.clear()
-	fmt.Fprintf(c.log, format+"\n", args...)
+	c.note(fmt.Sprintf(format, args...))
 }
 
-// logf is notef for what package runtime says of providers, without the list of
-// all places where it looked for ONNX Runtime.
+func (c *console) note(line string) {
+	c.clear()
+	fmt.Fprintln(c.log, line)
+}
+
+// logf is notef for what package runtime says: without the list of all places where
+// it looked for ONNX Runtime, and which provider computes only where it is another
+// than before.
 func (c *console) logf(format string, args ...any) {
 	line, isLong := firstLine(fmt.Sprintf(format, args...))
 	if isLong {
 		line += " (anomaly doctor says where it looked)"
 	}
-	c.notef("%s", line)
+	c.noting.Lock()
+	defer c.noting.Unlock()
+	if strings.HasPrefix(line, "using provider ") {
+		if line == c.provider {
+			return
+		}
+		c.provider = line
+	}
+	c.note(line)
+}
+
+// plural returns a number of things: "1 image", "2 images".
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // firstLine returns the first line of a problem that goes on with a list of places.

@@ -43,58 +43,49 @@ review, to be looked at again. The object then has one more key:
 "verdict": "accept", "review" or "reject"; "anomalous" stays what it is. The band
 must hold the threshold; --threshold without --review-band leaves no band.
 
-Models of other tools are told apart by what they give: anomalib's, of any version
-since 0.7 (score, label, map and mask or some of them, or output with metadata.json
-beside it; as they come, normalised or not), networks that give a reconstruction, and
-others that give a map, a score or both. anomaly inspect says what a model is taken
-for. What a model does not give is left out. --map-output, --score-output and
---reconstruction-output name outputs where that is not clear, --layout and --range say
-what images are in their tensors, --size brings images to one size where the model
-would take any, --map makes the map of a reconstruction. The verdict is the model's own
-label where it gives one, unless --threshold, --min-area or --zones are given.
+Models of other tools are told apart by what they give: anomalib's, since 0.7,
+networks that give a reconstruction, and others that give a map, a score or both.
+anomaly inspect says what a model is taken for. What it does not give is left out.
+Where the file leaves it open, --map-output, --score-output and
+--reconstruction-output name outputs, --layout and --range say what images are in
+the tensors, --size which size they are brought to, --map how a reconstruction
+becomes a map. The verdict is the model's own label where it gives one, unless
+--threshold, --min-area or --zones are given.
 
 Defects smaller than --min-area do not count: the score is the highest residual
 that so many connected pixels reach together. --zones FILE divides the image: a
 pixel of the PNG, brought to the model's resolution by the nearest, is the number
 of its zone (its index in the palette, or its grey level, 0 to 255). --zone
 3=ignore sets the map to 0 there, --zone 5=0.4 gives it a threshold of its own:
-residuals there count times threshold/0.4. All that is printed and saved, the map
-included, is of the map as the zones see it. What a defect does reaches beyond
-its pixels, by the map's window and blur: draw ignored zones with a margin.
+residuals there count times threshold/0.4. All that is printed and saved is of the
+map as the zones see it. What a defect does reaches beyond its pixels, by the
+map's window and blur: draw ignored zones with a margin.
 
-With --out, DIR gets index.html, a report to open in a browser (sorted, filtered
-and searched there, its threshold moved, its pictures enlarged under the heat
-map), and per image what --save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the
-model's resolution), <image>.mask.png and <image>.reconstruction.png. The page
-needs nothing but the pictures beside it; enlarged, it shows the image itself as
-long as that lies where it was.
+With --out, DIR gets index.html, a report to open in a browser, and per image what
+--save lists: <image>.picture.jpg, <image>.map.npy (float32 [H,W] at the model's
+resolution), <image>.mask.png and <image>.reconstruction.png. The page needs
+nothing but the pictures beside it; enlarged, it shows the image itself as long as
+that lies where it was.
 
-With --watch it does not end with the images that are there: it looks for new ones at
-the same places, every --interval, and for another model in model.onnx's place, which
-may be a folder (the .onnx file in it whose name is the last, numbers as numbers). An
-image is taken when it has been seen twice with the same size and time; one that is
-written again is looked at again. A new model is loaded, its self-test checked and put
-through --gate while the old one works on, and takes over between two batches; what
-cannot be used is said, once, and the old one stays. Each line of --json then has the
-beginning of the model's SHA-256, "model": "3f2a91c04b17". index.html is about the
-model in use and the last 5000 images; when another takes over it stays as
-index-3f2a91c04b17.html. Ctrl-C or SIGTERM end it with the exit code that it would have
-had if these had been all images. anomaly deploy and anomaly rollback change models in
-one step; any rename does, and a copy is waited for.
+With --watch it keeps on: new images as they come, and another model when one is
+put in model.onnx's place, which may be a folder of them. The new one is loaded,
+its self-test run and put through --gate while the old one works on; what cannot
+be used is said, and the old one stays. Each object then says which "model" gave
+it, by the beginning of its SHA-256. Ctrl-C or SIGTERM end it, with the exit code
+that it would have had if these had been all images.
 
---shadow NEW.onnx runs another model beside that in use, whose results are the ones
-that count, and says how they differ: verdicts, scores, the images that they disagree on.
-With --watch, after --shadow-images images or --shadow-time NEW.onnx takes over if it
-could compute all of them, both models say what is anomalous, and at most the share
---shadow-changed of the verdicts differs; the file of the model in use stays as it is.
-Images that come while NEW.onnx is at work are skipped, not waited for.
+--shadow NEW.onnx runs another model beside that in use, whose results are the
+ones that count, and says how they differ. With --watch it takes over after
+--shadow-images or --shadow-time if it could compute all images, both models say
+what is anomalous, and at most the share --shadow-changed of the verdicts differs;
+the file of the model in use stays as it is.
 
 ` + gateHelp + `
 
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
 a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 		Flags: append([]cli.Flag{
-			&cli.Float64Flag{Name: "threshold", Usage: "score above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
+			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
 			jsonFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
@@ -104,7 +95,7 @@ a review band: rejected) and --fail-on-anomaly is given, else 0.`,
 			&cli.StringFlag{Name: "shadow", Usage: "`NEW.onnx` that runs beside the model and is compared"},
 			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
 			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
-			&cli.Float64Flag{Name: "shadow-changed", Usage: "share of verdicts that may differ if it is to take over", Value: .01},
+			&cli.Float64Flag{Name: "shadow-changed", Usage: "`SHARE` of verdicts that may differ if it is to take over", Value: .01},
 		}, surveyFlags...),
 		Action: runAction,
 	}
@@ -126,12 +117,8 @@ func runAction(c *cli.Context) error {
 		t := float32(t)
 		o.survey.detector.Threshold = &t
 	}
-	if c.IsSet("review-band") {
-		band, err := parseBand(c.String("review-band"))
-		if err != nil {
-			return err
-		}
-		o.survey.detector.Review = &band
+	if o.survey.detector.Review, err = parseBand(c); err != nil {
+		return err
 	}
 	s := &o.survey
 	s.gate = c.String("gate")
@@ -144,37 +131,42 @@ func runAction(c *cli.Context) error {
 	case c.IsSet("gate") && s.gate == "":
 		return usagef("--gate: want a folder")
 	case s.gate != "" && !o.watch && s.shadow.model == "":
-		return usagef("--gate is of --watch and --shadow: without them no other model comes into use")
+		return usagef("--gate needs --watch or --shadow: without them no other model comes into use")
 	case c.IsSet("interval") && !o.watch:
-		return usagef("--interval is of --watch")
+		return usagef("--interval needs --watch")
 	case o.interval <= 0:
 		return usagef("--interval: got %v, want more than 0", o.interval)
 	case c.IsSet("shadow-images") && (!o.watch || s.shadow.model == ""):
-		return usagef("--shadow-images is of --shadow with --watch")
+		return usagef("--shadow-images needs --shadow and --watch")
 	case c.Int("shadow-images") < 1:
 		return usagef("--shadow-images: got %d, want 1 or more", s.shadow.images)
 	case c.IsSet("shadow-time") && (!o.watch || s.shadow.model == ""):
-		return usagef("--shadow-time is of --shadow with --watch")
+		return usagef("--shadow-time needs --shadow and --watch")
 	case c.IsSet("shadow-time") && s.shadow.duration <= 0:
 		return usagef("--shadow-time: got %v, want more than 0", s.shadow.duration)
 	case c.IsSet("shadow-changed") && s.shadow.model == "":
-		return usagef("--shadow-changed is of --shadow")
+		return usagef("--shadow-changed needs --shadow")
 	case !(s.shadow.changed >= 0 && s.shadow.changed <= 1):
 		return usagef("--shadow-changed: got %v, want 0 to 1", s.shadow.changed)
 	}
 	return newConsole(c).run(c.Context, o)
 }
 
-// parseBand reads the value of --review-band; the zero Band is none.
-func parseBand(s string) (anrt.Band, error) {
-	if s == "none" {
-		return anrt.Band{}, nil
+// parseBand returns the value of --review-band, nil where it is not given; the zero
+// Band is none.
+func parseBand(c *cli.Context) (*anrt.Band, error) {
+	s := c.String("review-band")
+	switch {
+	case !c.IsSet("review-band"):
+		return nil, nil
+	case s == "none":
+		return &anrt.Band{}, nil
 	}
 	band, err := anrt.ParseBand(s)
 	if err != nil {
-		return band, usagef("--review-band: %v", err)
+		return nil, usagef("--review-band: %v", err)
 	}
-	return band, nil
+	return &band, nil
 }
 
 // runOptions are the arguments and flags of `anomaly run`.
@@ -257,7 +249,7 @@ func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) 
 	n := len(samples)
 	samples = slices.DeleteFunc(samples, func(s dataset.Sample) bool { return below(out, s.Path) })
 	if left := n - len(samples); left > 0 {
-		c.notef("leaving out %d images in %s, where results go", left, dir)
+		c.notef("leaving out %s in %s, where results go", plural(left, "image"), dir)
 	}
 	if len(samples) == 0 {
 		return nil, fmt.Errorf("%w outside %s, where results go", dataset.ErrEmpty, dir)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
@@ -94,7 +96,7 @@ func TestRunJSON(t *testing.T) {
 		if *r.Score != *l.Score {
 			t.Errorf("got a first region of score %v, want the image's %v", *r.Score, *l.Score)
 		}
-		if !strings.Contains(stderr, "using provider go") || !strings.Contains(stderr, "1 images, 1 anomalous, 0 failed") {
+		if !strings.Contains(stderr, "using provider go") || !strings.Contains(stderr, "1 image, 1 anomalous, 0 failed") {
 			t.Errorf("got standard error %q", stderr)
 		}
 	})
@@ -429,5 +431,22 @@ func TestReport(t *testing.T) {
 		if r.class != "good" || !slices.Contains(names, strings.TrimSuffix(r.name, ".png")) {
 			t.Errorf("got row %q", r)
 		}
+	}
+}
+
+// Without a folder for it there is no report: watching would gather rows for months.
+func TestSurveyGathersNothing(t *testing.T) {
+	model := tinyModel(t)
+	images, err := dataset.Find(filepath.Join(testSet(t, false), "test"))
+	must(t, err)
+	spell, err := spelling(nil)
+	must(t, err)
+	c := &console{out: io.Discard, log: io.Discard}
+	o := &surveyOptions{model: model, minArea: 1}
+	o.detector.Provider = "go"
+	n := 0
+	report, err := c.survey(t.Context(), images, spell, o, func(*outcome, finding) error { n++; return nil })
+	if err != nil || n != len(images) || len(report.Rows) != 0 {
+		t.Errorf("found %d of %d images, gathered %d rows, %v", n, len(images), len(report.Rows), err)
 	}
 }

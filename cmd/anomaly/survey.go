@@ -27,14 +27,15 @@ type surveyOptions struct {
 
 	maxPixels int // of an image; 0 is the default
 
+	scoresOnly bool // verdicts are those of a threshold that is to be another
+
 	inbox  *inbox // where images come from after the first ones; nil watches nothing
 	gate   string // folder that models to be swapped in are measured on; "" for none
 	shadow shadowOptions
 }
 
 // scoringFlags are flags of the commands that score images.
-var scoringFlags = slices.Concat(foreignFlags, []cli.Flag{
-	providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
+var scoringFlags = slices.Concat(detectorFlags, []cli.Flag{
 	&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
@@ -49,26 +50,15 @@ var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
 
 // parseScoring reads scoringFlags.
 func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
-	o := surveyOptions{
-		model:    model,
-		detector: anrt.Options{Threads: c.Int("threads"), Batch: c.Int("batch"), MinArea: c.Int("min-area")},
-		minArea:  c.Int("min-area"),
-	}
+	o := surveyOptions{model: model, minArea: c.Int("min-area")}
 	var err error
-	if o.detector.Provider, o.detector.ProviderOptions, err = parseProvider(c); err != nil {
+	if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
 		return o, err
 	}
-	if o.maxPixels, err = parseMaxPixels(c); err != nil {
-		return o, err
-	}
-	if err := parseForeign(c, &o.detector); err != nil {
-		return o, err
-	}
+	o.detector.Batch, o.detector.MinArea = c.Int("batch"), o.minArea
 	switch {
 	case c.IsSet("batch") && o.detector.Batch < 1:
 		return o, usagef("--batch: got %d, want 1 or more", o.detector.Batch)
-	case o.detector.Threads < 0:
-		return o, usagef("--threads: got %d, want 0 or more", o.detector.Threads)
 	case o.minArea < 1:
 		return o, usagef("--min-area: got %d, want 1 or more", o.minArea)
 	case c.IsSet("zone") && c.String("zones") == "":
@@ -140,8 +130,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		name := out.sample.OutputName()
 		if out.err != nil {
 			failed++
-			c.notef("anomaly: %s: %v", printable(spell(out.sample)), out.err)
-			report.fail(name, out.err)
+			c.notef("%s", failure(spell(out.sample), out.err))
+			if o.dir != "" {
+				report.fail(name, out.err)
+			}
 			return nil
 		}
 		if out.result.Model != report.hash { // swapped in meanwhile
@@ -170,7 +162,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
 			})...)
 		}
-		report.add(out, f)
+		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
+			report.add(out, f)
+		}
 		if err := files.save(out, report.Saves, threshold); err != nil {
 			return err
 		}
@@ -198,7 +192,15 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			return nil, err
 		}
 	}
-	c.notef("%d images, %d anomalous, %d failed, %.1f images/s", images, anomalous, failed, float64(images)/time.Since(started).Seconds())
+	line := plural(images, "image")
+	if !o.scoresOnly {
+		line += fmt.Sprintf(", %d anomalous", anomalous)
+	}
+	line += fmt.Sprintf(", %d failed", failed)
+	if o.inbox == nil { // else most of the time was waiting
+		line += fmt.Sprintf(", %.1f images/s", float64(images)/time.Since(started).Seconds())
+	}
+	c.notef("%s", line)
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
@@ -239,6 +241,11 @@ func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) save
 	return s
 }
 
+// failure is what is said of an image that failed.
+func failure(path string, err error) string {
+	return fmt.Sprintf("anomaly: %s: %v", printable(path), err)
+}
+
 var errImages = errors.New("images failed")
 
 // openDetector opens a model and says which provider computes.
@@ -259,6 +266,6 @@ func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, er
 // what it chose.
 func (c *console) noteProvider(name string) {
 	if name != anrt.Auto && !strings.Contains(name, ",") {
-		c.notef("using provider %s", name)
+		c.logf("using provider %s", name)
 	}
 }

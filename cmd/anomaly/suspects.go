@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"html/template"
 	"image/jpeg"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -67,13 +66,13 @@ func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []da
 			}
 		}
 	}
-	c.notef("%d of %d images are suspected of a defect", n, len(images))
+	c.notef("suspected of a defect: %d of %s", n, plural(len(images), "image"))
 	if o.suspects != "" {
 		if err := writeSuspects(ctx, o.suspects, images, small, fitted, ranked); err != nil {
 			return nil, err
 		}
 	}
-	if !o.drop {
+	if !o.drop || n == 0 {
 		return data, nil
 	}
 	c.notef("training on the other %d", len(images)-n)
@@ -106,11 +105,7 @@ func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, dat
 	if err != nil {
 		return err
 	}
-	err = atomicfile.Write(filepath.Join(dir, "suspects.json"), func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
-	if err != nil {
+	if err := atomicfile.WriteBytes(filepath.Join(dir, "suspects.json"), append(b, '\n')); err != nil {
 		return err
 	}
 	page := struct {
@@ -139,10 +134,7 @@ func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, dat
 	if err := suspectsTemplate.Execute(&html, page); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, "index.html"), func(w io.Writer) error {
-		_, err := w.Write(html.Bytes())
-		return err
-	})
+	return atomicfile.WriteBytes(filepath.Join(dir, "index.html"), html.Bytes())
 }
 
 // drawSuspects fills in the pictures, by image, of those in order that belong to

@@ -36,30 +36,30 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
-			&cli.StringFlag{Name: "model", Usage: "architecture: " + strings.Join(models.Names(), ", "), Value: "dcae"},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: "dcae"},
 			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", Value: 128},
-			&cli.IntFlag{Name: "channels", Usage: "3 for colour, 1 for grey", Value: 3},
-			&cli.IntFlag{Name: "filters", Usage: "channels of the hidden layers", Value: 32},
-			&cli.IntFlag{Name: "depth", Usage: "how often the image is halved", Value: 3},
-			&cli.StringFlag{Name: "loss", Usage: "mse, l1, ssim or a weighted sum such as ssim+mse:0.1", Value: "ssim"},
-			&cli.IntFlag{Name: "epochs", Usage: "passes over the images", Value: 50},
-			&cli.IntFlag{Name: "batch", Usage: "images a step", Value: 16},
-			&cli.Float64Flag{Name: "lr", Usage: "learning rate at its peak", Value: 2e-3},
-			&cli.StringFlag{Name: "optimizer", Usage: "one of " + join(train.Optimizers()), Value: string(train.OptimizerAdam)},
-			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight decay of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
-			&cli.Float64Flag{Name: "momentum", Usage: "of sgd", DefaultText: "0.9"},
-			&cli.StringFlag{Name: "schedule", Usage: "of the learning rate: one of " + join(train.Schedules()), Value: string(train.ScheduleTrapezoid)},
+			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
+			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", Value: 32},
+			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", Value: 3},
+			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", Value: "ssim"},
+			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", Value: 50},
+			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
+			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", Value: 2e-3},
+			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), Value: string(train.OptimizerAdam)},
+			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight `DECAY` of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
+			&cli.Float64Flag{Name: "momentum", Usage: "`MOMENTUM` of sgd", DefaultText: "0.9"},
+			&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's schedule: " + join(train.Schedules()), Value: string(train.ScheduleTrapezoid)},
 			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "ema", Usage: "export an average of the weights of this `DECAY`, such as 0.999", DefaultText: "none"},
 			&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a lower loss of the held-back images, keep the best weights", DefaultText: "never"},
-			&cli.Uint64Flag{Name: "seed", Usage: "of everything random", Value: 1},
-			&cli.Float64Flag{Name: "val", Usage: "share of images held back to set the threshold from", Value: 0.1},
-			&cli.StringFlag{Name: "map", Usage: "anomaly map of the exported model: ssim, l2, l1", Value: "ssim"},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that all that is random depends on", Value: 1},
+			&cli.Float64Flag{Name: "val", Usage: "`SHARE` of images held back to set the threshold from", Value: 0.1},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map of the exported model: ssim, l2, l1", Value: "ssim"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "3/128 of the size"},
-			&cli.Float64Flag{Name: "false-reject", Usage: "share of good images that the threshold may reject", Value: 0.01},
-			&cli.StringFlag{Name: "threshold-rule", Usage: "rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
-			&cli.StringFlag{Name: "profile", Usage: "what is exported: detector, reconstruction or anomalib (see export)", Value: "detector"},
-			&cli.StringFlag{Name: "input", Usage: "input of the exported model: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
+			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", Value: 0.01},
+			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
+			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
+			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the exported model's input: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
 			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
@@ -118,7 +118,7 @@ func trainAction(c *cli.Context) error {
 			ThresholdRule: train.ThresholdRule(c.String("threshold-rule")),
 			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: c.Float64("weight-decay"), Momentum: c.Float64("momentum"),
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
-			Workers: c.Int("threads"), Resume: c.Bool("resume"),
+			Resume: c.Bool("resume"),
 		},
 	}
 	o.settings.Map = train.DefaultMap(o.spec)
@@ -126,10 +126,11 @@ func trainAction(c *cli.Context) error {
 	if c.IsSet("blur") {
 		o.settings.Map.Blur = c.Float64("blur")
 	}
-	var err error
-	if o.settings.Provider, o.settings.ProviderOptions, err = parseProvider(c); err != nil {
+	engine, err := parseEngine(c)
+	if err != nil {
 		return err
 	}
+	o.settings.Provider, o.settings.ProviderOptions, o.settings.Workers = engine.Provider, engine.ProviderOptions, engine.Threads
 	if o.maxPixels, err = parseMaxPixels(c); err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	for i := range set.Train {
 		data.Names = append(data.Names, set.Train[i].Name)
 	}
-	c.notef("%d images of %s read in %v", len(set.Train), set.Name, time.Since(started).Round(time.Millisecond))
+	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
 	if o.suspects != "" || o.drop {
@@ -278,7 +279,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 	}
 	last := result.History[result.Epoch-1]
-	_, err = fmt.Fprintf(c.out, "%s  threshold %.4g  loss %.4f  %v\n", o.out, result.Calibration.Threshold, last.Loss, time.Since(started).Round(time.Second))
+	threshold := fmt.Sprintf("%.4g", result.Calibration.Threshold)
+	if !o.export.Profile.Judges() {
+		threshold = fmt.Sprintf("none in profile %v", o.export.Profile)
+	}
+	_, err = fmt.Fprintf(c.out, "%s  threshold %s  loss %.4f  %v\n", o.out, threshold, last.Loss, time.Since(started).Round(time.Second))
 	return err
 }
 

@@ -27,6 +27,9 @@ func TestTrain(t *testing.T) {
 	if _, err := os.Stat(out + checkpointSuffix); err == nil {
 		t.Error("the checkpoint is left")
 	}
+	if stdout, _ = mustRun(t, 0, append(args, "--profile", "reconstruction")...); !strings.Contains(stdout, "threshold none in profile reconstruction") {
+		t.Errorf("got standard output %q of a file that has no threshold", stdout)
+	}
 }
 
 func TestTrainInterruptedAndResumed(t *testing.T) {

@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,7 +86,7 @@ func readTrainingRun(log string) (*trainingRun, error) {
 			r.Lines = append(r.Lines, l)
 		}
 	}
-	b, err := os.ReadFile(runOf(log) + configSuffix)
+	b, err := regular.Read(runOf(log) + configSuffix)
 	switch {
 	case err == nil:
 		var config map[string]any
@@ -105,7 +103,7 @@ func readTrainingRun(log string) (*trainingRun, error) {
 		if l.Stage != l.Stages {
 			break
 		}
-		b, err := os.ReadFile(filepath.Join(runOf(log)+samplesSuffix, fmt.Sprintf(samplePicture, l.Epoch)))
+		b, err := regular.Read(filepath.Join(runOf(log)+samplesSuffix, fmt.Sprintf(samplePicture, l.Epoch)))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -218,8 +216,5 @@ func writeTrainReport(path string, logs []string) error {
 	if err := trainReportTemplate.Execute(&b, page); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(b.Bytes())
-		return err
-	})
+	return atomicfile.WriteBytes(path, b.Bytes())
 }

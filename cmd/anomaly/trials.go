@@ -160,11 +160,11 @@ func (t *trial) end() {
 // print says how a candidate differs from the model in use.
 func (t *trial) print(r *anrt.ShadowReport) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %d images, %d skipped, %d failed\n", printable(t.path), hashDigits, r.Candidate, hashDigits, r.Live, r.Images, r.Skipped, r.Failed)
+	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %s, %d skipped, %d failed\n", printable(t.path), hashDigits, r.Candidate, hashDigits, r.Live, plural(r.Images, "image"), r.Skipped, r.Failed)
 	if r.Err != nil {
 		fmt.Fprintf(&b, "  the first failure: %v\n", r.Err)
 	}
-	fmt.Fprintf(&b, "  %d verdicts differ: %d anomalous to the new model alone, %d to that in use\n", r.Changed, r.Found, r.Lost)
+	fmt.Fprintf(&b, "  %d of the verdicts differ: %d anomalous to the new model alone, %d to that in use\n", r.Changed, r.Found, r.Lost)
 	if !math.IsNaN(r.Correlation) {
 		fmt.Fprintf(&b, "  correlation of the scores %.4f\n", r.Correlation)
 	}

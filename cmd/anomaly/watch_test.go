@@ -214,7 +214,7 @@ func TestRunWatchGateAndShadow(t *testing.T) {
 			t.Fatalf("nothing is promoted:\n%s", &w.log)
 		}
 	}
-	if code := w.end(); code != 0 || !strings.Contains(w.log.String(), "0 verdicts differ") {
+	if code := w.end(); code != 0 || !strings.Contains(w.log.String(), "0 of the verdicts differ") {
 		t.Errorf("got exit code %d, want 0: %s", code, &w.log)
 	}
 	if !bytes.Equal(mustRead(t, live), mustRead(t, strict)) {

@@ -50,6 +50,14 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// WriteBytes is Write of b.
+func WriteBytes(path string, b []byte) error {
+	return Write(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
 // followed returns the file that a path of links leads to, path itself where
 // there is none.
 func followed(path string) string {
