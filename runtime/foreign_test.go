@@ -590,6 +590,22 @@ func TestForeignDoubt(t *testing.T) {
 	}
 }
 
+// Networks that pool over the image score it otherwise at another size, and nothing
+// fails: that no size is known is said.
+func TestForeignSizeUnknown(t *testing.T) {
+	for height, unknown := range map[int]bool{0: true, foreignHeight: false} {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, "height", "width")
+		s.mean("input", "anomaly_map", graph.Float32, 1)
+		s.output("anomaly_map", graph.Float32, "n", 1, "height", "width")
+		var said []string
+		openDetector(t, s.bytes(t), &Options{Provider: Go, Height: height, Width: height, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "does not say which size it takes") }); got != unknown {
+			t.Errorf("size %d: said %q", height, said)
+		}
+	}
+}
+
 // A label that the model gives is its verdict, whatever its score is, unless the
 // user has a rule of their own.
 func TestForeignLabel(t *testing.T) { each(t, testForeignLabel) }

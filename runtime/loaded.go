@@ -57,6 +57,9 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	if c.doubt != nil {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
+	if !l.sized() {
+		o.Logf("the model does not say which size it takes: each image keeps its own; a size in Options (--size) brings all to the one that it was trained at")
+	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
 	}
