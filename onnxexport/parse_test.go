@@ -134,7 +134,7 @@ func changed(t testing.TB, b []byte, change func(*onnxpb.ModelProto)) []byte {
 		t.Fatal(err)
 	}
 	change(&f)
-	b, err := proto.Marshal(&f)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,3 +164,37 @@ func readGolden(t *testing.T, path string) map[string]*graph.Tensor {
 	}
 	return arrays
 }
+
+// What goes in may come out again, as may what is constant: as copies.
+func TestSessionPassesOn(t *testing.T) {
+	needProvider(t, CPU)
+	sk := newSketch(14)
+	sk.input("x", graph.Float32, "n", 2)
+	sk.node("Neg", []string{"x"}, "y")
+	sk.weight("w", graph.Float32, []int64{2}, 5, 6)
+	sk.output("y", graph.Float32, "n", 2)
+	sk.output("x", graph.Float32, "n", 2)
+	sk.output("w", graph.Float32, 2)
+	s := openTest(t, sk.bytes(t), &Options{Provider: CPU})
+	x := random(1, 2, 2)
+	for _, outputs := range [][]string{nil, {"x"}, {"w"}, {"x", "y"}} {
+		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": x}, outputs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out["x"]; got != nil {
+			wantData(t, got, []int{2, 2}, graph.Data[float32](x)...)
+			if &graph.Data[float32](got)[0] == &graph.Data[float32](x)[0] {
+				t.Error("got the caller's own memory")
+			}
+		}
+		if got := out["w"]; got != nil {
+			wantData(t, got, []int{2}, []float32{5, 6}...)
+		}
+	}
+	into := graph.Zeros(graph.Float32, 2, 2)
+	if err := s.RunInto(t.Context(), map[string]*graph.Tensor{"x": x}, map[string]*graph.Tensor{"x": into}); err != nil {
+		t.Fatal(err)
+	}
+	wantData(t, into, []int{2, 2}, graph.Data[float32](x)...)
+}

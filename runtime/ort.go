@@ -285,7 +285,14 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
+		at := slices.IndexFunc(e.model.inputs, func(p port) bool { return p.Name == outputs[i] })
 		switch {
+		case at >= 0 && t == nil: // an input that is an output as well: ONNX Runtime does not copy it
+			out[i] = in[at].Clone()
+		case at >= 0:
+			if err := copyTensor(t, in[at]); err != nil {
+				return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)
+			}
 		case t == nil:
 			if out[i], err = unwrap(outs[i]); err != nil {
 				return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)

@@ -19,8 +19,9 @@ type WatchOptions struct {
 	// Interval is the time between two looks at the files; 0 is a second.
 	Interval time.Duration
 	// Gate, where not nil, may refuse a model that has loaded and passed its
-	// self-test: by an error, which is reported. Both detectors can be used
-	// until it returns, and neither be closed or swapped. The current one works on.
+	// self-test: by an error, which is reported. Both detectors can be used until
+	// it returns, which ends the candidate; neither may be closed or swapped, for
+	// that would wait for the gate. The current one works on.
 	Gate func(ctx context.Context, current, candidate *Detector) error
 	// Swapped, where not nil, is told of each swap; else Options.Logf is.
 	Swapped func(path string, old, new ModelInfo)
