@@ -281,20 +281,21 @@ func sliceSpans(n *Node) ([]span, error) {
 		if d == Dynamic || step == 0 {
 			return nil, fmt.Errorf("cannot take [%d::%d] of axis %d of %v", starts[i], step, axis, n.Inputs[0].Type)
 		}
-		bound := func(v int) int {
+		fromFront := func(v int) int {
 			if v < 0 {
 				v += d
 			}
-			if step > 0 {
-				return min(max(v, 0), d)
-			}
-			return min(max(v, -1), d-1)
+			return v
 		}
-		s := span{axis: axis, start: bound(starts[i]), step: step}
-		end := bound(ends[i])
+		step = min(max(step, -d-1), d+1) // as far as any, and no sum overflows
+		// A start before the first place is that place, downwards too: in Python it is none.
+		s := span{axis: axis, start: max(fromFront(starts[i]), 0), step: step}
+		end := max(fromFront(ends[i]), -1)
 		if step > 0 {
-			s.count = max(0, (end-s.start+step-1)/step)
+			s.start = min(s.start, d)
+			s.count = max(0, (min(end, d)-s.start+step-1)/step)
 		} else {
+			s.start = min(s.start, d-1)
 			s.count = max(0, (s.start-end-step-1)/-step)
 		}
 		spans = append(spans, s)

@@ -171,10 +171,10 @@ func (r resizing) place(i int, mode string) float64 {
 // float32, as in ONNX Runtime, so that 2/0.4 is 5.
 func (r resizing) nearest(i int, mode, rule string) int {
 	at := r.place(i, mode)
-	switch scale := float32(r.scale); mode {
-	case "asymmetric":
+	switch scale := float32(r.scale); {
+	case mode == "asymmetric":
 		at = float64(float32(i) / scale)
-	case "half_pixel":
+	case mode == "half_pixel" || mode == "pytorch_half_pixel" && r.out > 1:
 		at = float64((float32(i)+0.5)/scale - 0.5)
 	}
 	switch rule {

@@ -2,7 +2,6 @@ package onnxexport
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -38,7 +37,7 @@ type leaf struct {
 // with them. Half floats (float16, bfloat16) become float32.
 //
 // Read trusts nothing in b: every error wraps [ErrModel]. One that there are
-// operators which cannot be read names them all.
+// operators which cannot be read names them.
 func Read(b []byte) (*File, error) {
 	var p onnxpb.ModelProto
 	if err := proto.Unmarshal(b, &p); err != nil || p.Graph == nil || p.GetIrVersion() == 0 {
@@ -92,9 +91,13 @@ func opsetOf(imports []*onnxpb.OperatorSetIdProto) (int, error) {
 // ownDomain reports whether a domain is ONNX's own, which has two spellings.
 func ownDomain(domain string) bool { return domain == "" || domain == "ai.onnx" }
 
+// maxNamed is how many unknown operators an error names.
+const maxNamed = 20
+
 // checkOperators refuses operators that nothing is known of.
 func checkOperators(nodes []*onnxpb.NodeProto) error {
 	var unknown []string
+	seen := map[string]bool{}
 	first := ""
 	for i, n := range nodes {
 		op := n.GetOpType()
@@ -102,7 +105,8 @@ func checkOperators(nodes []*onnxpb.NodeProto) error {
 			continue
 		}
 		name := fmt.Sprintf("%s of domain %q", op, n.GetDomain())
-		if !slices.Contains(unknown, name) {
+		if !seen[name] {
+			seen[name] = true
 			unknown = append(unknown, name)
 		}
 		if first == "" {
@@ -114,6 +118,9 @@ func checkOperators(nodes []*onnxpb.NodeProto) error {
 		return nil
 	case 1:
 		return fmt.Errorf("%s: operator %s is not supported", first, unknown[0])
+	}
+	if more := len(unknown) - maxNamed; more > 0 {
+		unknown = append(unknown[:maxNamed], fmt.Sprintf("%d more", more))
 	}
 	return fmt.Errorf("%s: operators that are not supported: %s", first, strings.Join(unknown, ", "))
 }

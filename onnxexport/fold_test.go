@@ -2,6 +2,7 @@ package onnxexport
 
 import (
 	"errors"
+	"fmt"
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/ref"
 )
 
 // foldFile is a file of x float32[2,3] and y = x + x, with more nodes before,
@@ -122,6 +124,48 @@ func TestFoldLeavesData(t *testing.T) {
 	}
 }
 
+// TestBranchIsNotKept: what a decision on shapes gave for one image is not what
+// it gives for another, though each branch has but a constant.
+func TestBranchIsNotKept(t *testing.T) {
+	branch := func(name, initializer string) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: &onnxpb.GraphProto{
+			Node:   []*onnxpb.NodeProto{op("Identity", initializer, "taken")},
+			Output: []*onnxpb.ValueInfoProto{{Name: proto.String("taken")}},
+		}}
+	}
+	choose := op("If", "c", "r")
+	choose.Attribute = []*onnxpb.AttributeProto{branch("then_branch", "one"), branch("else_branch", "two")}
+	b := foldFile(t, op("Shape", "x", "s"), op("ReduceMax", "s", "longest"), op("Equal", "longest", "c"), choose, op("Neg", "r", "n"))
+	f, err := Read(changed(t, b, func(f *onnxpb.ModelProto) {
+		tensorType(f.Graph.Input[0]).Shape = nil
+		f.Graph.Node[1].Attribute = []*onnxpb.AttributeProto{{Name: proto.String("keepdims"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(0)}}
+		f.Graph.Node[2].Input = []string{"longest", "two"}
+		out := proto.Clone(f.Graph.Output[0]).(*onnxpb.ValueInfoProto)
+		out.Name = proto.String("n")
+		tensorType(out).ElemType, tensorType(out).Shape = proto.Int32(int32(graph.Int64)), nil
+		f.Graph.Output = append(f.Graph.Output, out)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		shape []int
+		want  int64
+	}{{[]int{2, 2}, -1}, {[]int{2, 3}, -2}, {[]int{1, 2}, -1}} {
+		m, err := f.For(map[string][]int{"x": c.shape}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := ref.Eval[float32](t.Context(), m.Graph, nil, m.Graph.Lookup("n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := graph.Data[int64](out[0])[0]; got != c.want {
+			t.Errorf("%v: got %d, want %d", c.shape, got, c.want)
+		}
+	}
+}
+
 func TestForErrors(t *testing.T) {
 	f, err := Read(foldFile(t))
 	if err != nil {
@@ -145,7 +189,7 @@ func TestForErrors(t *testing.T) {
 	}
 }
 
-// TestReadNamesOperators: all that are not supported, with the first node.
+// TestReadNamesOperators: those that are not supported, with the first node, and no end of them.
 func TestReadNamesOperators(t *testing.T) {
 	foreign := op("Gelu", "x", "b")
 	foreign.Domain = proto.String("com.microsoft")
@@ -153,5 +197,12 @@ func TestReadNamesOperators(t *testing.T) {
 	want := `node 0 (GridSample "a"): operators that are not supported: GridSample of domain "", Gelu of domain "com.microsoft", Einsum of domain ""`
 	if !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
+	}
+	var many []*onnxpb.NodeProto
+	for i := range 1000 {
+		many = append(many, op(fmt.Sprint("Op", i), "x", fmt.Sprint("y", i)))
+	}
+	if _, err := Read(foldFile(t, many...)); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("Op%d of domain \"\", %d more", maxNamed-1, 1000-maxNamed)) {
+		t.Errorf("got %v, want the first %d", err, maxNamed)
 	}
 }

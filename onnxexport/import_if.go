@@ -2,7 +2,6 @@ package onnxexport
 
 import (
 	"fmt"
-	"maps"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
@@ -29,7 +28,7 @@ func (r *reader) branch(p *onnxpb.NodeProto) error {
 	}
 	for _, a := range p.Attribute {
 		if body := a.GetG(); a.GetName() == name && body != nil {
-			if err := r.body(p, body); err != nil {
+			if err := r.body(p, body, r.fixed[condition]); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
@@ -39,21 +38,17 @@ func (r *reader) branch(p *onnxpb.NodeProto) error {
 }
 
 // body reads a graph within the node p, whose results are the body's outputs.
-// What it names is known in it alone.
-func (r *reader) body(p *onnxpb.NodeProto, body *onnxpb.GraphProto) error {
+// What it names is known in it alone. Where it is not always the one to be taken,
+// its constants are results that depend on the inputs' shapes.
+func (r *reader) body(p *onnxpb.NodeProto, body *onnxpb.GraphProto, always bool) error {
 	if len(body.Output) != len(p.Output) || len(body.SparseInitializer) > 0 {
 		return fmt.Errorf("got %d outputs for %d results", len(body.Output), len(p.Output))
 	}
 	if err := checkOperators(body.Node); err != nil {
 		return err
 	}
-	outer := r.values
-	r.values = maps.Clone(outer)
+	outside := len(r.local)
 	r.depth++
-	defer func() {
-		r.values = outer
-		r.depth--
-	}()
 	for _, t := range body.Initializer {
 		x, err := tensor(t)
 		if err == nil {
@@ -68,15 +63,25 @@ func (r *reader) body(p *onnxpb.NodeProto, body *onnxpb.GraphProto) error {
 			return fmt.Errorf("%s: %w", describe(i, n), err)
 		}
 	}
+	results := make([]*graph.Value, len(body.Output))
 	for i, o := range body.Output {
-		v := r.values[o.GetName()]
-		if v == nil {
+		if results[i] = r.values[o.GetName()]; results[i] == nil {
 			return fmt.Errorf("output %q: no node gives it", o.GetName())
 		}
-		if outer[p.Output[i]] != nil {
-			return fmt.Errorf("two values are named %q", p.Output[i])
+		if t := results[i].Const(); t != nil && !always {
+			results[i] = r.graph.Const("", t)
 		}
-		outer[p.Output[i]] = v
+	}
+	for _, name := range r.local[outside:] {
+		delete(r.values, name)
+	}
+	r.local = r.local[:outside]
+	r.depth--
+	for i, name := range p.Output {
+		if r.values[name] != nil {
+			return fmt.Errorf("two values are named %q", name)
+		}
+		r.define(name, results[i])
 	}
 	return nil
 }

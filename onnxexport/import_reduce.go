@@ -43,14 +43,19 @@ func reduced(f func(x *graph.Value, sum sumOver) *graph.Value) importer {
 	}
 }
 
-// importReduceLogSumExp subtracts the maximum first, so that nothing overflows.
+// importReduceLogSumExp subtracts the maximum first, so that nothing overflows:
+// 0 where that is infinite, from which nothing can be subtracted.
 func importReduceLogSumExp(n *node) ([]*graph.Value, error) {
 	x, keep, axes, err := reduction(n)
 	if err != nil {
 		return nil, err
 	}
-	sum := graph.ReduceSum(graph.Exp(graph.Sub(x, graph.ReduceMax(x, true, axes...))), keep, axes...)
-	return one(graph.Add(graph.Log(sum), graph.ReduceMax(x, keep, axes...)))
+	finite := func(top *graph.Value) *graph.Value {
+		none := scalar(x, 0)
+		return graph.Where(graph.Equal(graph.Sub(top, top), none), top, none)
+	}
+	sum := graph.ReduceSum(graph.Exp(graph.Sub(x, finite(graph.ReduceMax(x, true, axes...)))), keep, axes...)
+	return one(graph.Add(graph.Log(sum), finite(graph.ReduceMax(x, keep, axes...))))
 }
 
 // importReduceMax: of bools since opset 20, as bytes.

@@ -26,16 +26,16 @@ func importMaxPool(n *node) ([]*graph.Value, error) {
 	if err := n.operands(1, 1); err != nil {
 		return nil, err
 	}
-	if x := n.in[0]; n.results == 1 {
-		n.takeInt("storage_order", 0) // of the places, the other result
-		if x.DType == graph.Uint8 {
-			n.setOperand(0, graph.Cast(x, graph.Float32))
-			vs, err := importMaxPool(n)
-			if err != nil {
-				return nil, err
-			}
-			return one(graph.Cast(vs[0], x.DType))
+	if x := n.in[0]; x.DType == graph.Uint8 {
+		n.setOperand(0, graph.Cast(x, graph.Float32))
+		vs, err := importMaxPool(n)
+		if err != nil {
+			return nil, err
 		}
+		return append([]*graph.Value{graph.Cast(vs[0], x.DType)}, vs[1:]...), nil
+	}
+	if n.results == 1 {
+		n.takeInt("storage_order", 0) // of the places, the other result
 	}
 	return n.slide(fromInt64(n.peekInts("kernel_shape")), func(w window) error {
 		if err := n.padSame(w); err != nil {
@@ -232,7 +232,8 @@ func (n *node) padSame(w window) error {
 }
 
 // padTransposed turns auto_pad and output_shape into the pads that leave an
-// image of that shape, with auto_pad alone of the strides for each pixel.
+// image of that shape, with auto_pad alone of the strides for each pixel, or of
+// what there is where a stride leaves gaps between the windows.
 func (n *node) padTransposed(w window) error {
 	shape := fromInt64(n.takeInts("output_shape"))
 	if shape == nil && w.auto != "SAME_UPPER" && w.auto != "SAME_LOWER" {
@@ -251,15 +252,13 @@ func (n *node) padTransposed(w window) error {
 			return fmt.Errorf("output_shape: got %v, want an image of known size", n.in[0].Type)
 		}
 		want := d * w.strides[i]
+		all := w.strides[i]*(d-1) + w.reach(i) + int(beyond[i])
 		if shape != nil {
 			if len(shape) != 2 {
 				return fmt.Errorf("output_shape: got %v, want 2 numbers", shape)
 			}
 			want = shape[i]
-		}
-		all := w.strides[i]*(d-1) + w.reach(i) + int(beyond[i])
-		if want > all {
-			beyond[i] += int64(want - all)
+			beyond[i] += int64(max(0, want-all))
 		}
 		w.share(pads, i, max(0, all-want))
 	}

@@ -27,9 +27,10 @@ type reader struct {
 	named   map[*graph.Value]bool   // those that have the name they have in the file
 	fixed   map[*graph.Value]bool   // constants that do not depend on the inputs' shapes
 	weights map[string]*graph.Tensor
-	depth   int // of bodies that the node being read is in
-	room    int // elements that folding may still make
-	work    int // operations it may still take
+	local   []string // names in values of the bodies that the node being read is in
+	depth   int      // of these
+	room    int      // elements that folding may still make
+	work    int      // operations it may still take
 }
 
 func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
@@ -97,10 +98,16 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 	if len(p.Output) == 0 {
 		return fmt.Errorf("got no outputs, want at least one")
 	}
+	declared := map[string]bool{}
 	for _, out := range p.Output {
-		if err := r.output(out); err != nil {
+		err := r.output(out)
+		if declared[out.GetName()] {
+			err = fmt.Errorf("want it declared once")
+		}
+		if err != nil {
 			return fmt.Errorf("output %q: %w", out.GetName(), err)
 		}
+		declared[out.GetName()] = true
 	}
 	return nil
 }
@@ -134,8 +141,19 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 		}
 		v = r.graph.Const("", x)
 	}
-	r.values[p.GetName()] = v
+	r.define(p.GetName(), v)
 	return r.graph.Err()
+}
+
+// define gives a name, unless it is that of an omitted result, its value.
+func (r *reader) define(name string, v *graph.Value) {
+	if name == "" {
+		return
+	}
+	r.values[name] = v
+	if r.depth > 0 {
+		r.local = append(r.local, name)
+	}
 }
 
 // leaf adds an initializer to the graph: a parameter if it is a weight.
@@ -146,9 +164,9 @@ func (r *reader) leaf(name string, t *graph.Tensor) error {
 	case r.values[name] != nil:
 		return fmt.Errorf("two values are named %q", name)
 	case r.weights[name] != nil:
-		r.values[name] = r.graph.Param(name, t.Shape()...)
+		r.define(name, r.graph.Param(name, t.Shape()...))
 	default:
-		r.values[name] = r.constant(r.constantName(name), t)
+		r.define(name, r.constant(r.constantName(name), t))
 	}
 	return r.graph.Err()
 }
@@ -215,7 +233,7 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 			of.Rename(names...)
 			r.named[v] = true
 		}
-		r.values[name] = v
+		r.define(name, v)
 	}
 	return r.graph.Err()
 }
@@ -249,9 +267,6 @@ func (r *reader) output(p *onnxpb.ValueInfoProto) error {
 	v := r.values[p.GetName()]
 	if v == nil {
 		return fmt.Errorf("no node gives it")
-	}
-	if slices.ContainsFunc(r.graph.Outputs(), func(o *graph.Value) bool { return o.Name() == p.GetName() }) {
-		return fmt.Errorf("want it declared once")
 	}
 	t, err := valueType(p)
 	if err != nil {

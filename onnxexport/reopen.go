@@ -6,13 +6,17 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
 // Reopen is [Parse] for files that [Write] wrote and nobody changed but to set
-// their thresholds: [Marshal] of the model gives the same bytes again. Other
-// files are errors that wrap [ErrModel].
+// their thresholds: [Marshal] of the model gives the same bytes again, or in
+// files of earlier versions the same fields in another order. Other files are
+// errors that wrap [ErrModel].
 func Reopen(b []byte) (*Model, error) {
 	m, err := Parse(b)
 	if err != nil {
@@ -26,9 +30,28 @@ func Reopen(b []byte) (*Model, error) {
 		return nil, err
 	}
 	if string(again) != string(b) {
+		if again, err = inFieldOrder(again); err != nil {
+			return nil, err
+		}
+	}
+	if string(again) != string(b) {
 		return nil, errorf("is no file that anomaly wrote: another tool has changed it")
 	}
 	return m, nil
+}
+
+// inFieldOrder returns a file of [Marshal] as it was before its graph came last:
+// with its fields in the order of their numbers.
+func inFieldOrder(b []byte) ([]byte, error) {
+	var p onnxpb.ModelProto
+	if err := proto.Unmarshal(b, &p); err != nil {
+		return nil, errorf("%w", err)
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&p)
+	if err != nil {
+		return nil, errorf("%w", err)
+	}
+	return b, nil
 }
 
 // Options returns the options that [Build] made a model with, without its

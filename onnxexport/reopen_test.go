@@ -71,6 +71,22 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// TestReopenFieldOrder: files of before their graph came last are ours, too.
+func TestReopenFieldOrder(t *testing.T) {
+	now := goodFile(t)
+	before := changed(t, now, func(*onnxpb.ModelProto) {})
+	if bytes.Equal(before, now) {
+		t.Fatal("want two orders")
+	}
+	m, err := Reopen(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(marshal(t, m), now) {
+		t.Error("written again, the file is not what it would be now")
+	}
+}
+
 func TestReopenErrors(t *testing.T) {
 	net := conv{1, 4, 6}
 	change := func(edit func(*onnxpb.ModelProto)) []byte {

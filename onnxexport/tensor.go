@@ -92,6 +92,10 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	if len(p.Dims) > maxRank {
 		return nil, fmt.Errorf("got %d dimensions, want at most %d", len(p.Dims), maxRank)
 	}
+	typed := len(p.FloatData) + len(p.DoubleData) + len(p.Int32Data) + len(p.Int64Data) + len(p.Uint64Data)
+	if p.RawData != nil && typed > 0 {
+		return nil, fmt.Errorf("got its data twice, raw and as %d numbers", typed)
+	}
 	var have int
 	switch {
 	case p.RawData != nil:
@@ -179,18 +183,22 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 		return graph.NewTensor(data, shape...), nil
 	case graph.Uint8:
 		data := make([]uint8, want)
-		copy(data, b)
-		for i, x := range p.Int32Data {
-			data[i] = uint8(x)
+		for i := range data {
+			if b != nil {
+				data[i] = b[i]
+			} else {
+				data[i] = uint8(p.Int32Data[i])
+			}
 		}
 		return graph.NewTensor(data, shape...), nil
 	default: // graph.Bool
 		data := make([]bool, want)
-		for i := range b {
-			data[i] = b[i] != 0
-		}
-		for i, x := range p.Int32Data {
-			data[i] = x != 0
+		for i := range data {
+			if b != nil {
+				data[i] = b[i] != 0
+			} else {
+				data[i] = p.Int32Data[i] != 0
+			}
 		}
 		return graph.NewTensor(data, shape...), nil
 	}

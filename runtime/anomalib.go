@@ -65,9 +65,9 @@ type sidecar struct {
 
 // An albumentation is a step of preprocessing, as albumentations serialises it.
 type albumentation struct {
-	Transform  *albumentation   `json:"transform"` // of the outermost
-	Class      string           `json:"__class_fullname__"`
-	Transforms []*albumentation `json:"transforms"` // of Compose
+	Transform  *albumentation  `json:"transform"` // of the outermost
+	Class      string          `json:"__class_fullname__"`
+	Transforms []albumentation `json:"transforms"` // of Compose
 
 	Height int       `json:"height"` // of Resize and CenterCrop
 	Width  int       `json:"width"`
@@ -82,9 +82,9 @@ type albumentation struct {
 // a width of 1 (anomalib 1.x, utils/normalization/min_max.py).
 type minMax struct{ threshold, width float32 }
 
-// half is the threshold of what a minMax gives. anomalib 0.x and 1.x call
+// belowHalf is the threshold of what a minMax gives. anomalib 0.x and 1.x call
 // anomalous what is at or above theirs: what is above the number below it.
-var half = below(.5)
+var belowHalf = below(.5)
 
 // apply normalises in place. Rounding moves no value across the threshold.
 func (m *minMax) apply(values []float32) {
@@ -94,7 +94,7 @@ func (m *minMax) apply(values []float32) {
 	for i, x := range values {
 		v := min(max((x-m.threshold)/m.width+.5, 0), 1)
 		if x < m.threshold {
-			v = min(v, half)
+			v = min(v, belowHalf)
 		} else {
 			v = max(v, .5)
 		}
@@ -123,7 +123,7 @@ func (c *contract) legacy(text string) error {
 		if !(*hi > *lo) {
 			return nil, nil, fail("got scores from %v to %v, want the second above the first", *lo, *hi)
 		}
-		return &half, &minMax{t, float32(*hi - *lo)}, nil
+		return copied(&belowHalf), &minMax{t, float32(*hi - *lo)}, nil
 	}
 	or := func(a, b *float64) *float64 {
 		if a != nil {
@@ -154,11 +154,11 @@ func (c *contract) legacy(text string) error {
 			}
 		case "Normalize":
 			n := c.images.channels
-			if ready || len(step.Mean) != n || len(step.Std) != n || slices.Contains(step.Std, 0) {
-				return fail("preprocessing: Normalize: got mean %v and std %v, want %d values each, once", step.Mean, step.Std, n)
-			}
 			if step.MaxPixel != nil {
 				scale = *step.MaxPixel
+			}
+			if ready || len(step.Mean) != n || len(step.Std) != n || slices.Contains(step.Std, 0) || !(scale > 0) || math.IsInf(scale, 0) {
+				return fail("preprocessing: Normalize: got mean %v, std %v and a range of %v, want %d values each and a range above 0, once", step.Mean, step.Std, scale, n)
 			}
 			c.transfer = transferTo(func(x float64, channel int) float64 {
 				channel = min(channel, n-1)

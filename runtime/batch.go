@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-func (f *frames) sameSize(g *frames) bool { return f.height == g.height && f.width == g.width }
-
 // A batcher computes the parts of calls that run side by side, as many together
 // as fit a batch. What comes while a batch is computed goes into the next one.
 //

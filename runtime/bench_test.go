@@ -28,30 +28,6 @@ func BenchmarkSessionOverhead(b *testing.B) {
 	}
 }
 
-// The article's network, 128×128×3 and uint8 in, with its SSIM map, from pixels
-// to results.
-func BenchmarkDetector(b *testing.B) {
-	needProvider(b, CPU)
-	model := detectorModel(b, models.Spec{}, nil)
-	for _, threads := range []int{1, 2} {
-		for _, batch := range []int{1, 16} {
-			b.Run(fmt.Sprintf("threads=%d/batch=%d", threads, batch), func(b *testing.B) {
-				d := openDetector(b, model, &Options{Provider: CPU, Threads: threads, Batch: batch})
-				pix := make([]uint8, batch*128*128*3)
-				for i := range pix {
-					pix[i] = uint8(i * i >> 7)
-				}
-				for b.Loop() {
-					if _, err := d.DetectPixels(b.Context(), pix, batch); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N*batch), "ms/image")
-			})
-		}
-	}
-}
-
 // What a Detect of 64×64 pixels allocates, by what the model takes and gives.
 func BenchmarkDetectorForms(b *testing.B) {
 	needProvider(b, CPU)
@@ -71,39 +47,59 @@ func BenchmarkDetectorForms(b *testing.B) {
 }
 
 // Calls of one image from eight goroutines, each after its last was answered: by
-// the size of a batch and by how long it waits to be full.
+// the size of a batch, 0 for the default, and by how long it waits to be full.
 func BenchmarkSideBySide(b *testing.B) {
 	needProvider(b, CPU)
 	const clients = 8
-	for _, size := range []int{32, 128} {
+	for _, size := range []int{32, 128, 256} {
 		model := detectorModel(b, models.Spec{Height: size}, nil)
-		for _, batch := range []int{1, 4, 16} {
-			for _, window := range []time.Duration{0, 2 * time.Millisecond} {
-				if batch == 1 && window > 0 {
-					continue
-				}
-				b.Run(fmt.Sprintf("%d/batch=%d/window=%v", size, batch, window), func(b *testing.B) {
-					d := openDetector(b, model, &Options{Provider: CPU, Batch: batch, BatchWindow: window})
-					pix := make([]uint8, size*size*3)
-					var left, waited atomic.Int64
-					left.Store(int64(b.N))
-					b.ResetTimer()
-					var group sync.WaitGroup
-					for range clients {
-						group.Go(func() {
-							for left.Add(-1) >= 0 {
-								began := time.Now()
-								if _, err := d.DetectPixels(b.Context(), pix, 1); err != nil {
-									b.Error(err)
-									return
-								}
-								waited.Add(int64(time.Since(began)))
+		for _, o := range []Options{{Batch: 1}, {}, {Batch: 16}, {Batch: 16, BatchWindow: 2 * time.Millisecond}} {
+			b.Run(fmt.Sprintf("%d/batch=%d/window=%v", size, o.Batch, o.BatchWindow), func(b *testing.B) {
+				o.Provider = CPU
+				d := openDetector(b, model, &o)
+				pix := make([]uint8, size*size*3)
+				var left, waited atomic.Int64
+				left.Store(int64(b.N))
+				b.ResetTimer()
+				var group sync.WaitGroup
+				for range clients {
+					group.Go(func() {
+						for left.Add(-1) >= 0 {
+							began := time.Now()
+							if _, err := d.DetectPixels(b.Context(), pix, 1); err != nil {
+								b.Error(err)
+								return
 							}
-						})
+							waited.Add(int64(time.Since(began)))
+						}
+					})
+				}
+				group.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
+				b.ReportMetric(time.Duration(waited.Load()).Seconds()*1e3/float64(b.N), "ms/call")
+			})
+		}
+	}
+}
+
+// One call of 32 images after the other: by the size of a batch, 0 for the default,
+// and by threads.
+func BenchmarkOneByOne(b *testing.B) {
+	needProvider(b, CPU)
+	const images = 32
+	for _, size := range []int{32, 128, 256} {
+		model := detectorModel(b, models.Spec{Height: size}, nil)
+		for _, threads := range []int{1, 2} {
+			for _, batch := range []int{1, 0, 16} {
+				b.Run(fmt.Sprintf("%d/threads=%d/batch=%d", size, threads, batch), func(b *testing.B) {
+					d := openDetector(b, model, &Options{Provider: CPU, Threads: threads, Batch: batch})
+					pix := make([]uint8, images*size*size*3)
+					for b.Loop() {
+						if _, err := d.DetectPixels(b.Context(), pix, images); err != nil {
+							b.Fatal(err)
+						}
 					}
-					group.Wait()
-					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
-					b.ReportMetric(time.Duration(waited.Load()).Seconds()*1e3/float64(b.N), "ms/call")
+					b.ReportMetric(float64(b.N*images)/b.Elapsed().Seconds(), "images/s")
 				})
 			}
 		}

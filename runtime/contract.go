@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -60,60 +59,6 @@ type contract struct {
 	review                       *Band    // nil: none
 
 	doubt error // why an output that might have been used is not; nil: none
-}
-
-// An imageType is how a tensor holds images. Height and width are [graph.Dynamic]
-// where they are each image's own.
-type imageType struct {
-	layout                  string
-	batch                   int // graph.Dynamic, or what the model insists on
-	channels, height, width int
-}
-
-func (i imageType) shape(n int) []int {
-	if i.layout == NHWC {
-		return []int{n, i.height, i.width, i.channels}
-	}
-	return []int{n, i.channels, i.height, i.width}
-}
-
-// at returns the type for images of a size.
-func (i imageType) at(height, width int) imageType {
-	i.height, i.width = height, width
-	return i
-}
-
-// pixels is the number of values of one image.
-func (i imageType) pixels() int { return i.channels * i.height * i.width }
-
-// What a file may declare of its images and a batch of them: far beyond any
-// network, and a few bytes can declare more than any memory.
-const (
-	maxPixels = 1 << 26 // of one image: 8192x8192
-	maxBatch  = 1 << 31 // values of all images
-)
-
-// readImages tells the layout of images from a shape: grey or RGB. Where both
-// layouts would fit and none is wanted, uint8 is NHWC, as images are decoded, and
-// float NCHW, as networks compute.
-func readImages(p *port, layout string) (imageType, bool) {
-	if len(p.Shape) != 4 || p.DType != graph.Uint8 && p.DType != graph.Float32 {
-		return imageType{}, false
-	}
-	s := p.Shape
-	types := []imageType{{NCHW, s[0], s[1], s[2], s[3]}, {NHWC, s[0], s[3], s[1], s[2]}}
-	if p.DType == graph.Uint8 {
-		slices.Reverse(types)
-	}
-	side := func(n int) bool { return n == graph.Dynamic || n > 0 && n <= maxPixels }
-	for _, t := range types {
-		if layout != "" && t.layout != layout || t.channels != 1 && t.channels != 3 || !side(t.height) || !side(t.width) ||
-			t.height > 0 && t.width > maxPixels/t.height || t.batch != graph.Dynamic && t.batch < 1 {
-			continue
-		}
-		return t, true
-	}
-	return imageType{}, false
 }
 
 // recognize tells what a model is for from its names, types, metadata and the
@@ -462,34 +407,4 @@ func readThreshold(m *model, key string) (*float32, error) {
 	}
 	t := float32(v)
 	return &t, nil
-}
-
-// residualModel is the graph that a reconstruction lacks: map and score of the
-// model's input x and its output y, for images of a size.
-func (c *contract) residualModel(o *residual.Options, height, width int) ([]byte, error) {
-	g := graph.New("residual")
-	nchw := func(name string, dtype graph.DType, t imageType, r Range) *graph.Value {
-		v := g.Input(name, dtype, t.at(height, width).shape(graph.Dynamic)...)
-		switch {
-		case dtype == graph.Uint8 && t.layout == NHWC:
-			return onnxexport.Pixels(v)
-		case dtype == graph.Uint8:
-			return graph.Mul(graph.Cast(v, graph.Float32), g.Scalar(1.0/255))
-		case t.layout == NHWC:
-			v = graph.Transpose(v, 0, 3, 1, 2)
-		}
-		if r.Low != 0 {
-			v = graph.Sub(v, g.Scalar(float64(r.Low)))
-		}
-		if width := float64(r.High) - float64(r.Low); width != 1 {
-			v = graph.Mul(v, g.Scalar(1/width))
-		}
-		return v
-	}
-	x := nchw("x", c.input.DType, c.images, c.inRange)
-	y := nchw("y", c.reconstruction.DType, c.reconstructed, c.outRange)
-	m := residual.Map(x, y, o)
-	g.Output(outMap, m)
-	g.Output(outScore, residual.Score(m))
-	return onnxexport.Marshal(&onnxexport.Model{Graph: g})
 }

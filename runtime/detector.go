@@ -150,8 +150,8 @@ func (d *Detector) release(l *leased) {
 }
 
 // replace makes next, which may be nil, the model of calls that begin from now
-// on. It returns when no call uses the old one any more, which it frees.
-func (d *Detector) replace(next *leased) error {
+// on. It returns the old one when no call uses it any more.
+func (d *Detector) replace(next *leased) *loaded {
 	d.mu.Lock()
 	old := d.current
 	d.current = next
@@ -159,7 +159,19 @@ func (d *Detector) replace(next *leased) error {
 	d.release(old)
 	<-old.idle
 	old.queue.done.Wait() // for one that all callers have left
-	return old.loaded.close()
+	return old.loaded
+}
+
+// retire ends the detector, whose model it hands to free; a detector that has
+// ended has none.
+func (d *Detector) retire(free func(*loaded) error) error {
+	d.close()
+	d.swapping <- struct{}{}
+	defer func() { <-d.swapping }()
+	if d.current == nil { // which changes only in here and in swap
+		return nil
+	}
+	return free(d.replace(nil))
 }
 
 // Info describes the model. It is the zero ModelInfo after Close.
@@ -190,13 +202,7 @@ func copied[T any](x *T) *T {
 // before it was closed is reported to Options.Logf; nobody frees it.
 func (d *Detector) Close() error {
 	d.leak.Stop()
-	d.close()
-	d.swapping <- struct{}{}
-	defer func() { <-d.swapping }()
-	if d.current == nil { // which changes only in here and in Swap
-		return nil
-	}
-	return d.replace(nil)
+	return d.retire((*loaded).close)
 }
 
 // Swap replaces the model by that of another file. It opens the new one, warms it
@@ -253,7 +259,7 @@ func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx contex
 		next.close()
 		return err
 	}
-	if err := d.replace(lease(next, &d.options)); err != nil {
+	if err := d.replace(lease(next, &d.options)).close(); err != nil {
 		d.options.Logf("the model that was replaced: %v", err)
 	}
 	return nil
@@ -306,7 +312,7 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 		return nil, fmt.Errorf("%w: got pixels for a model of no size of its own, want images, or a size in Options", ErrInput)
 	}
 	size := l.contract.images.pixels()
-	if n < 0 || len(pix) != n*size {
+	if n < 0 || n > len(pix)/size || len(pix) != n*size {
 		return nil, fmt.Errorf("%w: got %d bytes for %d images, want %d×%d×%d×%d", ErrInput, len(pix), n, n, i.Height, i.Width, i.Channels)
 	}
 	results := make([]Result, 0, n)

@@ -344,6 +344,9 @@ func TestDetectorErrors(t *testing.T) {
 	if _, err := d.DetectPixels(t.Context(), make([]uint8, 5), 1); !errors.Is(err, ErrInput) {
 		t.Errorf("five bytes: got %v, want ErrInput", err)
 	}
+	if _, err := d.DetectPixels(t.Context(), nil, 1<<60); !errors.Is(err, ErrInput) { // whose size in bytes overflows to 0
+		t.Errorf("no bytes for many images: got %v, want ErrInput", err)
+	}
 	for _, img := range []image.Image{nil, image.NewRGBA(image.Rectangle{})} {
 		if _, err := d.Detect(t.Context(), pictures(1)[0], img); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "image 1") {
 			t.Errorf("image %v: got %v, want ErrInput of image 1", img, err)

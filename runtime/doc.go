@@ -1,11 +1,12 @@
 // Package runtime executes ONNX models.
 //
 // A [Detector] takes images and gives scores, verdicts and heat maps: it knows
-// what the models of package onnxexport mean, and many of those of other tools. A [Session] beneath it takes and
-// gives named tensors and runs any ONNX model; training is a Session too.
-// [Detector.Watch] swaps the model whenever its file changes, a [Shadow] tries one
-// beside another. [Inspect] describes a file without running it, [Diagnose] says which
-// providers can be used on this machine, and why the others cannot.
+// what the models of package onnxexport mean, and many of those of other tools. A
+// [Session] beneath it takes and gives named tensors and runs any ONNX model;
+// training is a Session too. [Detector.Watch] swaps the model whenever its file
+// changes, a [Shadow] tries one beside another. [Inspect] describes a file without
+// running it, [Diagnose] says which providers can be used on this machine, and why
+// the others cannot.
 //
 // # Providers
 //
@@ -30,8 +31,9 @@
 // a call that fails or whose context ends does neither to others.
 //
 // What is given belongs to the caller again when the call returns, also when its
-// context ended: images and pixels are not read any more, tensors not written. Only
-// the bytes of a model (OpenBytes, OpenSession) are kept, until Close. What is
+// context ended: images and pixels are not read any more, tensors not written. What
+// is kept are the bytes of a model (OpenBytes, OpenSession) and Options.Zones, until
+// Close, and images that a Shadow is offered, until they are compared. What is
 // returned belongs to the caller and is never touched again.
 //
 // Detect returns ctx.Err() as soon as its context ends: before it begins, while

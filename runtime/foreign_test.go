@@ -590,6 +590,22 @@ func TestForeignDoubt(t *testing.T) {
 	}
 }
 
+// Networks that pool over the image score it otherwise at another size, and nothing
+// fails: that no size is known is said.
+func TestForeignSizeUnknown(t *testing.T) {
+	for height, unknown := range map[int]bool{0: true, foreignHeight: false} {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, "height", "width")
+		s.mean("input", "anomaly_map", graph.Float32, 1)
+		s.output("anomaly_map", graph.Float32, "n", 1, "height", "width")
+		var said []string
+		openDetector(t, s.bytes(t), &Options{Provider: Go, Height: height, Width: height, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "does not say which size it takes") }); got != unknown {
+			t.Errorf("size %d: said %q", height, said)
+		}
+	}
+}
+
 // A label that the model gives is its verdict, whatever its score is, unless the
 // user has a rule of their own.
 func TestForeignLabel(t *testing.T) { each(t, testForeignLabel) }
@@ -694,6 +710,15 @@ func TestForeignErrors(t *testing.T) {
 		{"another size", legacy, step(`{"__class_fullname__": "Resize", "height": 32, "width": 24}`), Options{}, ErrModel, `Resize to 32x24, want the model's 16x24`},
 		{"no floats", legacy, step(`{"__class_fullname__": "ToTensorV2"}`), Options{}, ErrModel, `neither Normalize nor ToFloat`},
 		{"two means", legacy, step(`{"__class_fullname__": "Normalize", "mean": [1, 2], "std": [1, 1]}`), Options{}, ErrModel, `mean [1 2]`},
+		{"a range of zero", legacy, step(`{"__class_fullname__": "Normalize", "mean": [0, 0, 0], "std": [1, 1, 1], "max_pixel_value": 0}`), Options{}, ErrModel, `a range of 0`},
+		{"an empty step", legacy, step(`null`), Options{}, ErrModel, `preprocessing: got ,`},
+		{"a batch beyond memory", func() sketch {
+			s := newSketch(14)
+			s.input("input", graph.Float32, 1<<40, 3, "h", "w")
+			s.mean("input", "46", graph.Float32, 1)
+			s.output("46", graph.Float32, 1<<40, 1, "h", "w")
+			return s
+		}, "", Options{}, ErrInput, `batch: got 1099511627776 images of 256x256`},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "model.onnx")
@@ -709,105 +734,6 @@ func TestForeignErrors(t *testing.T) {
 		d, err := Open(path, &tt.o)
 		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) || d != nil {
 			t.Errorf("%s: got %v, want %v with %q", tt.name, err, tt.want, tt.text)
-		}
-	}
-}
-
-// Constants in nodes may lie in other files too, and no path leads out of the folder.
-func TestExternalConstants(t *testing.T) {
-	needProvider(t, CPU)
-	model := func(location string) []byte {
-		s := newSketch(13)
-		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
-		s.mean("input", "anomaly_map", graph.Float32, 1)
-		s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
-		w := s.Graph.Initializer[0]
-		s.Graph.Initializer = nil
-		w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
-		w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
-		s.node("Constant", nil, w.GetName())
-		n := len(s.Graph.Node)
-		s.Graph.Node[n-1].Attribute = []*onnxpb.AttributeProto{{Name: proto.String("value"), Type: onnxpb.AttributeProto_TENSOR.Enum(), T: w}}
-		s.Graph.Node[0], s.Graph.Node[n-1] = s.Graph.Node[n-1], s.Graph.Node[0]
-		return s.bytes(t)
-	}
-	root := t.TempDir()
-	dir := filepath.Join(root, "sub")
-	third := newSketch(13)
-	third.weight("w", graph.Float32, []int64{3}, 1./3, 1./3, 1./3)
-	data := third.Graph.Initializer[0].RawData
-	for _, err := range []error{
-		os.Mkdir(dir, 0o700),
-		os.WriteFile(filepath.Join(dir, "weights.bin"), data, 0o600),
-		os.WriteFile(filepath.Join(root, "outside.bin"), data, 0o600),
-		os.Symlink(filepath.Join(root, "outside.bin"), filepath.Join(dir, "link.bin")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for location, fine := range map[string]bool{"weights.bin": true, "../outside.bin": false, filepath.Join(root, "outside.bin"): false, "link.bin": false, ".": false} {
-		path := filepath.Join(dir, "model.onnx")
-		if err := os.WriteFile(path, model(location), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := Open(path, &Options{Provider: CPU})
-		if fine != (err == nil) || !fine && !errors.Is(err, ErrModel) {
-			t.Errorf("%s: got %v", location, err)
-		}
-		if err == nil {
-			d.Close()
-		}
-		if _, err := InspectFile(path); err != nil {
-			t.Errorf("%s: inspect: got %v", location, err)
-		}
-	}
-	if _, err := OpenBytes(model("weights.bin"), &Options{Provider: CPU}); !errors.Is(err, ErrModel) {
-		t.Errorf("bytes alone: got %v, want ErrModel", err)
-	}
-}
-
-func TestParseRange(t *testing.T) {
-	for s, want := range map[string]Range{"0:255": {0, 255}, "-1:1": {-1, 1}, "0:1": {0, 1}} {
-		if got, err := ParseRange(s); err != nil || got != want || got.String() != s {
-			t.Errorf("%s: got %v, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"", "1", "1:0", "0:0", "0:inf", "nan:1", "0:1:2", "-3e38:3e38"} {
-		if _, err := ParseRange(s); !errors.Is(err, ErrInput) {
-			t.Errorf("%q: got %v, want ErrInput", s, err)
-		}
-	}
-}
-
-// What is fast is what is meant.
-func TestTransfer(t *testing.T) {
-	const n, h, w = 2, 3, 5
-	for _, channels := range []int{1, 3} {
-		src := make([]uint8, n*h*w*channels)
-		for i := range src {
-			src[i] = uint8(37 * i)
-		}
-		table := transferTo(func(x float64, channel int) float64 { return x*float64(channel+2) - 1 })
-		for _, layout := range []string{NCHW, NHWC} {
-			got, split := make([]float32, len(src)), make([]uint8, len(src))
-			table.floats(got, src, layout, channels, h*w)
-			if channels == 3 {
-				planes(split, src, h*w)
-			}
-			for i, v := range src {
-				image, at, channel := i/(h*w*channels), i/channels%(h*w), i%channels
-				to := i
-				if layout == NCHW {
-					to = (image*channels+channel)*h*w + at
-					if channels == 3 && split[to] != v {
-						t.Fatalf("%d of %d planes: got %d, want %d", i, len(src), split[to], v)
-					}
-				}
-				if want := float32(float64(v)/255*float64(channel+2) - 1); got[to] != want {
-					t.Fatalf("%s, %d channels, value %d: got %v, want %v", layout, channels, i, got[to], want)
-				}
-			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,17 +26,12 @@ type loaded struct {
 	info     ModelInfo
 	contract *contract
 	decision decision
+	options  Options
 	network  *Session
 	residual residuals // of a KindReconstruction
 	outputs  []string  // that network computes
 	scratch  sync.Pool // of *scratch: runs side by side have one each
 	pixels   sync.Pool // of *[]uint8, for prepare
-}
-
-// frames are images of one size, as the model takes them.
-type frames struct {
-	pix              []uint8 // [n, height, width, channels]
-	n, height, width int
 }
 
 func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
@@ -61,6 +57,9 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 	if c.doubt != nil {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
+	if !l.sized() {
+		o.Logf("the model does not say which size it takes: each image keeps its own; a size in Options (--size) brings all to the one that it was trained at")
+	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
 	}
@@ -78,8 +77,8 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 const warmSize = 256
 
 func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
-	l := &loaded{contract: c, info: ModelInfo{
-		Hash: contentHash(m.bytes), Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+	l := &loaded{contract: c, options: o, info: ModelInfo{
+		Hash: m.hash, Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
@@ -94,12 +93,10 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 		l.info.Batch, l.info.Fixed = c.images.batch, true
 	}
 	if l.info.Batch == 0 {
-		l.info.Batch = defaultBatch(provider, o.Threads, l.info.Height, l.info.Width)
+		l.info.Batch = defaultBatch(provider, o.threads(provider), l.info.Height, l.info.Width)
 	}
-	if l.sized() {
-		if err := l.bound(l.info.Batch, l.info.Height, l.info.Width); err != nil {
-			return nil, err
-		}
+	if err := l.bound(l.info.Batch, cmp.Or(l.info.Height, warmSize), cmp.Or(l.info.Width, warmSize)); err != nil {
+		return nil, err
 	}
 	for _, p := range []*port{c.residuals, c.score} {
 		if p != nil {
@@ -121,7 +118,8 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	}
 	if provider != Go {
 		if _, l.info.Library, _, err = loadLibrary(o.Library, provider); err != nil {
-			return nil, errors.Join(err, l.close())
+			l.close()
+			return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 		}
 	}
 	l.residual = residuals{contract: c, provider: provider, options: o}
@@ -133,9 +131,8 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 }
 
 // defaultBatch is Options.Batch. On CPUs what one layer leaves should lie in the
-// cache for the next: 16 images of 128×128 at once cost 8 to 28 % more of the cores'
-// time than two at a time on two threads, and each waits for all (docs/latency.md).
-// Where each image keeps its own size it is taken for large.
+// cache for the next (measured in docs/latency.md). Where each image keeps its own
+// size it is taken for large.
 func defaultBatch(provider string, threads, height, width int) int {
 	const most, pixelsOfAThread = 16, 128 * 128
 	switch provider {
@@ -255,7 +252,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 		if img := imgs[at[0]]; img == nil || height < 1 || width < 1 || width > maxPixels/height {
 			return frames{}, fmt.Errorf("%w: image %d: got %dx%d pixels, want 1x1 to %d", ErrInput, at[0], height, width, maxPixels)
 		}
-		if err := l.bound(len(at), height, width); err != nil {
+		if err := l.bound(l.rows(len(at)), height, width); err != nil {
 			return frames{}, err
 		}
 	}
@@ -392,128 +389,4 @@ func splitMaps(t *graph.Tensor, rows int) ([]*heatmap.Map, error) {
 		maps[i] = &heatmap.Map{Data: data[i*h*w : (i+1)*h*w : (i+1)*h*w], Height: h, Width: w}
 	}
 	return maps, nil
-}
-
-// residuals computes maps and scores of reconstructions: with a session for each
-// size of images, of which the ones used last are kept.
-type residuals struct {
-	contract *contract
-	provider string
-	options  Options
-
-	mu       sync.Mutex
-	sessions []sizedSession // the one used last at the end
-}
-
-type sizedSession struct {
-	height, width int
-	*Session
-}
-
-func (r *residuals) run(ctx context.Context, scratch *scratch, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
-	c := r.contract
-	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
-		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options (--size) brings all images to one that fits", ErrModel, got, want)
-	}
-	r.mu.Lock() // until it has run, lest it be closed to make room for another
-	defer r.mu.Unlock()
-	s, err := r.session(height, width)
-	if err != nil {
-		return nil, nil, err
-	}
-	out, err := scratch.run(ctx, "residual ", s, map[string]*graph.Tensor{"x": x, "y": y})
-	if err != nil {
-		return nil, nil, err
-	}
-	return out[outMap], graph.Data[float32](out[outScore]), nil
-}
-
-func (r *residuals) session(height, width int) (*Session, error) {
-	for i, s := range r.sessions {
-		if s.height == height && s.width == width {
-			r.sessions = append(slices.Delete(r.sessions, i, i+1), s)
-			return s.Session, nil
-		}
-	}
-	b, err := r.contract.residualModel(&r.options.Map, height, width)
-	if err != nil {
-		return nil, fmt.Errorf("%w: residual: %w", ErrModel, err)
-	}
-	m, err := readModel(b)
-	if err != nil {
-		return nil, err
-	}
-	o := r.options
-	o.Outputs = nil
-	s, err := openSession(m, r.provider, o)
-	if err != nil {
-		return nil, err
-	}
-	if len(r.sessions) == plans {
-		err = r.sessions[0].Close()
-		r.sessions = slices.Delete(r.sessions, 0, 1)
-	}
-	r.sessions = append(r.sessions, sizedSession{height, width, s})
-	return s, err
-}
-
-func (r *residuals) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, s := range r.sessions {
-		errs = append(errs, s.Close())
-	}
-	r.sessions = nil
-	return errors.Join(errs...)
-}
-
-// tensor gives images the model's type and layout; rows beyond the images are black.
-// It is valid until the next one in the same scratch.
-func (c *contract) tensor(f frames, rows int, s *scratch) *graph.Tensor {
-	t := c.images.at(f.height, f.width)
-	shape := t.shape(rows)
-	pix := f.pix
-	if missing := rows*t.pixels() - len(pix); missing > 0 {
-		pix = append(reuse(s.bytes, "padded", len(pix)+missing)[:0], pix...)
-		pix = pix[:len(pix)+missing]
-		clear(pix[len(pix)-missing:])
-	}
-	area := f.height * f.width
-	if c.input.DType == graph.Float32 {
-		values := reuse(s.floats, "input", len(pix))
-		c.transfer.floats(values, pix, t.layout, t.channels, area)
-		return graph.NewTensor(values, shape...)
-	}
-	if t.layout == NCHW && t.channels == 3 {
-		split := reuse(s.bytes, "planes", len(pix))
-		planes(split, pix, area)
-		pix = split
-	}
-	return graph.NewTensor(pix, shape...)
-}
-
-// image makes an image of one row of a tensor whose values are in a range.
-func (t imageType) image(data []float32, r Range) image.Image {
-	scale := 255 / (r.High - r.Low)
-	value := func(at, channel int) uint8 {
-		i := at*t.channels + channel
-		if t.layout == NCHW {
-			i = channel*t.height*t.width + at
-		}
-		return uint8(min(max((data[i]-r.Low)*scale, 0), 255) + .5)
-	}
-	bounds := image.Rect(0, 0, t.width, t.height)
-	if t.channels == 1 {
-		grey := image.NewGray(bounds)
-		for at := range grey.Pix {
-			grey.Pix[at] = value(at, 0)
-		}
-		return grey
-	}
-	rgba := image.NewRGBA(bounds)
-	for at := range t.height * t.width {
-		copy(rgba.Pix[4*at:], []uint8{value(at, 0), value(at, 1), value(at, 2), 255})
-	}
-	return rgba
 }

@@ -30,9 +30,8 @@ const mmapThreshold = 1 << 20
 // soon as they are freed. The GNU C library raises its threshold for that to the
 // largest block that was ever freed; what is smaller then stays with the heap of
 // the thread that took it, and ONNX Runtime takes blocks of many megabytes in many
-// threads: a process that opened and closed a model of 128×128 pixels over and over
-// grew from 50 MB to 180 to 260 MB, and to 55 MB with a threshold that does not
-// move. A user's own setting stands.
+// threads (what that comes to is measured in docs/soak.md). A user's own setting
+// stands.
 func returnMemory() {
 	if os.Getenv("MALLOC_MMAP_THRESHOLD_") == "" {
 		C.fixThreshold(mmapThreshold)
@@ -40,5 +39,5 @@ func returnMemory() {
 }
 
 // trimMemory has the C library give back the small blocks that a model took, now
-// that it is closed: without, 30 swaps of models left 6 MB in the heaps of threads.
+// that it is closed: they would stay in the heaps of threads.
 func trimMemory() { C.trim() }

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"archive/zip"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/models"
-	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // edit changes the graph in a model's file.
@@ -144,89 +142,6 @@ func TestPruneKeepsWhatBranchesRead(t *testing.T) {
 	wantData(t, out["y"], []int{1, 2}, []float32{-10, -20}...)
 }
 
-// Weights beside the model are read from its folder, and from nowhere else.
-func TestExternalWeights(t *testing.T) {
-	dir := t.TempDir()
-	spec := models.Spec{Height: 16, Filters: 4}
-	whole := detectorModel(t, spec, &onnxexport.Options{Profile: onnxexport.Reconstruction})
-	var beside []byte
-	entry := func(k, v string) *onnxpb.StringStringEntryProto {
-		return &onnxpb.StringStringEntryProto{Key: proto.String(k), Value: proto.String(v)}
-	}
-	var first *onnxpb.TensorProto
-	split := func(change func()) []byte {
-		beside = nil
-		return edit(t, whole, func(g *onnxpb.GraphProto) {
-			for _, w := range g.Initializer {
-				if graph.DType(w.GetDataType()) != graph.Float32 || len(w.GetDims()) == 0 {
-					continue
-				}
-				w.ExternalData = []*onnxpb.StringStringEntryProto{
-					entry("location", "weights.bin"), entry("offset", itoa(len(beside))), entry("length", itoa(len(w.RawData))),
-				}
-				beside = append(beside, w.RawData...)
-				w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
-				if first == nil || w.GetName() == first.GetName() {
-					first = w
-				}
-			}
-			change()
-		})
-	}
-	path := filepath.Join(dir, "sub", "model.onnx")
-	write := func(b []byte) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		for _, err := range []error{
-			os.WriteFile(path, b, 0o600),
-			os.WriteFile(filepath.Join(dir, "sub", "weights.bin"), beside, 0o600),
-			os.WriteFile(filepath.Join(dir, "outside.bin"), beside, 0o600),
-		} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	write(split(func() {}))
-	each(t, func(t *testing.T, provider string) {
-		d, err := Open(path, &Options{Provider: provider})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.Close()
-		img := pictures(1)[0]
-		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{Provider: provider}), img)[0], 0)
-
-		s, err := OpenSessionFile(path, &Options{Provider: provider})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for name, change := range map[string]func(){
-		"outside": func() { first.ExternalData[0].Value = proto.String("../outside.bin") },
-		"absent":  func() { first.ExternalData[0].Value = proto.String("absent.bin") },
-		"offset":  func() { first.ExternalData[1].Value = proto.String("99999999") },
-		"length":  func() { first.ExternalData[2].Value = proto.String("-1") },
-	} {
-		b := split(change)
-		write(b)
-		if _, err := Open(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), first.GetName()) {
-			t.Errorf("%s: got %v, want ErrModel of weight %q", name, err, first.GetName())
-		}
-		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
-			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
-		}
-		if _, err := OpenSessionFile(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: session: got %v, want ErrModel of %s", name, err, path)
-		}
-	}
-}
-
 // readGolden reads the float32 arrays of an npz file.
 func readGolden(t *testing.T, path string) map[string]*graph.Tensor {
 	t.Helper()
@@ -248,4 +163,38 @@ func readGolden(t *testing.T, path string) map[string]*graph.Tensor {
 		arrays[strings.TrimSuffix(f.Name, ".npy")] = graph.NewTensor(data, shape...)
 	}
 	return arrays
+}
+
+// What goes in may come out again, as may what is constant: as copies.
+func TestSessionPassesOn(t *testing.T) {
+	needProvider(t, CPU)
+	sk := newSketch(14)
+	sk.input("x", graph.Float32, "n", 2)
+	sk.node("Neg", []string{"x"}, "y")
+	sk.weight("w", graph.Float32, []int64{2}, 5, 6)
+	sk.output("y", graph.Float32, "n", 2)
+	sk.output("x", graph.Float32, "n", 2)
+	sk.output("w", graph.Float32, 2)
+	s := openTest(t, sk.bytes(t), &Options{Provider: CPU})
+	x := random(1, 2, 2)
+	for _, outputs := range [][]string{nil, {"x"}, {"w"}, {"x", "y"}} {
+		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": x}, outputs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out["x"]; got != nil {
+			wantData(t, got, []int{2, 2}, graph.Data[float32](x)...)
+			if &graph.Data[float32](got)[0] == &graph.Data[float32](x)[0] {
+				t.Error("got the caller's own memory")
+			}
+		}
+		if got := out["w"]; got != nil {
+			wantData(t, got, []int{2}, []float32{5, 6}...)
+		}
+	}
+	into := graph.Zeros(graph.Float32, 2, 2)
+	if err := s.RunInto(t.Context(), map[string]*graph.Tensor{"x": x}, map[string]*graph.Tensor{"x": into}); err != nil {
+		t.Fatal(err)
+	}
+	wantData(t, into, []int{2, 2}, graph.Data[float32](x)...)
 }

@@ -3,7 +3,6 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,18 +184,14 @@ func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	threads, spin := o.Threads, "0"
-	if c := o.CPU; c != nil && provider == CPU {
-		threads = cmp.Or(c.Threads, threads)
-		spin = flag(c.Spin)
-	}
+	spin := provider == CPU && o.CPU != nil && o.CPU.Spin
 	err = errors.Join(
 		s.SetExecutionMode(ort.ExecutionModeSequential),
-		s.SetIntraOpNumThreads(threads),
+		s.SetIntraOpNumThreads(o.threads(provider)),
 		s.SetInterOpNumThreads(1),
 		// Threads that wait for work spinning take the cores from decoding and from
-		// other sessions: 1.7 times slower on a busy machine.
-		s.AddSessionConfigEntry("session.intra_op.allow_spinning", spin),
+		// other sessions.
+		s.AddSessionConfigEntry("session.intra_op.allow_spinning", flag(spin)),
 	)
 	if accelerator(provider) {
 		err = errors.Join(err, s.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"))
@@ -238,7 +233,7 @@ func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
 		}
 		return s.AppendExecutionProviderTensorRT(t)
 	case OpenVINO:
-		return s.AppendExecutionProviderOpenVINO(o.OpenVINO.entries(o.Threads))
+		return s.AppendExecutionProviderOpenVINO(o.OpenVINO.entries(o.threads(provider)))
 	case CoreML:
 		return s.AppendExecutionProviderCoreMLV2(o.CoreML.entries())
 	case DirectML:
@@ -290,7 +285,14 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
+		at := slices.IndexFunc(e.model.inputs, func(p port) bool { return p.Name == outputs[i] })
 		switch {
+		case at >= 0 && t == nil: // an input that is an output as well: ONNX Runtime does not copy it
+			out[i] = in[at].Clone()
+		case at >= 0:
+			if err := copyTensor(t, in[at]); err != nil {
+				return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)
+			}
 		case t == nil:
 			if out[i], err = unwrap(outs[i]); err != nil {
 				return fmt.Errorf("%w: output %q: %w", ErrModel, outputs[i], err)

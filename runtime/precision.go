@@ -33,25 +33,33 @@ func (p Precision) String() string {
 // a program asks for, never (0) or always (1) take TF32.
 const tf32Variable = "NVIDIA_TF32_OVERRIDE"
 
+// precision is what a provider is asked to compute in.
+func (o *ProviderOptions) precision(provider string) Precision {
+	switch {
+	case provider == CUDA && o.CUDA != nil:
+		return o.CUDA.Precision
+	case provider == TensorRT && o.TensorRT != nil:
+		return o.TensorRT.Precision
+	case provider == OpenVINO && o.OpenVINO != nil:
+		return o.OpenVINO.Precision
+	case provider == CoreML && o.CoreML != nil:
+		return o.CoreML.Precision
+	}
+	return Float32
+}
+
 // permit checks that the machine computes as the provider is asked to.
 func permit(provider string, o ProviderOptions) error {
+	p := o.precision(provider)
 	switch provider {
 	case OpenVINO:
 		// OpenVINO would compute in float32 and not say so.
-		if o.OpenVINO != nil && o.OpenVINO.Precision == BFloat16 && !cpuid.CPU.Has(cpuid.AVX512BW) {
+		if p == BFloat16 && !cpuid.CPU.Has(cpuid.AVX512BW) {
 			return fmt.Errorf("precision: got %v, which needs a CPU with AVX-512", BFloat16)
 		}
 	case CUDA:
-		p := Float32
-		if o.CUDA != nil {
-			p = o.CUDA.Precision
-		}
 		return permitTF32(p)
 	case TensorRT:
-		p := Float32
-		if o.TensorRT != nil {
-			p = o.TensorRT.Precision
-		}
 		if p == Float32 && os.Getenv(tf32Variable) == "" {
 			if err := os.Setenv(tf32Variable, "0"); err != nil {
 				return err

@@ -440,8 +440,8 @@ func (o *TensorRTOptions) entries() map[string]string {
 	return e
 }
 
-// entries takes the threads of the session. On a CPU the provider's own key
-// knows no BF16: OpenVINO's does.
+// entries takes the number of threads. On a CPU the provider's own key knows no
+// BF16: OpenVINO's does.
 func (o *OpenVINOOptions) entries(threads int) map[string]string {
 	if o == nil {
 		o = &OpenVINOOptions{}
@@ -451,7 +451,7 @@ func (o *OpenVINOOptions) entries(threads int) map[string]string {
 	e := map[string]string{
 		"device_type":    o.device(),
 		"load_config":    fmt.Sprintf(`{%q:{"INFERENCE_PRECISION_HINT":%q}}`, device, hint),
-		"num_of_threads": strconv.Itoa(cmp.Or(o.Threads, threads)),
+		"num_of_threads": strconv.Itoa(threads),
 		"num_streams":    strconv.Itoa(cmp.Or(o.Streams, 1)),
 	}
 	if name, ok := map[Precision]string{Float32: "FP32", Float16: "FP16"}[o.Precision]; ok {

@@ -25,11 +25,17 @@ func TestProviderOptions(t *testing.T) {
 		{TensorRT, "trt_fp16_enable=1 trt_engine_cache_enable=1 trt_engine_cache_path=/e trt_timing_cache_path=/t trt_builder_optimization_level=5 trt_max_workspace_size=9 device_id=2",
 			func(o ProviderOptions) map[string]string { return o.TensorRT.entries() },
 			"device_id=2 trt_bf16_enable=0 trt_builder_optimization_level=5 trt_engine_cache_enable=1 trt_engine_cache_path=/e trt_fp16_enable=1 trt_max_workspace_size=9 trt_timing_cache_enable=1 trt_timing_cache_path=/t"},
-		{OpenVINO, "", func(o ProviderOptions) map[string]string { return o.OpenVINO.entries(7) },
+		{OpenVINO, "", func(o ProviderOptions) map[string]string {
+			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+		},
 			`device_type=CPU load_config={"CPU":{"INFERENCE_PRECISION_HINT":"f32"}} num_of_threads=7 num_streams=1 precision=FP32`},
-		{OpenVINO, "precision=BF16 num_of_threads=3 num_streams=2 cache_dir=/c", func(o ProviderOptions) map[string]string { return o.OpenVINO.entries(7) },
+		{OpenVINO, "precision=BF16 num_of_threads=3 num_streams=2 cache_dir=/c", func(o ProviderOptions) map[string]string {
+			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+		},
 			`cache_dir=/c device_type=CPU load_config={"CPU":{"INFERENCE_PRECISION_HINT":"bf16"}} num_of_threads=3 num_streams=2`},
-		{OpenVINO, "precision=FP16 device_type=GPU.1", func(o ProviderOptions) map[string]string { return o.OpenVINO.entries(7) },
+		{OpenVINO, "precision=FP16 device_type=GPU.1", func(o ProviderOptions) map[string]string {
+			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+		},
 			`device_type=GPU.1 load_config={"GPU":{"INFERENCE_PRECISION_HINT":"f16"}} num_of_threads=7 num_streams=1 precision=FP16`},
 		{CoreML, "", func(o ProviderOptions) map[string]string { return o.CoreML.entries() },
 			"AllowLowPrecisionAccumulationOnGPU=0 MLComputeUnits=ALL ModelFormat=MLProgram"},

@@ -45,20 +45,10 @@ const (
 
 // selfTestTol is the tolerance for what a provider computes with.
 func selfTestTol(provider string, o *ProviderOptions) float64 {
-	precision := Float32
 	switch {
 	case !accelerator(provider):
 		return selfTestExact
-	case provider == CUDA && o.CUDA != nil:
-		precision = o.CUDA.Precision
-	case provider == TensorRT && o.TensorRT != nil:
-		precision = o.TensorRT.Precision
-	case provider == OpenVINO && o.OpenVINO != nil:
-		precision = o.OpenVINO.Precision
-	case provider == CoreML && o.CoreML != nil:
-		precision = o.CoreML.Precision
-	}
-	if precision != Float32 {
+	case o.precision(provider) != Float32:
 		return selfTestReduced
 	}
 	return selfTestFloat
@@ -148,7 +138,7 @@ func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
 		name      string
 		got, want float32
 	}{{"score", got.Score, want.Score}, {"mean residual", got.Mean, want.Mean}} {
-		tol := selfTestTol(l.info.Provider, &l.residual.options.ProviderOptions) * max(math.Abs(float64(v.want)), selfTestFloor)
+		tol := selfTestTol(l.info.Provider, &l.options.ProviderOptions) * max(math.Abs(float64(v.want)), selfTestFloor)
 		if d := math.Abs(float64(v.got) - float64(v.want)); !(d <= tol) {
 			return true, fmt.Errorf("%w: self-test on provider %s: %s of image %s: got %.6g, want %.6g ± %.2g: the file is damaged, or computed wrongly here",
 				ErrModel, l.info.Provider, v.name, want.Image, v.got, v.want, tol)

@@ -130,7 +130,7 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidate, err := OpenBytes(b, &live.options)
+	candidate, err := open(b, &live.options, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -152,7 +152,7 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 func (s *Shadow) Candidate() *Detector { return s.candidate }
 
 // Detect is [Detector.Detect] of the model in use, whose results it gives to
-// [Shadow.Offer].
+// [Shadow.Offer]: unlike there, images must stay unchanged after the call.
 func (s *Shadow) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	results, err := s.live.Detect(ctx, imgs...)
 	if err == nil && len(imgs) > 0 {

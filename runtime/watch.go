@@ -3,15 +3,12 @@ package runtime
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/regular"
@@ -22,8 +19,9 @@ type WatchOptions struct {
 	// Interval is the time between two looks at the files; 0 is a second.
 	Interval time.Duration
 	// Gate, where not nil, may refuse a model that has loaded and passed its
-	// self-test: by an error, which is reported. Both detectors can be used
-	// until it returns, and neither be closed or swapped. The current one works on.
+	// self-test: by an error, which is reported. Both detectors can be used until
+	// it returns, which ends the candidate; neither may be closed or swapped, for
+	// that would wait for the gate. The current one works on.
 	Gate func(ctx context.Context, current, candidate *Detector) error
 	// Swapped, where not nil, is told of each swap; else Options.Logf is.
 	Swapped func(path string, old, new ModelInfo)
@@ -185,13 +183,16 @@ func (d *Detector) verified(gate func(ctx context.Context, current, candidate *D
 			return nil
 		}
 		candidate := newDetector(next, d.options)
-		if err := gate(ctx, d, candidate); err != nil {
+		err = gate(ctx, d, candidate)
+		var left *loaded
+		candidate.retire(func(l *loaded) error { left = l; return nil }) // once nobody uses it any more
+		if left == next {
 			return err
 		}
-		if _, err := candidate.acquire(); err != nil {
-			return fmt.Errorf("%w: the gate closed the candidate", ErrInput)
+		if left != nil {
+			left.close()
 		}
-		return nil
+		return cmp.Or(err, fmt.Errorf("%w: the gate closed or swapped the candidate", ErrInput))
 	}
 }
 
@@ -224,65 +225,3 @@ func (s stamp) equal(t stamp) bool {
 	}
 	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && os.SameFile(s.info, t.info)
 }
-
-func contentHash(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// Latest returns the file that path stands for: itself, or for a folder the .onnx
-// file in it whose name is the last, numbers in names compared as numbers:
-// part-v10.onnx is later than part-v9.onnx. Names that begin with a dot are left
-// out. Names decide and not times, which copying sets as it likes: to go back to
-// an older model, remove the newer one. The error wraps ErrModel.
-func Latest(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrModel, err)
-	}
-	if !info.IsDir() {
-		return path, nil
-	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrModel, err)
-	}
-	last := ""
-	for _, e := range entries {
-		name := e.Name()
-		if strings.HasPrefix(name, ".") || !strings.EqualFold(filepath.Ext(name), ".onnx") || compareNames(name, last) <= 0 {
-			continue
-		}
-		if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
-			last = name
-		}
-	}
-	if last == "" {
-		return "", fmt.Errorf("%w: folder %s: got no .onnx file in it, want one", ErrModel, path)
-	}
-	return filepath.Join(path, last), nil
-}
-
-// compareNames compares names, runs of digits in them as numbers.
-func compareNames(a, b string) int {
-	x, y := a, b
-	for x != "" && y != "" {
-		m, n := digits(x), digits(y)
-		if m > 0 && n > 0 {
-			p, q := strings.TrimLeft(x[:m], "0"), strings.TrimLeft(y[:n], "0")
-			if c := cmp.Or(cmp.Compare(len(p), len(q)), strings.Compare(p, q)); c != 0 {
-				return c
-			}
-			x, y = x[m:], y[n:]
-			continue
-		}
-		if x[0] != y[0] {
-			return cmp.Compare(x[0], y[0])
-		}
-		x, y = x[1:], y[1:]
-	}
-	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(a, b))
-}
-
-// digits returns how many of them s begins with.
-func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }

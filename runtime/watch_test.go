@@ -439,14 +439,59 @@ func TestWatchGate(t *testing.T) {
 	w.is(.5)
 }
 
-// A gate that closes what it is lent does no harm but to itself.
-func TestWatchGateCloses(t *testing.T) {
+// A gate that closes, swaps or keeps what it is lent does no harm but to itself.
+func TestWatchGateMisbehaves(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.onnx")
+	writeFile(t, other, plainModel(t, plain{.75, 8, 8}, .1))
+	var kept *Detector
+	for _, tt := range []struct {
+		name  string
+		gate  func(ctx context.Context, current, candidate *Detector) error
+		swaps int
+	}{
+		{"closes", func(_ context.Context, _, candidate *Detector) error { return candidate.Close() }, 0},
+		{"swaps", func(ctx context.Context, _, candidate *Detector) error { return candidate.Swap(ctx, other) }, 0},
+		{"keeps", func(_ context.Context, _, candidate *Detector) error { kept = candidate; return nil }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "model.onnx")
+			writeFile(t, path, plainModel(t, plain{.25, 8, 8}, .1))
+			w := watch(t, path, tt.gate)
+			put(t, path, plainModel(t, plain{.5, 8, 8}, .1))
+			w.await(tt.swaps, 1-tt.swaps)
+			w.is(map[int]float32{0: .25, 1: .5}[tt.swaps])
+			if kept != nil {
+				if _, err := kept.Detect(t.Context(), uniform(0)); !errors.Is(err, ErrClosed) {
+					t.Errorf("got %v, want ErrClosed", err)
+				}
+			}
+		})
+	}
+}
+
+// A model is known by its file, however it is run.
+func TestWatchHalf(t *testing.T) {
+	needProvider(t, CPU)
+	s := newSketch(14)
+	s.input("input", float16, "n", 3, 16, 24)
+	s.mean("input", "anomaly_map", float16, 1)
+	s.output("anomaly_map", float16, "n", 1, 16, 24)
+	b := s.bytes(t)
 	path := filepath.Join(t.TempDir(), "model.onnx")
-	writeFile(t, path, plainModel(t, plain{.25, 8, 8}, .1))
-	w := watch(t, path, func(_ context.Context, _, candidate *Detector) error { return candidate.Close() })
-	put(t, path, plainModel(t, plain{.5, 8, 8}, .1))
-	w.await(0, 1)
-	w.is(.25)
+	writeFile(t, path, b)
+	d := openDetector(t, b, &Options{Provider: CPU})
+	if got, want := d.Info().Hash, contentHash(b); got != want {
+		t.Errorf("hash: got %s, want the file's, %s", got, want)
+	}
+	w := &watcher{detector: d, path: path, options: (&WatchOptions{
+		Swapped: func(string, ModelInfo, ModelInfo) { t.Error("swapped for itself") },
+		Failed:  func(_ string, err error) { t.Error(err) },
+	}).withDefaults(nil)}
+	for range 6 { // enough to settle, with what may lie beside it
+		if err := w.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Swap and Watch refuse a model whose self-test fails.

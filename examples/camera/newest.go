@@ -35,10 +35,10 @@ func (n *newest) put(frame image.Image) {
 func (n *newest) take(ctx context.Context) (frame image.Image, dropped int, err error) {
 	select {
 	case <-n.ready:
-	default:
+	case <-ctx.Done():
 		select {
 		case <-n.ready:
-		case <-ctx.Done():
+		default:
 			return nil, 0, context.Cause(ctx)
 		}
 	}

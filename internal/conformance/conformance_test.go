@@ -83,6 +83,9 @@ func TestConformance(t *testing.T) {
 // them, unless -run has left some out.
 func (s suite) run(t *testing.T, m *manifest, column *column) {
 	provider, tests := column.Provider, s.tests(t, m)
+	if len(tests) == 0 {
+		t.Fatal("got no tests")
+	}
 	results, seen := map[string]error{}, map[string]differences{}
 	untried := 0
 	for _, c := range tests {

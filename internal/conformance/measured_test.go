@@ -82,20 +82,26 @@ func (m measured) library(provider string) string {
 	return ""
 }
 
-const stale = "docs/interop.md is stale: run what measured this again with -update-interop"
+// again is the command that measures a provider again.
+func again(provider string) string {
+	if provider == runtime.Go || provider == runtime.CPU {
+		return "make conformance UPDATE=1"
+	}
+	return "make conformance PROVIDER=" + provider + " UPDATE=1"
+}
 
 // check holds what was measured before to what a run saw: the tests, and what of
 // them fails. By how much outputs differ is up to the machine.
 func (m measured) check(t *testing.T, c *column) {
 	i := slices.IndexFunc(m, func(old *column) bool { return old.Provider == c.Provider })
 	if i < 0 {
-		t.Logf("docs/interop.md has nothing on %s: -update-interop writes it", c.Provider)
+		t.Logf("docs/interop.md has nothing on %s: %s writes it", c.Provider, again(c.Provider))
 		return
 	}
 	for name, o := range c.Suites {
 		old := m[i].Suites[name]
 		if old == nil || old.Passed != o.Passed || !maps.Equal(old.Failed, o.Failed) || !slices.Equal(rows(old), rows(o)) {
-			t.Errorf("%s: suite %s has changed", stale, name)
+			t.Errorf("docs/interop.md is stale: suite %s has changed: run %s", name, again(c.Provider))
 		}
 	}
 }
@@ -162,7 +168,7 @@ func (m measured) publish(t *testing.T) {
 	doc := m.document()
 	if !*updateInterop {
 		if b, err := os.ReadFile(path); err != nil || string(b) != doc {
-			t.Errorf("docs/interop.md is not what %s makes it: %v; run with -update-interop", measuredFile, err)
+			t.Errorf("docs/interop.md is not what %s makes of it (%v): run %s", measuredFile, err, again(runtime.Go))
 		}
 		return
 	}

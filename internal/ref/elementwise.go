@@ -58,7 +58,10 @@ func numberKernels[E number]() map[string]kernel {
 		}),
 		"Abs": unary(func(dst, x []E) {
 			for i, v := range x {
-				dst[i] = max(v, -v)
+				if v <= 0 { // no less of types without sign; a zero loses it
+					v = 0 - v
+				}
+				dst[i] = v
 			}
 		}),
 		"Sign": unary(func(dst, x []E) {
@@ -66,8 +69,10 @@ func numberKernels[E number]() map[string]kernel {
 				switch {
 				case v > 0:
 					dst[i] = 1
-				case v != 0:
-					dst[i] = v / max(v, -v)
+				case v < 0:
+					dst[i]-- // from 0: -1 is no number of all types
+				default: // 0, or NaN
+					dst[i] = v
 				}
 			}
 		}),

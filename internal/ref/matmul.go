@@ -10,7 +10,7 @@ import (
 )
 
 // A matrix is dense and row-major; transposed turns it before use.
-type matrix[T float] struct {
+type matrix[T number] struct {
 	data       []T
 	rows, cols int // of data
 	transposed bool
@@ -36,33 +36,50 @@ func product[T float](dst []T, a, b matrix[T]) error {
 	return err
 }
 
-func matMul[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-	as, bs := in[0].Shape(), in[1].Shape()
-	ra, rb := len(as)-2, len(bs)-2
-	if ra < 0 || rb < 0 || as[ra+1] != bs[rb] {
-		return nil, fmt.Errorf("got %v times %v", as, bs)
-	}
-	lead, err := broadcast(as[:ra], bs[:rb])
-	if err != nil {
-		return nil, err
-	}
-	m, k, w := as[ra], as[ra+1], bs[rb+1]
-	a, b := graph.Data[T](in[0]), graph.Data[T](in[1])
-	y := make([]T, graph.Elements(lead)*m*w)
-	walk(lead, [][]int{broadcastStrides(as[:ra], lead), broadcastStrides(bs[:rb], lead)}, func(dst, n int, at, step []int) {
-		for i := range n {
-			ai, bi := (at[0]+i*step[0])*m*k, (at[1]+i*step[1])*k*w
-			if e := product(y[(dst+i)*m*w:(dst+i+1)*m*w],
-				matrix[T]{data: a[ai : ai+m*k], rows: m, cols: k},
-				matrix[T]{data: b[bi : bi+k*w], rows: k, cols: w}); e != nil {
-				err = e
+// integerProduct is product for integers, of matrices that are not transposed.
+func integerProduct[T integer](dst []T, a, b matrix[T]) error {
+	for i := range a.rows {
+		row := dst[i*b.cols:][:b.cols]
+		for k, v := range a.data[i*a.cols:][:a.cols] {
+			for j, w := range b.data[k*b.cols:][:b.cols] {
+				row[j] += v * w
 			}
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
-	return one(graph.NewTensor(y, slices.Concat(lead, []int{m, w})...), nil)
+	return nil
+}
+
+// matMul makes the kernel of products of matrices, one for each place of the
+// leading dimensions, by a function that finds zeros in dst.
+func matMul[T number](product func(dst []T, a, b matrix[T]) error) kernel {
+	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+		as, bs := in[0].Shape(), in[1].Shape()
+		ra, rb := len(as)-2, len(bs)-2
+		if ra < 0 || rb < 0 || as[ra+1] != bs[rb] {
+			return nil, fmt.Errorf("got %v times %v", as, bs)
+		}
+		lead, err := broadcast(as[:ra], bs[:rb])
+		if err != nil {
+			return nil, err
+		}
+		m, k, w := as[ra], as[ra+1], bs[rb+1]
+		a, b := graph.Data[T](in[0]), graph.Data[T](in[1])
+		y := make([]T, graph.Elements(lead)*m*w)
+		walk(lead, [][]int{broadcastStrides(as[:ra], lead), broadcastStrides(bs[:rb], lead)}, func(dst, n int, at, step []int) {
+			for i := range n {
+				ai, bi := (at[0]+i*step[0])*m*k, (at[1]+i*step[1])*k*w
+				if e := product(y[(dst+i)*m*w:(dst+i+1)*m*w],
+					matrix[T]{data: a[ai : ai+m*k], rows: m, cols: k},
+					matrix[T]{data: b[bi : bi+k*w], rows: k, cols: w}); e != nil {
+					err = e
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return one(graph.NewTensor(y, slices.Concat(lead, []int{m, w})...), nil)
+	}
 }
 
 // gemm is alpha·A'·B' + beta·C.

@@ -48,7 +48,7 @@ func floatKernels[T float]() map[string]kernel {
 		"MaxPool":           maxPool[T],
 		"AveragePool":       averagePool[T],
 		"GlobalAveragePool": globalAveragePool[T],
-		"MatMul":            matMul[T],
+		"MatMul":            matMul(product[T]),
 		"Gemm":              gemm[T],
 		"Softmax":           softmax[T],
 		"Resize":            resize[T],
@@ -57,7 +57,9 @@ func floatKernels[T float]() map[string]kernel {
 }
 
 func intKernels[T integer]() map[string]kernel {
-	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64](), searchKernels[T](), divisionKernels[T]())
+	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64](), map[string]kernel{
+		"MatMul": matMul(integerProduct[T]),
+	}, searchKernels[T](), divisionKernels[T]())
 }
 
 func boolKernels() map[string]kernel { return merge(shapeKernels[bool](), logicKernels) }

@@ -190,13 +190,15 @@ func slice[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, er
 		if end < 0 {
 			end += d
 		}
-		index[axis] = []int{}
+		// Beyond the axis any step is as good, and no sum overflows; starts before it
+		// are its first place, as ONNX has it.
+		index[axis], step, start = []int{}, min(max(step, -d-1), d+1), max(start, 0)
 		if step > 0 {
-			for j := min(max(start, 0), d); j < min(end, d); j += step {
+			for j := start; j < min(end, d); j += step {
 				index[axis] = append(index[axis], j)
 			}
 		} else {
-			for j := min(max(start, -1), d-1); j > max(end, -1); j += step {
+			for j := min(start, d-1); j > max(end, -1); j += step {
 				index[axis] = append(index[axis], j)
 			}
 		}

@@ -78,10 +78,11 @@ func resizeNearest[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Te
 		index[r.axis] = make([]int, r.out)
 		for i := range r.out {
 			at := r.place(n, i)
-			switch scale := float32(r.scale); n.Text("coordinate_transformation_mode", "half_pixel") {
-			case "asymmetric":
+			mode := n.Text("coordinate_transformation_mode", "half_pixel")
+			switch scale := float32(r.scale); {
+			case mode == "asymmetric":
 				at = float64(float32(i) / scale)
-			case "half_pixel":
+			case mode == "half_pixel" || mode == "pytorch_half_pixel" && r.out > 1:
 				at = float64((float32(i)+0.5)/scale - 0.5)
 			}
 			index[r.axis][i] = int(min(max(round(at), 0), float64(r.in-1)))

@@ -254,6 +254,17 @@ model("squeeze that may not be", 13, [  # as TorchScript exports it
                      else_branch=helper.make_graph([node("Neg", "x", "else")], "else", [], [helper.make_empty_tensor_value_info("else")])),
 ], {"x": f32(2, 1, 3)}, {"one": np.int64(1), "ones": i64(1)})
 
+# Corners of operators.
+lowest, highest = -(1 << 63), (1 << 63) - 1
+case("Slice", 13, [image], [i64(lowest, -9, 1), i64(lowest, lowest, highest), i64(1, 2, 3), i64(-1, -2, highest)], name="Slice from before the first place")
+case("Abs", 13, [np.array([0, 1, 128, 255], np.uint8)], name="Abs uint8")
+case("Sign", 13, [odd])
+case("ReduceLogSumExp", 13, [np.array([[0, np.inf], [-np.inf, -np.inf], [1, -np.inf]], np.float32)], axes=[1], name="ReduceLogSumExp of infinities")
+case("Resize", 13, [f32(1, 1, 7, 3)], [None, np.array([1, 1, .7, 2], np.float32)], mode="nearest", coordinate_transformation_mode="pytorch_half_pixel")
+case("ConvTranspose", 11, [image], [f32(3, 2, 1, 2)], auto_pad="SAME_UPPER", strides=[3, 3], name="ConvTranspose with gaps")
+case("MaxPool", 12, [np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)], kernel_shape=[2, 2], results=2, name="MaxPool uint8, places")
+case("MatMul", 13, [np.arange(6).reshape(2, 3)], [np.arange(-5, 7).reshape(2, 3, 2)], name="MatMul int64")
+
 here = pathlib.Path(__file__).parent
 with open(here / "import.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

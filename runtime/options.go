@@ -1,0 +1,153 @@
+package runtime
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	goruntime "runtime"
+	"time"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/residual"
+)
+
+// Options are options of [OpenSession], [Open] and [OpenBytes]; nil is all defaults.
+type Options struct {
+	// Provider is the name of a provider, a list such as "cuda,cpu" of which the
+	// first that works is taken, or "auto" (default).
+	Provider string
+	// Threads is how many threads one operator is computed with on a CPU: 0
+	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
+	// run several sessions side by side.
+	Threads int
+	// ProviderOptions are those that only one provider has, such as a GPU's
+	// number or a reduced precision.
+	ProviderOptions
+	// Library is the path of ONNX Runtime's shared library; "" (default) looks
+	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
+	// and installed Python packages.
+	Library string
+	// Logf, where not nil, is told which provider a list or auto came to, and why,
+	// and of what was not closed. It is called from any goroutine, and may not
+	// close or swap the detector that calls it.
+	Logf func(format string, args ...any)
+
+	// Outputs lists what [Session.Run] computes when it is called without names;
+	// nil is all outputs. Sessions only.
+	Outputs []string
+
+	// Batch is how many images a [Detector] runs at once; 0 is 16, and on CPUs (cpu,
+	// go, openvino) as many of those as suit their caches: 128x128 pixels a thread.
+	// A model of fixed batch size has its own. Detectors only.
+	Batch int
+	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
+	// of other calls; 0 (default) is not at all: as long as a batch is computed the
+	// next one gathers by itself. Detectors only.
+	BatchWindow time.Duration
+	// Reconstruction asks a [Detector] for reconstructions too, of models that give
+	// them. Detectors only.
+	Reconstruction bool
+	// Threshold, where not nil, replaces the model's threshold, or the label that it
+	// gives itself. Detectors only.
+	Threshold *float32
+	// Review, where not nil, replaces the model's review band; the zero Band is
+	// none. A band must hold the threshold. With Threshold alone there is no
+	// band: the model's is about its own. Detectors only.
+	Review *Band
+	// MinArea is the smallest area, in pixels of the map, that can make an image
+	// anomalous; 0 is 1. Above 1 a score is the highest residual that so many
+	// connected pixels reach together (heatmap's Map.Peak). Detectors only.
+	MinArea int
+	// Zones, where not nil, are areas of the images with rules of their own:
+	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
+	// theirs. Do not change them while they are in use. Detectors only.
+	Zones *heatmap.Zones
+	// Map says how the map of a model that gives but a reconstruction is made;
+	// zero is SSIM. Detectors only.
+	Map residual.Options
+
+	// What files of other tools may leave unsaid. Detectors only.
+
+	// MapOutput, ScoreOutput and ReconstructionOutput name outputs; "" goes by
+	// anomalib's names (anomaly_map, pred_score), else by rank and type where there
+	// is one of a kind: [N,1,H,W], [N,H,W,1] or [N,H,W] is a map, [N] or [N,1] a
+	// score, the input's shape a reconstruction.
+	MapOutput, ScoreOutput, ReconstructionOutput string
+	// Layout is NCHW or NHWC; "" goes by where the 1 or 3 channels are and, where
+	// both would fit, takes uint8 for NHWC and floats for NCHW.
+	Layout string
+	// Range is what black and white are in floating-point images that go in, and in
+	// reconstructions unless ReconstructionRange says otherwise (of networks that
+	// begin with a rescaling, for example). Zero is what the file's metadata say in
+	// ONNX's words (Image.NominalPixelRange), else 0 and 1. It is never guessed.
+	Range, ReconstructionRange Range
+	// Height and Width are the size of the images of a model that takes any; 0 is
+	// the size to which its graph itself resizes its input, else its map's if that
+	// is fixed, else each image's own.
+	Height, Width int
+}
+
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	if c.Threads == 0 {
+		c.Threads = goruntime.GOMAXPROCS(0)
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	// A Swap looks at them again, when they are the caller's to change.
+	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
+	p := &c.ProviderOptions
+	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
+	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
+	return c
+}
+
+// threads is how many a provider computes one operator with.
+func (o *Options) threads(provider string) int {
+	own := 0
+	switch {
+	case provider == CPU && o.CPU != nil:
+		own = o.CPU.Threads
+	case provider == OpenVINO && o.OpenVINO != nil:
+		own = o.OpenVINO.Threads
+	}
+	return cmp.Or(own, o.Threads)
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Threads < 0:
+		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
+	case o.Batch < 0:
+		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
+	case o.BatchWindow < 0:
+		return fmt.Errorf("%w: batch window: got %v, want 0 or more", ErrInput, o.BatchWindow)
+	case o.Layout != "" && o.Layout != NCHW && o.Layout != NHWC:
+		return fmt.Errorf("%w: layout: got %q, want %s or %s", ErrInput, o.Layout, NCHW, NHWC)
+	case o.Height < 0 || o.Width < 0 || (o.Height == 0) != (o.Width == 0) || o.Height > 0 && o.Width > maxPixels/o.Height:
+		return fmt.Errorf("%w: size: got %dx%d, want two sides, of at most %d pixels together", ErrInput, o.Height, o.Width, maxPixels)
+	case o.MinArea < 0:
+		return fmt.Errorf("%w: smallest area: got %d, want 0 or more", ErrInput, o.MinArea)
+	}
+	if t := o.Threshold; t != nil && math.IsNaN(float64(*t)) {
+		return fmt.Errorf("%w: threshold: got NaN, want a number", ErrInput)
+	}
+	for _, r := range []Range{o.Range, o.ReconstructionRange} {
+		if err := r.check(); r != (Range{}) && err != nil {
+			return err
+		}
+	}
+	if providers, err := parseProviders(o.Provider); err != nil {
+		return err
+	} else if err := o.ProviderOptions.validate(providers); err != nil {
+		return err
+	}
+	if err := o.Map.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return nil
+}
