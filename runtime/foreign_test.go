@@ -606,6 +606,48 @@ func TestForeignSizeUnknown(t *testing.T) {
 	}
 }
 
+// A model that measures from the highest value of the whole batch, as anomalib's
+// CFlow does, gets images one by one.
+func TestForeignBatchMates(t *testing.T) {
+	for together, batch := range map[bool]int{true: 1, false: 4} {
+		s := newSketch(13)
+		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
+		s.mean("input", "anomaly_map", graph.Float32, 1)
+		s.highest("anomaly_map", "own")
+		if together {
+			s.node("ReduceMax", []string{"anomaly_map"}, "top", "keepdims", 0)
+		} else {
+			s.weight("top", graph.Float32, nil, 2)
+		}
+		s.node("Div", []string{"own", "top"}, "pred_score")
+		s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
+		s.output("pred_score", graph.Float32, "n", 1)
+		var said []string
+		d := openDetector(t, s.bytes(t), &Options{Provider: Go, Batch: 4, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		info := d.Info()
+		told := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "depends on those beside it") })
+		if info.Batch != batch || info.Fixed != together || told != together {
+			t.Errorf("together %v: got batches of %d, want %d; said %q", together, info.Batch, batch, said)
+		}
+		results, err := d.Detect(t.Context(), filled(40), filled(200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := results[0].Score; together && math.Abs(float64(got)-1) > formsTol {
+			t.Errorf("got a score of %v beside a brighter image, want that of the image alone, 1", got)
+		}
+	}
+}
+
+// filled is an image of one grey level.
+func filled(level uint8) image.Image {
+	img := image.NewGray(image.Rect(0, 0, foreignWidth, foreignHeight))
+	for i := range img.Pix {
+		img.Pix[i] = level
+	}
+	return img
+}
+
 // A label that the model gives is its verdict, whatever its score is, unless the
 // user has a rule of their own.
 func TestForeignLabel(t *testing.T) { each(t, testForeignLabel) }

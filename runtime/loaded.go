@@ -165,6 +165,13 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 			o.Logf("the model takes one image at a time, though it declares that it takes more")
 		}
 	}
+	if err == nil && l.contract.kind != KindDetector && !l.info.Fixed && l.info.Batch > 1 {
+		var alike bool
+		if alike, err = l.alike(ctx, height, width); err == nil && !alike {
+			l.info.Batch, l.info.Fixed = 1, true
+			o.Logf("what the model finds in an image depends on those beside it: it gets one at a time")
+		}
+	}
 	if searches(l.info.Provider) && !l.info.Fixed {
 		for n := 1; n < l.info.Batch && err == nil; n *= 2 {
 			_, err = run(n)
@@ -185,6 +192,40 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// alikeTol is how far a score, or the highest of a map, may be from that of the image
+// alone, as a share of it: kernels add up in another order for other batches.
+const alikeTol = 1e-3
+
+// alike reports whether the model finds the same in two images together as in each
+// alone. Some do not: anomalib's CFlow measures from the highest value in the batch.
+func (l *loaded) alike(ctx context.Context, height, width int) (bool, error) {
+	first := pattern(height, width, l.info.Channels)
+	second := slices.Clone(first)
+	for i := range second {
+		second[i] = 255 - second[i]/2
+	}
+	both, err := l.detect(ctx, frames{slices.Concat(first, second), 2, height, width}, false)
+	if err != nil {
+		return false, err
+	}
+	for i, pix := range [][]uint8{first, second} {
+		alone, err := l.detect(ctx, frames{pix, 1, height, width}, false)
+		if err != nil {
+			return false, err
+		}
+		got, want := []float32{both[i].Score}, []float32{alone[0].Score}
+		if both[i].Map != nil { // whose scores may be cut off, all to 0 or 1
+			got, want = append(got, both[i].Map.Max()), append(want, alone[0].Map.Max())
+		}
+		for j := range got {
+			if math.Abs(float64(got[j])-float64(want[j])) > alikeTol*max(math.Abs(float64(want[j])), selfTestFloor) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // searches reports whether a provider looks for the best way to compute, which
