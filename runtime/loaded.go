@@ -167,7 +167,7 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	}
 	if err == nil && l.contract.kind != KindDetector && !l.info.Fixed && l.info.Batch > 1 {
 		var alike bool
-		if alike, err = l.alike(ctx, height, width); err == nil && !alike {
+		if alike, err = l.alike(ctx, image, height, width); err == nil && !alike {
 			l.info.Batch, l.info.Fixed = 1, true
 			o.Logf("what the model finds in an image depends on those beside it: it gets one at a time")
 		}
@@ -198,10 +198,9 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 // alone, as a share of it: kernels add up in another order for other batches.
 const alikeTol = 1e-3
 
-// alike reports whether the model finds the same in two images together as in each
-// alone. Some do not: anomalib's CFlow measures from the highest value in the batch.
-func (l *loaded) alike(ctx context.Context, height, width int) (bool, error) {
-	first := pattern(height, width, l.info.Channels)
+// alike reports whether the model finds the same in an image and another, made of
+// it, together as in each alone. Some do not: anomalib's CFlow measures from the highest value in the batch.
+func (l *loaded) alike(ctx context.Context, first []uint8, height, width int) (bool, error) {
 	second := slices.Clone(first)
 	for i := range second {
 		second[i] = 255 - second[i]/2

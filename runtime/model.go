@@ -53,8 +53,10 @@ func unmarshal(b []byte) (*onnxpb.ModelProto, error) {
 	return m, nil
 }
 
-func contentHash(b []byte) string {
-	sum := sha256.Sum256(b)
+// Hash returns the hash of a model, given as [ReadFile] returns it, that its
+// [ModelInfo] and its results have: SHA-256, in hexadecimal.
+func Hash(model []byte) string {
+	sum := sha256.Sum256(model)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -71,7 +73,7 @@ func readModel(b []byte) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.bytes, m.hash = b, contentHash(b)
+	m.bytes, m.hash = b, Hash(b)
 	if !slices.ContainsFunc(slices.Concat(m.inputs, m.outputs), func(p port) bool { return isHalf(p.DType) }) {
 		return m, nil
 	}

@@ -76,7 +76,7 @@ func TestShadow(t *testing.T) {
 	if err := s.Promote(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := detect(t, d, uniform(0))[0]; math.Abs(float64(got.Score)-.5) > 1e-6 || d.Info().Hash != contentHash(candidate) {
+	if got := detect(t, d, uniform(0))[0]; math.Abs(float64(got.Score)-.5) > 1e-6 || d.Info().Hash != Hash(candidate) {
 		t.Errorf("after Promote: got score %v, want .5", got.Score)
 	}
 }
@@ -118,7 +118,7 @@ func TestShadowAfterSwap(t *testing.T) {
 		t.Fatal(err)
 	}
 	observe(t, d, s, 0)
-	if r := s.Report(); r.Images != 1 || r.Live != contentHash(third) {
+	if r := s.Report(); r.Images != 1 || r.Live != Hash(third) {
 		t.Errorf("got %+v, want one image beside the third model", r)
 	}
 }

@@ -125,10 +125,11 @@ func (w *watcher) look(ctx context.Context) error {
 		w.beside, w.seen = beside, nil // they have to settle too
 		return nil
 	}
-	hash := contentHash(b)
-	if b, err = gather(b, filepath.Dir(path)); err == nil {
-		hash = contentHash(b)
+	whole, err := gather(b, filepath.Dir(path))
+	if err == nil {
+		b = whole
 	}
+	hash := Hash(b)
 	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
 		w.seen = nil // it changed while it was read
 		return nil

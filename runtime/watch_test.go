@@ -271,7 +271,7 @@ func TestWatchSlowCopy(t *testing.T) {
 	for len(w.hashes()) == 0 {
 		time.Sleep(watchInterval)
 	}
-	if got, want := w.hashes(), []string{contentHash(two)}; !slices.Equal(got, want) {
+	if got, want := w.hashes(), []string{Hash(two)}; !slices.Equal(got, want) {
 		t.Errorf("got swaps to %v, want %v", got, want)
 	}
 	w.is(.5)
@@ -480,7 +480,7 @@ func TestWatchHalf(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	writeFile(t, path, b)
 	d := openDetector(t, b, &Options{Provider: CPU})
-	if got, want := d.Info().Hash, contentHash(b); got != want {
+	if got, want := d.Info().Hash, Hash(b); got != want {
 		t.Errorf("hash: got %s, want the file's, %s", got, want)
 	}
 	w := &watcher{detector: d, path: path, options: (&WatchOptions{
@@ -585,7 +585,7 @@ func TestWatchUnderLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	writeFile(t, path, one)
 	w := watch(t, path, nil)
-	scores := map[string]float32{contentHash(one): .25, contentHash(two): .5}
+	scores := map[string]float32{Hash(one): .25, Hash(two): .5}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 4 {

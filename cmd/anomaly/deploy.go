@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -109,7 +107,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if err != nil {
 		return err
 	}
-	if modelHash(b) != next.Info().Hash {
+	if anrt.Hash(b) != next.Info().Hash {
 		return fmt.Errorf("%s changes while it is read: try again when it is complete", o.model)
 	}
 	tested, err := next.Verify(ctx)
@@ -124,7 +122,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		return err
 	}
 	isThere := err == nil
-	if isThere && modelHash(old) == next.Info().Hash {
+	if isThere && anrt.Hash(old) == next.Info().Hash {
 		_, err := fmt.Fprintf(c.out, "%s  is %.12s already\n", o.live, next.Info().Hash)
 		return err
 	}
@@ -232,7 +230,7 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	number, hash := 1, modelHash(b)[:hashDigits]
+	number, hash := 1, anrt.Hash(b)[:hashDigits]
 	if len(versions) > 0 {
 		last := versions[len(versions)-1]
 		if last.hash == hash {
@@ -242,11 +240,6 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 	}
 	path = fmt.Sprintf("%s.%04d-%s", live, number, hash)
 	return path, true, atomicfile.WriteBytes(path, b)
-}
-
-func modelHash(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 // rollback is `anomaly rollback`.
@@ -267,7 +260,7 @@ func (c *console) rollback(live string) error {
 	now, err := regular.Read(live)
 	switch {
 	case err == nil:
-		was = modelHash(now)[:hashDigits]
+		was = anrt.Hash(now)[:hashDigits]
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -282,7 +275,7 @@ func (c *console) rollback(live string) error {
 			}
 			continue
 		}
-		if got := modelHash(b)[:hashDigits]; got != v.hash {
+		if got := anrt.Hash(b)[:hashDigits]; got != v.hash {
 			return fmt.Errorf("%s is left as it was: %s is damaged: its content is %s; remove it to go back further", live, v.path, got)
 		}
 		if err := os.Rename(v.path, live); err != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // folderOf lists a folder.
@@ -44,7 +46,7 @@ func TestDeployAndRollback(t *testing.T) {
 	var models, hashes []string
 	for _, threshold := range []string{"0.1", "0.2", "0.3", "0.4"} {
 		models = append(models, withThreshold(t, threshold))
-		hashes = append(hashes, modelHash(mustRead(t, models[len(models)-1]))[:12])
+		hashes = append(hashes, anrt.Hash(mustRead(t, models[len(models)-1]))[:12])
 	}
 	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "nothing to roll back to") {
 		t.Errorf("nothing there: got %q", stderr)

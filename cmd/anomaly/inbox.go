@@ -51,7 +51,7 @@ func (c *console) newInbox(args []string, out string, interval time.Duration) (*
 		}
 		if info, err := os.Stat(folder); err == nil && info.IsDir() {
 			if folder == b.out {
-				return nil, usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", out)
+				return nil, searchedOut(out)
 			}
 		} else if err != nil && !strings.ContainsAny(arg, "*?[") {
 			return nil, err

@@ -239,7 +239,7 @@ func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) 
 			continue
 		}
 		if folder == out {
-			return nil, usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", dir)
+			return nil, searchedOut(dir)
 		}
 		searched = searched || below(folder, out)
 	}
@@ -255,6 +255,11 @@ func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) 
 		return nil, fmt.Errorf("%w outside %s, where results go", dataset.ErrEmpty, dir)
 	}
 	return samples, nil
+}
+
+// searchedOut is the error of results that are to go to a folder of images to run.
+func searchedOut(dir string) error {
+	return usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", dir)
 }
 
 // below reports whether a path lies in a folder; both are absolute.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // A lockedBuffer is read while it is written.
@@ -131,7 +132,7 @@ func TestRunWatch(t *testing.T) {
 		}
 		got = append(got, fmt.Sprint(filepath.Base(f.Path), " ", f.Model, " ", *f.Anomalous))
 	}
-	one, two := modelHash(mustRead(t, good))[:hashDigits], modelHash(mustRead(t, strict))[:hashDigits]
+	one, two := anrt.Hash(mustRead(t, good))[:hashDigits], anrt.Hash(mustRead(t, strict))[:hashDigits]
 	want := []string{"a.png " + one + " false", "b.png " + one + " false", "c.png " + one + " false", "d.png " + two + " true", "a.png " + two + " true", "e.png " + two + " true"}
 	if slices.Sort(got[:2]); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

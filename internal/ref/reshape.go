@@ -301,6 +301,18 @@ func places(indices *graph.Tensor, d int) ([]int, error) {
 	return out, nil
 }
 
+// placesAlong is places for indices that have the rank of a shape, along an axis of
+// it, and may not reach beyond it along the others.
+func placesAlong(indices *graph.Tensor, shape []int, axis int) ([]int, error) {
+	rows := indices.Shape()
+	for i, d := range rows {
+		if i != axis && d > shape[i] {
+			return nil, fmt.Errorf("got indices of shape %v for %v", rows, shape)
+		}
+	}
+	return places(indices, shape[axis])
+}
+
 func gather[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 	x := in[0].Shape()
 	axis, err := fromFront("axis", int(n.Int("axis", 0)), len(x))
@@ -330,12 +342,7 @@ func scatterElements[E number](n *graph.Node, in []*graph.Tensor) ([]*graph.Tens
 	if !slices.Equal(rows, in[2].Shape()) || len(rows) != len(shape) {
 		return nil, fmt.Errorf("got indices of shape %v and updates of %v for %v", rows, in[2].Shape(), shape)
 	}
-	for i, d := range rows {
-		if i != axis && d > shape[i] {
-			return nil, fmt.Errorf("got indices of shape %v for %v", rows, shape)
-		}
-	}
-	at, err := places(in[1], shape[axis])
+	at, err := placesAlong(in[1], shape, axis)
 	if err != nil {
 		return nil, err
 	}

@@ -109,12 +109,7 @@ func gatherElements[E graph.Elem](n *graph.Node, in []*graph.Tensor) ([]*graph.T
 	if len(rows) != len(shape) {
 		return nil, fmt.Errorf("got indices of shape %v for %v", rows, shape)
 	}
-	for i, d := range rows {
-		if i != axis && d > shape[i] {
-			return nil, fmt.Errorf("got indices of shape %v for %v", rows, shape)
-		}
-	}
-	at, err := places(in[1], shape[axis])
+	at, err := placesAlong(in[1], shape, axis)
 	if err != nil {
 		return nil, err
 	}
