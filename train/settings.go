@@ -53,7 +53,7 @@ type Settings struct {
 	ThresholdRule ThresholdRule `json:"threshold_rule"`
 
 	// Provider as package runtime names them; default "auto".
-	Provider string `json:"-"`
+	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
@@ -135,7 +135,7 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 		c.ThresholdRule = RuleRate
 	}
 	if c.Provider == "" {
-		c.Provider = "auto"
+		c.Provider = anrt.Auto
 	}
 	if c.Workers == 0 {
 		c.Workers = goruntime.GOMAXPROCS(0)

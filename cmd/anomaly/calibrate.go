@@ -312,7 +312,7 @@ func selfTested(m *onnxexport.Model) error {
 	if err != nil {
 		return err
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: anrt.Go, Batch: 1})
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}, Batch: 1})
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}

@@ -256,15 +256,15 @@ func (m *mishap) provoke(t *testing.T) string {
 			if !cpuUsable() {
 				t.Skip("ONNX Runtime cannot be used here")
 			}
-			m.happen(t, anrt.CPU)
+			m.happen(t, string(anrt.CPU))
 		})
 	}
-	return m.happen(t, anrt.Go)
+	return m.happen(t, string(anrt.Go))
 }
 
 // cpuUsable reports whether ONNX Runtime can be used here.
 var cpuUsable = sync.OnceValue(func() bool {
-	return slices.ContainsFunc(anrt.Diagnose(&anrt.Options{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
+	return slices.ContainsFunc(anrt.Diagnose(&anrt.SessionOptions{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
 })
 
 func (m *mishap) happen(t *testing.T, provider string) string {
