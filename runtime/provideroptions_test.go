@@ -45,7 +45,7 @@ func TestProviderOptions(t *testing.T) {
 			"AllowLowPrecisionAccumulationOnGPU=1 MLComputeUnits=CPUOnly ModelCacheDirectory=/c ModelFormat=NeuralNetwork"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.provider+" "+tt.options, func(t *testing.T) {
+		t.Run(string(tt.provider)+" "+tt.options, func(t *testing.T) {
 			var o ProviderOptions
 			if err := o.Set(tt.provider, strings.Fields(tt.options)...); err != nil {
 				t.Fatal(err)
