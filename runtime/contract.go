@@ -154,7 +154,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			*into, taken[names[0]] = find(m.outputs, names[0]), true
 			return nil
 		default:
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: one has to be named", ErrModel, describe(m.outputs), names, role)
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one as %s output", ErrModel, describe(m.outputs), names, role, role)
 		}
 	}
 
@@ -278,7 +278,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 		}
 	}
 	if i.height > 0 || i.width > 0 {
-		return fmt.Errorf("%w: got input %v, of which one side is open: want its size named", ErrInput, &c.input)
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size given", ErrInput, &c.input)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
 	if !l.sized() {
-		o.Logf("the model does not say which size it takes: each image keeps its own; a size that is named brings all to the one that it was trained at")
+		o.Logf("the model does not say which size it takes: each image keeps its own; a size that is given brings all to the one that it was trained at")
 	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
@@ -400,7 +400,7 @@ func (l *loaded) explain(ctx context.Context, f frames, err error) error {
 	if l.sized() || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size that is named brings all images to it)", err, f.height, f.width)
+	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size that is given brings all images to it)", err, f.height, f.width)
 }
 
 // splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].
