@@ -61,14 +61,14 @@ type Result struct {
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
-	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
-	Kind     string // KindDetector, KindAnomalib or KindReconstruction
-	Provider string // that is in use
-	Library  string // version of ONNX Runtime; "" with provider go
-	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
-	Layout   string // of the input: NHWC or NCHW
-	Batch    int    // images in a batch
-	Fixed    bool   // whether the model insists on Batch
+	Hash     string   // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
+	Kind     string   // KindDetector, KindAnomalib or KindReconstruction
+	Provider Provider // that is in use
+	Library  string   // version of ONNX Runtime; "" with provider go
+	Input    Info     // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
+	Layout   string   // of the input: NHWC or NCHW
+	Batch    int      // images in a batch
+	Fixed    bool     // whether the model insists on Batch
 
 	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
 	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
