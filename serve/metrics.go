@@ -96,7 +96,7 @@ func (c *modelCollector) Describe(descs chan<- *prometheus.Desc) { descs <- mode
 func (c *modelCollector) Collect(metrics chan<- prometheus.Metric) {
 	for _, m := range c.repository.list() {
 		if l := m.state().current; l != nil {
-			metrics <- prometheus.MustNewConstMetric(modelInfo, prometheus.GaugeValue, 1, m.name, l.name, l.info.Hash, l.info.Provider)
+			metrics <- prometheus.MustNewConstMetric(modelInfo, prometheus.GaugeValue, 1, m.name, l.name, l.info.Hash, string(l.info.Provider))
 		}
 	}
 }

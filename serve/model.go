@@ -271,9 +271,19 @@ func (m *model) replace(next *loaded) {
 	}
 }
 
+// plain reports whether the model is a file without versions.
+func (m *model) plain() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.versions) > 0 && m.versions[0].plain
+}
+
 // choice returns the version that the model's folder says is to be used; "" for the
 // newest.
 func (m *model) choice() (string, error) {
+	if m.plain() {
+		return "", nil
+	}
 	b, err := regular.Read(filepath.Join(m.dir, choiceFile))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -291,11 +301,10 @@ func (m *model) use(ctx context.Context, name, by string) error {
 	defer m.changing.Unlock()
 	m.mu.Lock()
 	at := slices.IndexFunc(m.versions, func(v version) bool { return v.name == name })
-	plain := len(m.versions) > 0 && m.versions[0].plain
 	wasUnloaded := m.unloaded
 	m.mu.Unlock()
 	switch {
-	case plain:
+	case m.plain():
 		return fmt.Errorf("%w: %s is a plain file and has no versions: put another in its place", ErrState, m.name)
 	case name != "" && at < 0:
 		return fmt.Errorf("%w: %s: there is no version %.32q", ErrModel, m.name, name)

@@ -33,7 +33,9 @@ func openRepository(ctx context.Context, root string, o *Options) (*repository, 
 		return nil, err
 	}
 	if info, err := os.Stat(root); err == nil && !info.IsDir() && !r.ready() {
-		return nil, errors.New(r.list()[0].state().reason)
+		for _, f := range r.list()[0].state().failed {
+			return nil, f.err
+		}
 	}
 	return r, nil
 }
@@ -65,7 +67,6 @@ func (r *repository) look(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
-	r.say(problems...)
 	for name := range found {
 		r.mu.Lock()
 		if r.models[name] == nil {
@@ -77,8 +78,12 @@ func (r *repository) look(ctx context.Context, first bool) error {
 		if !m.see(found[m.name], first) {
 			continue
 		}
-		if err := m.update(ctx, false, "repository"); err != nil && ctx.Err() != nil {
-			return err
+		err := m.update(ctx, false, "repository")
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, ErrState) || errors.Is(err, ErrModel) { // others are of a version, and logged with it
+			problems = append(problems, err)
 		}
 		if m.gone() {
 			r.mu.Lock()
@@ -86,6 +91,7 @@ func (r *repository) look(ctx context.Context, first bool) error {
 			r.mu.Unlock()
 		}
 	}
+	r.say(problems...)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -82,8 +81,10 @@ func (s *Server) ready() bool { return !s.draining.Load() && s.repository.ready(
 // connections; and returns nil when all requests that have come are answered, or an
 // error after Options.DrainTimeout. The listeners are closed.
 func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
+	open := &openConnections{busy: map[net.Conn]bool{}}
 	server := &http.Server{
 		Handler:           s.handler,
+		ConnState:         open.note,
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -113,24 +114,57 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 	time.Sleep(s.options.DrainDelay)
 	late, cancel := context.WithTimeout(context.Background(), s.options.DrainTimeout)
 	defer cancel()
-	var both sync.WaitGroup
-	var err error
-	both.Go(func() {
-		if err = server.Shutdown(late); err != nil {
-			server.Close()
-		}
-	})
 	if rpc != nil {
 		cut := context.AfterFunc(late, s.grpc.Stop)
-		s.grpc.GracefulStop()
-		cut()
+		defer cut()
+		defer s.grpc.GracefulStop()
 	}
-	both.Wait()
-	if errors.Is(err, context.DeadlineExceeded) {
+	// Shutdown drops requests whose head has been read when it begins, so it begins
+	// when there are none any more.
+	web.Close()
+	open.wait(late)
+	if err := server.Shutdown(late); err != nil {
+		server.Close()
 		return fmt.Errorf("serve: drain: requests were cut off after %v", s.options.DrainTimeout)
 	}
-	s.log.Info("drained")
-	return err
+	return nil
+}
+
+// openConnections are those that have a request, or may be about to send their
+// first.
+type openConnections struct {
+	mu   sync.Mutex
+	busy map[net.Conn]bool
+}
+
+// note is told of the states of connections.
+func (o *openConnections) note(c net.Conn, state http.ConnState) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if state == http.StateNew || state == http.StateActive {
+		o.busy[c] = true
+	} else {
+		delete(o.busy, c)
+	}
+}
+
+// wait returns when there are none, or ctx ends.
+func (o *openConnections) wait(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		o.mu.Lock()
+		n := len(o.busy)
+		o.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // computing bounds the time that a request computes and waits.

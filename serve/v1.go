@@ -61,7 +61,7 @@ func newModelStatus(m *model) modelStatus {
 	s := modelStatus{Name: m.name, Before: state.before, Versions: []versionStatus{}, Reason: state.reason}
 	if l := state.current; l != nil {
 		i := &l.info
-		s.Ready, s.Version, s.Hash, s.Provider = true, l.name, i.Hash, i.Provider
+		s.Ready, s.Version, s.Hash, s.Provider = true, l.name, i.Hash, string(i.Provider)
 		s.Height, s.Width, s.Channels, s.Threshold, s.Maps = i.Height, i.Width, i.Channels, i.Threshold, i.Maps
 		if i.Review != nil {
 			s.Review = &reviewBand{i.Review.Low, i.Review.High}
@@ -135,10 +135,10 @@ func (s *Server) rollbackHTTP(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) shadowHTTP(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Version string  `json:"version"`
-		Images  int     `json:"images"`  // 0 is 200
-		Seconds float64 `json:"seconds"` // 0 is no limit
-		Changed float64 `json:"changed"` // share of verdicts; 0 is 0.01
+		Version string   `json:"version"`
+		Images  int      `json:"images"`  // 0 is 200
+		Seconds float64  `json:"seconds"` // 0 is no limit
+		Changed *float64 `json:"changed"` // share of verdicts; null is 0.01
 	}
 	if err := s.readJSON(w, r, &q); err != nil {
 		return err
