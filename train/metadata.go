@@ -24,11 +24,8 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),
 		"normal.score.max": strconv.FormatFloat(scores[len(scores)-1], 'g', -1, 32),
 	}
-	quantiles := map[string][]float64{"levels": Levels, "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
-	for _, p := range Levels {
-		quantiles["score"] = append(quantiles["score"], Quantile(scores, p))
-	}
-	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": quantiles} {
+	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": normal} {
 		b, err := json.Marshal(v)
 		if err != nil {
 			return nil, fmt.Errorf("train: metadata %s: %w", key, err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -18,7 +19,6 @@ import (
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
-	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
 )
 
@@ -140,11 +140,11 @@ func calibrateAction(c *cli.Context) error {
 		return nil
 	}
 	switch c.String("threshold-rule") {
-	case "", string(train.RuleRate):
-	case string(train.RuleMax):
+	case "", string(calibrate.Rate):
+	case string(calibrate.Max):
 		o.rule = ruleMax
 	default:
-		return usagef("--threshold-rule: got %q, want %s or %s", c.String("threshold-rule"), train.RuleRate, train.RuleMax)
+		return usagef("--threshold-rule: got %q, want %s or %s", c.String("threshold-rule"), calibrate.Rate, calibrate.Max)
 	}
 	const least, most = 1e-9, 1 - 1e-9 // shares
 	if err := cmp.Or(
@@ -188,17 +188,17 @@ func calibrateAction(c *cli.Context) error {
 
 // A calibration is what `anomaly calibrate` prints.
 type calibration struct {
-	Model              string       `json:"model"`
-	Stored             bool         `json:"stored"` // in the model
-	Rule               rule         `json:"rule"`
-	Threshold          *float32     `json:"threshold"`       // nil: none
-	PixelThreshold     *float32     `json:"pixel_threshold"` // nil: none
-	Review             *string      `json:"review"`          // nil: none
-	FalseReject        *train.Share `json:"false_reject"`    // nil without images
-	Recall             *train.Share `json:"recall"`          // nil without anomalous images
-	F1                 *float64     `json:"f1"`
-	PixelF1            *float64     `json:"pixel_f1"`             // of --pixel-f1
-	PixelFalsePositive *float64     `json:"pixel_false_positive"` // nil without good maps
+	Model              string           `json:"model"`
+	Stored             bool             `json:"stored"` // in the model
+	Rule               rule             `json:"rule"`
+	Threshold          *float32         `json:"threshold"`       // nil: none
+	PixelThreshold     *float32         `json:"pixel_threshold"` // nil: none
+	Review             *string          `json:"review"`          // nil: none
+	FalseReject        *calibrate.Share `json:"false_reject"`    // nil without images
+	Recall             *calibrate.Share `json:"recall"`          // nil without anomalous images
+	F1                 *float64         `json:"f1"`
+	PixelF1            *float64         `json:"pixel_f1"`             // of --pixel-f1
+	PixelFalsePositive *float64         `json:"pixel_false_positive"` // nil without good maps
 
 	was, pixelWas float32 // NaN: none
 	how           string  // the threshold was set
@@ -460,16 +460,16 @@ func (cal *calibration) chooseThreshold(o *calibrateOptions, s *scoredSet) (thre
 		return float32(o.target), nil
 	case ruleF1:
 		cal.how = "for the best F1"
-		return train.F1Threshold(s.good, s.bad)
+		return calibrate.F1(s.good, s.bad)
 	case ruleRecall:
 		cal.how = fmt.Sprintf("the highest that finds %.4g %% of the anomalous images", 100*o.target)
-		return train.RecallThreshold(s.good, s.bad, o.target)
+		return calibrate.Recall(s.good, s.bad, o.target)
 	}
-	by := train.RuleRate
+	by := calibrate.Rate
 	if cal.Rule == ruleMax {
-		by = train.RuleMax
+		by = calibrate.Max
 	}
-	c, err := train.Calibrate(s.good, o.target, by)
+	c, err := calibrate.FromGood(s.good, o.target, by)
 	if err != nil {
 		return 0, err
 	}
@@ -490,19 +490,11 @@ func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *scoredSet, 
 		if s.masks == 0 {
 			return 0, fmt.Errorf("--pixel-f1: no image has a mask")
 		}
-		f1, lowest, err := s.pixels.F1Max()
-		if err != nil {
-			return 0, err
-		}
+		pixel, f1, err := calibrate.PixelF1(&s.pixels)
 		cal.PixelF1 = &f1
-		return math.Nextafter32(float32(lowest), float32(math.Inf(-1))), nil // what is above it is at or above lowest
+		return pixel, err
 	case rulePixels:
-		all := slices.Concat(s.goodMaps...)
-		if len(all) == 0 {
-			return 0, fmt.Errorf("--pixel-false-positive: got no good images")
-		}
-		slices.Sort(all)
-		return all[len(all)-1-int(o.pixel*float64(len(all)))], nil
+		return calibrate.PixelFalsePositive(s.goodMaps, o.pixel)
 	}
 	if same(cal.pixelWas, cal.was) {
 		return threshold, nil
@@ -531,11 +523,11 @@ func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, th
 // measure says what the thresholds do to the images.
 func (cal *calibration) measure(s *scoredSet) {
 	if cal.Threshold != nil && len(s.good) > 0 {
-		share := train.ShareAbove(*cal.Threshold, s.good)
+		share := calibrate.ShareAbove(*cal.Threshold, s.good)
 		cal.FalseReject = &share
 	}
 	if cal.Threshold != nil && len(s.bad) > 0 {
-		share := train.ShareAbove(*cal.Threshold, s.bad)
+		share := calibrate.ShareAbove(*cal.Threshold, s.bad)
 		cal.Recall = &share
 	}
 	if cal.FalseReject != nil && cal.Recall != nil {
@@ -544,21 +536,8 @@ func (cal *calibration) measure(s *scoredSet) {
 		cal.F1 = &f1
 	}
 	if cal.PixelThreshold != nil && len(s.goodMaps) > 0 {
-		above, of := 0, 0
-		for _, m := range s.goodMaps {
-			of += len(m)
-			before := above
-			for _, v := range m {
-				if v > *cal.PixelThreshold {
-					above++
-				}
-			}
-			if above > before {
-				cal.marked++
-			}
-		}
-		share := float64(above) / float64(of)
-		cal.PixelFalsePositive = &share
+		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.goodMaps)
+		cal.PixelFalsePositive, cal.marked = &share.Share, share.Images
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/anomaly-go/anomaly/onnxexport"
-	"github.com/anomaly-go/anomaly/train"
 )
 
 // calibrateJSON runs calibrate --json with a copy of a model, in place, and returns
@@ -90,8 +90,8 @@ func TestCalibrateRules(t *testing.T) {
 		}
 		return threshold
 	}
-	byRate := func(rate float64, rule train.ThresholdRule) float32 {
-		c, err := train.Calibrate(good, rate, rule)
+	byRate := func(rate float64, rule calibrate.Rule) float32 {
+		c, err := calibrate.FromGood(good, rate, rule)
 		return must(c.Threshold, err)
 	}
 	for _, c := range []struct {
@@ -100,17 +100,17 @@ func TestCalibrateRules(t *testing.T) {
 		rule rule
 		want float32
 	}{
-		{"best F1 where there are both", []string{"--data", data}, ruleF1, must(train.F1Threshold(good, bad))},
-		{"F1", []string{"--data", data, "--f1"}, ruleF1, must(train.F1Threshold(good, bad))},
-		{"recall", []string{"--data", data, "--recall", "1"}, ruleRecall, must(train.RecallThreshold(good, bad, 1))},
-		{"part of the recall", []string{"--data", data, "--recall", "0.5"}, ruleRecall, must(train.RecallThreshold(good, bad, .5))},
-		{"rate", []string{"--data", data, "--false-reject", "0.2"}, ruleFalseReject, byRate(.2, train.RuleRate)},
-		{"good images alone", []string{"--good", filepath.Join(data, "test", "good")}, ruleFalseReject, byRate(.01, train.RuleRate)},
-		{"a folder of good images", []string{"--data", filepath.Join(data, "test", "good")}, ruleFalseReject, byRate(.01, train.RuleRate)},
-		{"largest", []string{"--data", data, "--threshold-rule", "max"}, ruleMax, byRate(0, train.RuleMax)},
+		{"best F1 where there are both", []string{"--data", data}, ruleF1, must(calibrate.F1(good, bad))},
+		{"F1", []string{"--data", data, "--f1"}, ruleF1, must(calibrate.F1(good, bad))},
+		{"recall", []string{"--data", data, "--recall", "1"}, ruleRecall, must(calibrate.Recall(good, bad, 1))},
+		{"part of the recall", []string{"--data", data, "--recall", "0.5"}, ruleRecall, must(calibrate.Recall(good, bad, .5))},
+		{"rate", []string{"--data", data, "--false-reject", "0.2"}, ruleFalseReject, byRate(.2, calibrate.Rate)},
+		{"good images alone", []string{"--good", filepath.Join(data, "test", "good")}, ruleFalseReject, byRate(.01, calibrate.Rate)},
+		{"a folder of good images", []string{"--data", filepath.Join(data, "test", "good")}, ruleFalseReject, byRate(.01, calibrate.Rate)},
+		{"largest", []string{"--data", data, "--threshold-rule", "max"}, ruleMax, byRate(0, calibrate.Max)},
 		{"given", []string{"--threshold", "0.0625"}, ruleGiven, .0625},
 		{"good and anomalous", []string{"--good", filepath.Join(data, "test", "good"),
-			"--anomalous", "a=" + filepath.Join(data, "test", "a"), "--anomalous", "b=" + filepath.Join(data, "test", "b")}, ruleF1, must(train.F1Threshold(good, bad))},
+			"--anomalous", "a=" + filepath.Join(data, "test", "a"), "--anomalous", "b=" + filepath.Join(data, "test", "b")}, ruleF1, must(calibrate.F1(good, bad))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cal, path := calibrateJSON(t, model, c.args...)
@@ -152,7 +152,7 @@ func TestCalibrateRules(t *testing.T) {
 		flags := []string{"--min-area", "6", "--zones", zonesPNG(t, false), "--zone", "7=ignore"}
 		good, bad := labelledScores(t, model, data, flags...)
 		cal, _ := calibrateJSON(t, model, append(flags, "--data", data, "--f1")...)
-		if want := must(train.F1Threshold(good, bad)); *cal.Threshold != want {
+		if want := must(calibrate.F1(good, bad)); *cal.Threshold != want {
 			t.Errorf("got %v, want %v", *cal.Threshold, want)
 		}
 	})

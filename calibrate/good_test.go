@@ -1,6 +1,7 @@
-package train
+package calibrate
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -9,12 +10,21 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-func TestCalibrate(t *testing.T) {
+func mustGood(t *testing.T, scores []float64, falseReject float64, rule Rule) Calibration {
+	t.Helper()
+	c, err := FromGood(scores, falseReject, rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFromGood(t *testing.T) {
 	var scores []float64
 	for i := range 100 {
 		scores = append(scores, .2+float64((i*37)%100)/1000)
 	}
-	c := calibrate(scores, .01, RuleMax)
+	c := mustGood(t, scores, .01, Max)
 	if c.Threshold != float32(.299) && float64(c.Threshold) != .299 && !(float64(c.Threshold) >= .299 && float64(c.Threshold) < .2990001) {
 		t.Errorf("max: got %v, want .299", c.Threshold)
 	}
@@ -22,11 +32,11 @@ func TestCalibrate(t *testing.T) {
 		t.Errorf("bound: got %v, want %v", c.Bound, want)
 	}
 	// Fewer images, wider margin; a smaller rate, a higher threshold.
-	all, few := calibrate(scores, .01, RuleRate), calibrate(scores[:8], .01, RuleRate)
+	all, few := mustGood(t, scores, .01, Rate), mustGood(t, scores[:8], .01, Rate)
 	if margin := func(c Calibration) float64 { return float64(c.Threshold) / c.Scores[len(c.Scores)-1] }; !(margin(few) > margin(all)) || !(margin(all) > .99) {
 		t.Errorf("got margins %v for 8 and %v for 100 images", margin(few), margin(all))
 	}
-	if loose := calibrate(scores, .2, RuleRate); !(loose.Threshold < all.Threshold) {
+	if loose := mustGood(t, scores, .2, Rate); !(loose.Threshold < all.Threshold) {
 		t.Errorf("got %v for a fifth and %v for a hundredth", loose.Threshold, all.Threshold)
 	}
 	if s := all.String(); !strings.Contains(s, "100 good images") || !strings.Contains(s, "95 % confidence") {
@@ -43,7 +53,7 @@ func TestRateRuleGolden(t *testing.T) {
 		scores = append(scores, math.Exp(l))
 	}
 	want := math.Exp(2.131846786 * math.Sqrt(1.2))
-	if got := calibrate(scores, .05, RuleRate).Threshold; math.Abs(float64(got)-want) > 1e-5*want {
+	if got := mustGood(t, scores, .05, Rate).Threshold; math.Abs(float64(got)-want) > 1e-5*want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -57,43 +67,16 @@ func TestRateRuleWithManyScores(t *testing.T) {
 		scores = append(scores, math.Exp(float64(i%100)/10)) // far from normal in logarithms
 	}
 	scores[0], scores[1], scores[2], scores[3], scores[4] = 1e9, 1e8, 1e7, 1e6, 5e5
-	c := calibrate(scores, .01, RuleRate)
+	c := mustGood(t, scores, .01, Rate)
 	if c.Threshold != 5e5 || !(c.Bound <= .01) {
 		t.Errorf("got threshold %v with bound %v, want 5e5 and at most 0.01", c.Threshold, c.Bound)
 	}
 }
 
 // Scores of zero have no logarithm: the quantile alone decides.
-func TestCalibrateZeroScores(t *testing.T) {
-	if c := calibrate([]float64{0, 0, 0}, .01, RuleRate); c.Threshold != 0 {
+func TestFromGoodZeroScores(t *testing.T) {
+	if c := mustGood(t, []float64{0, 0, 0}, .01, Rate); c.Threshold != 0 {
 		t.Errorf("got %v, want 0", c.Threshold)
-	}
-}
-
-func TestClopperPearson(t *testing.T) {
-	// R: binom.test(2, 50, alternative="less")$conf.int[2]
-	if got := clopperPearson(2, 50, .95); math.Abs(got-0.1206219) > 1e-5 {
-		t.Errorf("got %v, want 0.12062", got)
-	}
-	if got := clopperPearson(5, 5, .95); got != 1 {
-		t.Errorf("got %v, want 1", got)
-	}
-}
-
-func TestBrightnessAndSharpness(t *testing.T) {
-	flat := make([]uint8, 5*5*3)
-	for i := range flat {
-		flat[i] = 51
-	}
-	if b, s := brightnessAndSharpness(flat, 5, 5, 3); math.Abs(b-.2) > 1e-12 || s != 0 {
-		t.Errorf("flat: got %v, %v, want 0.2, 0", b, s)
-	}
-	board := make([]uint8, 4*4)
-	for i := range board {
-		board[i] = uint8(255 * ((i/4 + i) % 2))
-	}
-	if b, s := brightnessAndSharpness(board, 4, 4, 1); math.Abs(b-.5) > 1e-12 || s != 1 {
-		t.Errorf("chess board: got %v, %v, want 0.5, 1", b, s)
 	}
 }
 
@@ -126,7 +109,7 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 			for i := range scores {
 				scores[i] = c.draw.Rand()
 			}
-			cal := calibrate(scores, c.rate, RuleRate)
+			cal := mustGood(t, scores, c.rate, Rate)
 			rate := c.tail(float64(cal.Threshold))
 			sum += rate / trials
 			if rate > cal.Bound {
@@ -139,7 +122,7 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 		if overBound > most {
 			t.Errorf("%s: the rate is above what is said with 95 %% confidence in %.1f %% of all trials", c.name, 100*overBound)
 		}
-		if enough := clopperPearson(0, c.n, Confidence) <= c.rate; enough && overTarget > most {
+		if enough := upperBound(0, c.n) <= c.rate; enough && overTarget > most {
 			t.Errorf("%s: the rate is above the target in %.1f %% of all trials, want 5", c.name, 100*overTarget)
 		}
 		// The prediction bound meets the target on average; its error is below a fifth
@@ -149,3 +132,26 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 		}
 	}
 }
+
+func TestFromGoodChecks(t *testing.T) {
+	scores := []float64{.3, .1, .2}
+	c, err := FromGood(scores, 0, Max)
+	if err != nil || c.Threshold != float32(.3) && c.Threshold != math.Nextafter32(.3, 1) || c.FalseReject != .01 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if c, err := FromGood(scores, .2, ""); err != nil || c.Threshold != mustGood(t, scores, .2, Rate).Threshold || c.Rule != Rate {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	for want, err := range map[string]error{
+		"false-reject rate: got 1":                 fail(FromGood(scores, 1, "")),
+		`threshold rule: got "p95"`:                fail(FromGood(scores, .1, "p95")),
+		"got 1 of good images, want two or more":   fail(FromGood(scores[:1], .1, "")),
+		"scores: got NaN at 1, want finite number": fail(FromGood([]float64{1, math.NaN()}, .1, "")),
+	} {
+		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func fail[T any](_ T, err error) error { return err }
