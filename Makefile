@@ -39,7 +39,7 @@ conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (op
 
 testanomalib: ## run exported files with anomalib's own inferencer, in .venv-anomalib (3 GB to download, 5 GB on disk)
 	@scripts/setup anomalib
-	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly
+	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly/internal/commands
 
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }

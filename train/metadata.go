@@ -13,7 +13,7 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 	md := map[string]string{
 		"tool":             "anomaly " + tool,
 		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
-		"provider":         r.Provider,
+		"provider":         string(r.Provider),
 		"data.hash":        r.DataHash,
 		"data.images":      strconv.Itoa(r.Images),
 		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),

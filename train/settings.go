@@ -58,7 +58,7 @@ type Settings struct {
 	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
 	// Provider as package runtime names them; default "auto".
-	Provider string `json:"-"`
+	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
@@ -137,7 +137,7 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 		c.ThresholdRule = calibrate.Rate
 	}
 	if c.Provider == "" {
-		c.Provider = "auto"
+		c.Provider = anrt.Auto
 	}
 	if c.Workers == 0 {
 		c.Workers = goruntime.GOMAXPROCS(0)

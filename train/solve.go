@@ -113,7 +113,7 @@ func (t *trainer) openExtractor() (*extractor, error) {
 		}
 		x.sessions = append(x.sessions, ses)
 		t.settings.Provider, logf = ses.Provider(), nil
-		if !onCPU(t.settings.Provider) {
+		if !t.settings.Provider.SharesCores() {
 			break
 		}
 	}
