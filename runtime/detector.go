@@ -90,7 +90,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(b, o, caller())
+	d, err := open(context.Background(), b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -100,13 +100,13 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	return open(model, o, caller())
+	return open(context.Background(), model, o, caller())
 }
 
 // open is [OpenBytes], called at a line of some file.
-func open(model []byte, o *Options, at string) (*Detector, error) {
+func open(ctx context.Context, model []byte, o *Options, at string) (*Detector, error) {
 	options := o.withDefaults()
-	l, err := load(context.Background(), model, options)
+	l, err := load(ctx, model, options)
 	if err != nil {
 		return nil, err
 	}

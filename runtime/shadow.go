@@ -130,7 +130,7 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidate, err := open(b, &live.options, caller())
+	candidate, err := open(context.Background(), b, &live.options, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -225,7 +225,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
-	if err := writable(o.out); err != nil {
+	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
 	scored, err := c.score(ctx, o, m.Metadata[hashKey])
