@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"internal/regular":     nil,
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/testsum":     nil,
 }
 
 const (
