@@ -17,8 +17,8 @@ import (
 var mayImport = map[string][]string{
 	"graph":      nil,
 	"residual":   {"graph"},
-	"models":     {"graph"},
-	"onnxexport": {"graph", "residual", "internal/onnx"},
+	"models":     {"graph", "residual"},
+	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
 		binding, "github.com/klauspost/cpuid",
@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"internal/regular":     nil,
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/testsum":     nil,
 }
 
 const (

@@ -28,6 +28,7 @@ const (
 	KeyPixelThreshold = Prefix + PixelThreshold
 	KeyReview         = Prefix + "review"    // LOW:HIGH, the scores to look at again
 	KeyDataHash       = Prefix + "data.hash" // of the training images
+	KeyModel          = Prefix + "model"     // the network, as JSON
 
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"
