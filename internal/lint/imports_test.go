@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
+	"corrupt":   nil,
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
 
