@@ -14,6 +14,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -92,7 +93,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		return err
 	}
 	defer release()
-	var g *gate
+	var g *judge.Gate
 	if o.gate != "" {
 		if g, err = c.openGate(o.gate, o.maxPixels); err != nil {
 			return err
@@ -165,7 +166,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 }
 
 // passGate compares the new model with that in use, if there is one that works.
-func (c *console) passGate(ctx context.Context, g *gate, o *deployOptions, isThere bool, next *anrt.Detector) error {
+func (c *console) passGate(ctx context.Context, g *judge.Gate, o *deployOptions, isThere bool, next *anrt.Detector) error {
 	var current *anrt.Detector
 	if isThere {
 		var err error
@@ -180,7 +181,7 @@ func (c *console) passGate(ctx context.Context, g *gate, o *deployOptions, isThe
 			defer current.Close()
 		}
 	}
-	if err := g.check(ctx, current, next); err != nil {
+	if err := g.Check(ctx, current, next); err != nil {
 		return fmt.Errorf("%s: %w", o.model, err)
 	}
 	return nil
