@@ -43,15 +43,12 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// hashDigits of a hash tell models apart.
-const hashDigits = 12
-
 // fill takes what the model gave.
 func (f *Finding) fill(r runtime.Result, o *Options) {
 	f.Result, f.pixels = r, nil
 	f.Score, f.Threshold, f.Verdict, f.Regions = r.Score, r.Threshold, r.Verdict, []heatmap.Region{}
 	if o.Swapped {
-		f.Model = r.Model[:hashDigits]
+		f.Model = r.Model[:runtime.HashDigits]
 	}
 	if r.Judged {
 		anomalous := r.Anomalous // by itself, lest a copy of the finding hold its pixels

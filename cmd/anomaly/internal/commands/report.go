@@ -24,7 +24,8 @@ import (
 
 // A report is what index.html shows of a run.
 type report struct {
-	Model, Provider         string
+	Model                   string
+	Provider                anrt.Provider
 	Threshold               *float32   // of scores; nil for none
 	Review                  *anrt.Band // nil for none
 	Of                      int        // images that were to be looked at
@@ -143,7 +144,7 @@ func (r *report) retire(dir string, files *saver) error {
 	}
 	r.trim()
 	r.Of = len(r.Rows)
-	return r.writeAs(dir, "index-"+r.hash[:hashDigits]+".html")
+	return r.writeAs(dir, "index-"+r.hash[:anrt.HashDigits]+".html")
 }
 
 // write writes index.html to the folder that the images' files are in.

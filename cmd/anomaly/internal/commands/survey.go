@@ -192,7 +192,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *report {
 	r := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Saves: o.saves, hash: info.Hash, grows: o.inbox != nil}
 	if o.inbox != nil {
-		r.Model += fmt.Sprintf(" (%.*s)", hashDigits, info.Hash)
+		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)
 	}
 	if o.dir != "" {
 		r.Saves = c.givenBy(info, o.saves)
@@ -243,8 +243,8 @@ func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, er
 
 // noteProvider says which provider computes, where package runtime does not say
 // what it chose.
-func (c *console) noteProvider(name string) {
-	if name != anrt.Auto && !strings.Contains(name, ",") {
+func (c *console) noteProvider(name anrt.Provider) {
+	if name != anrt.Auto && !strings.Contains(string(name), ",") {
 		c.logf("using provider %s", name)
 	}
 }

@@ -45,7 +45,7 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 		options := &anrt.WatchOptions{
 			Interval: o.interval,
 			Swapped: func(path string, old, new anrt.ModelInfo) {
-				c.notef("now using %s (%.*s), in place of %.*s", path, hashDigits, new.Hash, hashDigits, old.Hash)
+				c.notef("now using %s (%.*s), in place of %.*s", path, anrt.HashDigits, new.Hash, anrt.HashDigits, old.Hash)
 			},
 			Failed: func(_ string, err error) { c.notef("the model in use stays: %v", err) },
 		}
@@ -72,10 +72,7 @@ type trial struct {
 }
 
 func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions, g *judge.Gate) (err error) {
-	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: o.shadow.changed}
-	if options.MaxChanged == 0 {
-		options.MaxChanged = -1 // none
-	}
+	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: &o.shadow.changed}
 	if !t.watching {
 		options.Images, options.Duration = 0, 1 // all there are, and then the rule speaks
 	}
@@ -159,7 +156,7 @@ func (t *trial) end() {
 // print says how a candidate differs from the model in use.
 func (t *trial) print(r *anrt.ShadowReport) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %s, %d skipped, %d failed\n", printable(t.path), hashDigits, r.Candidate, hashDigits, r.Live, plural(r.Images, "image"), r.Skipped, r.Failed)
+	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %s, %d skipped, %d failed\n", printable(t.path), anrt.HashDigits, r.Candidate, anrt.HashDigits, r.Live, plural(r.Images, "image"), r.Skipped, r.Failed)
 	if r.Err != nil {
 		fmt.Fprintf(&b, "  the first failure: %v\n", r.Err)
 	}

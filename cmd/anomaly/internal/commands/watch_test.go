@@ -133,7 +133,7 @@ func TestRunWatch(t *testing.T) {
 		}
 		got = append(got, fmt.Sprint(filepath.Base(f.Path), " ", f.Model, " ", *f.Anomalous))
 	}
-	one, two := anrt.Hash(mustRead(t, good))[:hashDigits], anrt.Hash(mustRead(t, strict))[:hashDigits]
+	one, two := anrt.Hash(mustRead(t, good))[:anrt.HashDigits], anrt.Hash(mustRead(t, strict))[:anrt.HashDigits]
 	want := []string{"a.png " + one + " false", "b.png " + one + " false", "c.png " + one + " false", "d.png " + two + " true", "a.png " + two + " true", "e.png " + two + " true"}
 	if slices.Sort(got[:2]); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
