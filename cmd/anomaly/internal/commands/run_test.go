@@ -22,6 +22,7 @@ import (
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/google/go-cmp/cmp"
 )
@@ -278,9 +279,9 @@ type fragile struct{}
 
 func (fragile) InputSize() (channels, height, width int) { return 1, 16, 16 }
 
-func (fragile) Forward(x *graph.Value) *graph.Value {
+func (fragile) Forward(x *graph.Value) models.Outputs {
 	dark := graph.ReduceMean(graph.Sub(x.Graph().Scalar(1), x), true, 1, 2, 3)
-	return graph.Mul(x, graph.Div(dark, dark))
+	return models.Outputs{Reconstruction: graph.Mul(x, graph.Div(dark, dark))}
 }
 
 func TestScoreOfNaNFails(t *testing.T) {

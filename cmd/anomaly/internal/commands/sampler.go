@@ -38,7 +38,8 @@ type sampler struct {
 }
 
 func newSampler(o *trainOptions, data *train.Data) *sampler {
-	size := o.spec.Height * o.spec.Width * o.spec.Channels
+	channels, height, width := o.net.InputSize()
+	size := channels * height * width
 	all := len(data.Pixels) / size
 	s := &sampler{o: o, dir: o.out + samplesSuffix, n: min(samples, all)}
 	for i := range s.n {
@@ -69,7 +70,7 @@ func (s *sampler) end() error {
 
 // draw writes a picture: the images above their reconstructions.
 func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, epoch int) error {
-	model, err := onnxexport.Build(s.o.spec, weights, nil)
+	model, err := onnxexport.Build(s.o.net, weights, nil)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, ep
 	if err != nil {
 		return err
 	}
-	c, h, w := s.o.spec.InputSize()
+	c, h, w := s.o.net.InputSize()
 	zoom := max(1, (sampleTile+h-1)/h)
 	out := image.NewRGBA(image.Rect(0, 0, s.n*w*zoom, 2*h*zoom))
 	for i, r := range results {
