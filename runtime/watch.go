@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
@@ -18,6 +19,11 @@ import (
 type WatchOptions struct {
 	// Interval is the time between two looks at the files; 0 is a second.
 	Interval time.Duration
+	// Try, where not nil, is given a new model, as [OpenBytes] takes it, before this
+	// process opens it, and may refuse it by an error: a program that runs the
+	// model's self-test in a process of its own loses but that to a model which
+	// kills the library that computes.
+	Try func(ctx context.Context, model []byte) error
 	// Gate, where not nil, may refuse a model that has loaded and passed its
 	// self-test: by an error, which is reported. Both detectors can be used until
 	// it returns, which ends the candidate; neither may be closed or swapped, for
@@ -121,13 +127,20 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
 		return nil
 	}
-	if beside := externalFiles(b); !slices.Equal(beside, w.beside) {
+	f, err := onnx.Read(b)
+	var beside []string
+	if err == nil {
+		beside = f.Beside()
+	}
+	if !slices.Equal(beside, w.beside) {
 		w.beside, w.seen = beside, nil // they have to settle too
 		return nil
 	}
-	whole, err := gather(b, filepath.Dir(path))
 	if err == nil {
-		b = whole
+		err = f.Gather(filepath.Dir(path))
+	}
+	if err == nil {
+		b, err = f.Bytes()
 	}
 	hash := Hash(b)
 	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
@@ -140,13 +153,18 @@ func (w *watcher) look(ctx context.Context) error {
 	old := w.detector.Info()
 	switch {
 	case err != nil:
-		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
+		w.fail(path, hash, fmt.Errorf("%s: %w: %w", path, ErrModel, err))
 		return nil
 	case hash == old.Hash:
 		w.failed = ""
 		return nil
 	}
-	err = w.detector.swap(ctx, b, w.detector.verified(w.options.Gate))
+	if w.options.Try != nil {
+		err = w.options.Try(ctx, b)
+	}
+	if err == nil {
+		err = w.detector.swap(ctx, f, w.detector.verified(w.options.Gate))
+	}
 	switch {
 	case err == nil:
 		w.failed = ""

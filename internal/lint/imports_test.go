@@ -17,17 +17,23 @@ import (
 var mayImport = map[string][]string{
 	"graph":      nil,
 	"residual":   {"graph"},
-	"models":     {"graph"},
-	"onnxexport": {"graph", "residual", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
+	"models":     {"graph", "residual"},
+	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
-		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
+		binding, "github.com/klauspost/cpuid",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
+	"corrupt":   nil,
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
+	"serve": {
+		"runtime", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
+		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
+	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
@@ -37,7 +43,7 @@ var mayImport = map[string][]string{
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
 
-	"internal/atomicfile":  {"internal/regular"},
+	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
 	"internal/imageio":     {"golang.org/x/image"},
 	"internal/label":       nil,
@@ -45,12 +51,15 @@ var mayImport = map[string][]string{
 	"internal/lower":       {"graph"},
 	"internal/npy":         nil,
 	"internal/ortlib":      nil,
+	"internal/onnx":        {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
+	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
 	"internal/regular":     nil,
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/testsum":     nil,
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -48,7 +49,7 @@ func TestDeployAndRollback(t *testing.T) {
 		models = append(models, withThreshold(t, threshold))
 		hashes = append(hashes, anrt.Hash(mustRead(t, models[len(models)-1]))[:12])
 	}
-	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "nothing to roll back to") {
+	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "no earlier model is kept") {
 		t.Errorf("nothing there: got %q", stderr)
 	}
 	if got, want := deploy(models[0]), live+"  is "+hashes[0]+" now\n"; got != want {
@@ -80,7 +81,7 @@ func TestDeployAndRollback(t *testing.T) {
 		t.Errorf("got files %s, want live.onnx", got)
 	}
 
-	release, err := lock(live)
+	release, err := atomicfile.Lock(live)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,35 +151,4 @@ func bestThreshold(t *testing.T, data string) string {
 	mustRun(t, 0, "calibrate", tinyModel(t), "--provider", "go", "--data", data, "--f1", "--out", path)
 	threshold, _, _ := thresholds(t, path)
 	return short(threshold)
-}
-
-func TestGateWorse(t *testing.T) {
-	base := goldenResult{good: 10, bad: 10, falseRejects: 2, missed: 1, judges: true, auroc: .98}
-	with := func(change func(*goldenResult)) *goldenResult {
-		r := base
-		change(&r)
-		return &r
-	}
-	for _, tt := range []struct {
-		name string
-		new  *goldenResult
-		want string // beginning; "" passes
-	}{
-		{"same", &base, ""},
-		{"AUROC within the tolerance", with(func(r *goldenResult) { r.auroc = .971 }), ""},
-		{"AUROC", with(func(r *goldenResult) { r.auroc = .969 }), "its AUROC is 0.9690"},
-		{"trades a false reject for a miss", with(func(r *goldenResult) { r.falseRejects, r.missed = 0, 2 }), "it misses 2 of 10"},
-		{"trades a miss for a false reject", with(func(r *goldenResult) { r.falseRejects, r.missed = 3, 0 }), ""},
-		{"one more false reject", with(func(r *goldenResult) { r.falseRejects = 3 }), "4 of 20 verdicts are wrong"},
-		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 image "},
-		{"no threshold", with(func(r *goldenResult) { r.judges = false }), "it does not say what is anomalous"},
-	} {
-		if got := base.worse(tt.new); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
-		}
-	}
-	none := goldenResult{good: 10, auroc: base.auroc}
-	if got := none.worse(&base); got != "" {
-		t.Errorf("after a model without a threshold: got %q", got)
-	}
 }

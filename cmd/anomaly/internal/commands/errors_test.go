@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -511,7 +512,7 @@ func remove(name string) func(*testing.T) {
 // locked holds the files of a training run.
 func locked(out string) func(*testing.T) {
 	return func(t *testing.T) {
-		release, err := lock(out)
+		release, err := atomicfile.Lock(out)
 		must(t, err)
 		t.Cleanup(release)
 	}
