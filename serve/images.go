@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -14,53 +15,17 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
-// A finding is what is said of an image: the fields of `anomaly run --json`.
-type finding struct {
-	Path      string           `json:"path,omitempty"` // the name that came with the file
-	Score     float32          `json:"score"`
-	Threshold *float32         `json:"threshold"` // nil: not known
-	Anomalous *bool            `json:"anomalous"` // nil: no verdict
-	Regions   []heatmap.Region `json:"regions"`
-	Verdict   runtime.Verdict  `json:"verdict,omitempty"` // "" without a review band
-	Model     string           `json:"model"`             // beginning of the hash of the model
+// finding returns what is said of a picture.
+func (s *Server) finding(p *picture) *judge.Finding {
+	return judge.NewFinding(p.name, p.size, p.result, &judge.Options{MinArea: max(s.options.Detector.MinArea, 1), Swapped: true})
 }
 
-// hashDigits is how much of a model's hash tells it from others.
-const hashDigits = 12
-
-// newFinding says what was found in a picture.
-func newFinding(p *picture, minArea int) finding {
-	r := &p.result
-	f := finding{
-		Path: p.name, Score: r.Score, Threshold: r.Threshold, Regions: []heatmap.Region{},
-		Verdict: r.Verdict, Model: r.Model[:min(hashDigits, len(r.Model))],
-	}
-	if r.Judged {
-		f.Anomalous = &r.Anomalous
-	}
-	if threshold := p.threshold(); r.Anomalous && threshold != nil && r.Map != nil {
-		f.Regions = append(f.Regions, heatmap.Regions(r.Map, &heatmap.RegionOptions{
-			Threshold: *threshold, MinArea: minArea, Width: p.size.X, Height: p.size.Y,
-		})...)
-	}
-	return f
-}
-
-// word is a verdict in a word.
-func word(r *runtime.Result) string {
-	switch {
-	case r.Verdict == runtime.Review:
-		return "review"
-	case !r.Judged:
-		return "none"
-	case r.Anomalous:
-		return "anomalous"
-	}
-	return "good"
-}
+// word is a verdict for headers and labels.
+func word(r *runtime.Result) string { return cmp.Or(string(r.Verdict), "none") }
 
 // A failed image of several is an item with its error.
 type failedImage struct {
@@ -102,13 +67,12 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	if err := job.detect(ctx, pics, draw != ""); err != nil {
 		return err
 	}
-	minArea := s.options.Detector.MinArea
 	if draw != "" {
 		img, err := drawn(pics[0], draw)
 		if err != nil {
 			return err
 		}
-		f := newFinding(pics[0], minArea)
+		f := s.finding(pics[0])
 		w.Header().Set("Anomaly-Score", strconv.FormatFloat(float64(f.Score), 'g', -1, 32))
 		w.Header().Set("Anomaly-Verdict", word(&pics[0].result))
 		w.Header().Set("Anomaly-Model", f.Model)
@@ -117,14 +81,14 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 		return encoder.Encode(w, img)
 	}
 	if !several {
-		return writeJSON(w, http.StatusOK, newFinding(pics[0], minArea))
+		return writeJSON(w, http.StatusOK, s.finding(pics[0]))
 	}
 	items := make([]any, len(pics))
 	for i, p := range pics {
 		if p.err != nil {
 			items[i] = failedImage{p.name, p.err.Error()}
 		} else {
-			items[i] = newFinding(p, minArea)
+			items[i] = s.finding(p)
 		}
 	}
 	return writeJSON(w, http.StatusOK, items)
@@ -162,7 +126,7 @@ func drawing(r *http.Request) (string, error) {
 
 // drawn draws what was found in a picture, of the original's size.
 func drawn(p *picture, draw string) (image.Image, error) {
-	m, threshold := p.result.Map, p.threshold()
+	m, threshold := p.result.Map, p.result.PixelThreshold
 	switch {
 	case m == nil:
 		return nil, fmt.Errorf("%w: the model gives no map to draw", ErrState)

@@ -55,19 +55,11 @@ func signatures(i *runtime.ModelInfo) (inputs, outputs []signature) {
 	if i.Maps {
 		shape := []int64{-1, 1, open(i.MapHeight), open(i.MapWidth)}
 		outputs = append(outputs, signature{outputMap, typeFP32, shape})
-		if pixelThreshold(i) != nil {
+		if i.PixelThreshold != nil {
 			outputs = append(outputs, signature{outputMask, typeBool, shape})
 		}
 	}
 	return inputs, outputs
-}
-
-// pixelThreshold is what a pixel's residual must be above; nil is not known.
-func pixelThreshold(i *runtime.ModelInfo) *float32 {
-	if i.PixelThreshold != nil {
-		return i.PixelThreshold
-	}
-	return i.Threshold
 }
 
 // A tensor is one of a request or an answer: its values are row-major.
@@ -223,7 +215,7 @@ func gather(name string, pics []*picture) (tensor, error) {
 			if name == outputMap {
 				t.Datatype, t.floats = typeFP32, append(t.floats, r.Map.Data...)
 			} else {
-				t.Datatype, t.bools = typeBool, append(t.bools, r.Map.Threshold(*p.threshold()).Data...)
+				t.Datatype, t.bools = typeBool, append(t.bools, r.Map.Threshold(*r.PixelThreshold).Data...)
 			}
 		}
 	}

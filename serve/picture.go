@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -29,14 +30,6 @@ type picture struct {
 
 	result runtime.Result
 	err    error
-}
-
-// threshold is what the residual of an anomalous pixel is above; nil is not known.
-func (p *picture) threshold() *float32 {
-	if p.result.PixelThreshold != nil {
-		return p.result.PixelThreshold
-	}
-	return p.result.Threshold
 }
 
 // A job is a request that computes: it has a turn and a model.
@@ -191,7 +184,7 @@ func (j *job) compute(ctx context.Context, pics []*picture) {
 		for i, p := range pics {
 			p.pixels, p.result = nil, results[i]
 			if s := float64(p.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
-				p.err = fmt.Errorf("%w: the score is not a finite number: %v", runtime.ErrModel, s)
+				p.err = fmt.Errorf("%w: %w: %v", runtime.ErrModel, judge.ErrScore, s)
 			}
 		}
 	}

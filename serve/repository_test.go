@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -216,7 +217,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 	img := testImage(2, 32, 32)
 	scores := map[string]float32{}
 	for _, seed := range []uint64{1, 2} {
-		scores[runtime.Hash(modelBytes(t, seed))[:hashDigits]] = want(t, modelBytes(t, seed), img).Score
+		scores[runtime.Hash(modelBytes(t, seed))[:runtime.HashDigits]] = want(t, modelBytes(t, seed), img).Score
 	}
 	file := pngBytes(t, img)
 	ctx, stop := context.WithCancel(t.Context())
@@ -225,7 +226,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				code, body, _ := ask(t, "POST", web.URL+"/v1/models/part/images", bytes.NewReader(file))
-				if f := unmarshal[finding](t, body); code != 200 || f.Score != scores[f.Model] || f.Score == 0 {
+				if f := unmarshal[judge.Finding](t, body); code != 200 || f.Score != scores[f.Model] || f.Score == 0 {
 					t.Errorf("got %d %s, want one of %v", code, body, scores)
 				}
 			}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/runtime"
@@ -37,7 +38,11 @@ var modelBytes = func() func(t testing.TB, seed uint64) []byte {
 		defer mu.Unlock()
 		if cache[seed] == nil {
 			spec := models.Spec{Height: side, Width: side, Filters: 8}
-			m, err := onnxexport.Build(spec, spec.Init(seed), &onnxexport.Options{Threshold: .99})
+			net, err := models.Open(spec, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := onnxexport.Build(net, net.Init(seed), &onnxexport.Options{Threshold: .99})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,8 +186,8 @@ func TestImages(t *testing.T) {
 	if code != 200 || header.Get("X-Request-Id") != "abc-1" {
 		t.Fatalf("got %d %s, want 200", code, body)
 	}
-	f := unmarshal[finding](t, body)
-	if f.Score != expected.Score || *f.Threshold != *expected.Threshold || *f.Anomalous != expected.Anomalous || f.Model != expected.Model[:hashDigits] {
+	f := unmarshal[judge.Finding](t, body)
+	if f.Score != expected.Score || *f.Threshold != *expected.Threshold || *f.Anomalous != expected.Anomalous || f.Model != expected.Model[:runtime.HashDigits] {
 		t.Errorf("got %+v, want what the detector says: %+v", f, expected)
 	}
 	for _, r := range f.Regions {
