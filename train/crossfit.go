@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 )
@@ -100,7 +101,7 @@ func (c *CrossFitted) Ranked() []Suspect {
 // median sorts xs.
 func median(xs []float64) float64 {
 	slices.Sort(xs)
-	return Quantile(xs, .5)
+	return calibrate.Quantile(xs, .5)
 }
 
 // String says what makes the image suspect.

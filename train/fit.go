@@ -10,8 +10,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // Data are images of good parts, preprocessed.
@@ -30,8 +32,8 @@ type Result struct {
 	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience
 	Calibration Calibration
 	DataHash    string
-	Images      int    // in the data
-	Provider    string // that trained
+	Images      int           // in the data
+	Provider    anrt.Provider // that trained
 }
 
 // An Epoch is one pass over the training images.
@@ -54,7 +56,7 @@ type stage struct{ train, heldBack []int }
 // on others, in folds, and a last network is trained on all.
 //
 // fewest is how many images are held back at the least: with two, the bound of
-// [RuleRate] would lie 39 standard deviations above their mean, with five it is four.
+// [calibrate.Rate] would lie 39 standard deviations above their mean, with five it is four.
 const (
 	crossFit = 20
 	folds    = 5
@@ -113,7 +115,11 @@ func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) 
 	if err != nil {
 		return nil, err
 	}
-	calibration := calibrate(st.Scores, s.FalseReject, s.ThresholdRule)
+	threshold, err := calibrate.FromGood(st.Scores, s.FalseReject, s.ThresholdRule)
+	if err != nil {
+		return nil, err
+	}
+	calibration := Calibration{Calibration: threshold}
 	calibration.describe(data.Pixels, t.size, t.spec)
 	s.Logf("%s", calibration)
 	r := &Result{

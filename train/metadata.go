@@ -17,18 +17,15 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		"epochs":           strconv.Itoa(r.Settings.Epochs),
 		"epoch":            strconv.Itoa(r.Epoch), // of the weights
 		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
-		"provider":         r.Provider,
+		"provider":         string(r.Provider),
 		"data.hash":        r.DataHash,
 		"data.images":      strconv.Itoa(r.Images),
 		"final_loss":       strconv.FormatFloat(last.Loss, 'g', 6, 64),
 		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),
 		"normal.score.max": strconv.FormatFloat(scores[len(scores)-1], 'g', -1, 32),
 	}
-	quantiles := map[string][]float64{"levels": Levels, "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
-	for _, p := range Levels {
-		quantiles["score"] = append(quantiles["score"], Quantile(scores, p))
-	}
-	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": quantiles} {
+	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": normal} {
 		b, err := json.Marshal(v)
 		if err != nil {
 			return nil, fmt.Errorf("train: metadata %s: %w", key, err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
@@ -49,11 +50,11 @@ type Settings struct {
 	Map *residual.Options `json:"map"`
 	// FalseReject is the share of good images that the threshold may reject; default 0.01.
 	FalseReject float64 `json:"false_reject"`
-	// ThresholdRule is RuleRate (default) or RuleMax.
-	ThresholdRule ThresholdRule `json:"threshold_rule"`
+	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
+	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
 	// Provider as package runtime names them; default "auto".
-	Provider string `json:"-"`
+	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
@@ -129,13 +130,13 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 		c.Map = DefaultMap(spec)
 	}
 	if c.FalseReject == 0 {
-		c.FalseReject = 0.01
+		c.FalseReject = calibrate.DefaultFalseReject
 	}
 	if c.ThresholdRule == "" {
-		c.ThresholdRule = RuleRate
+		c.ThresholdRule = calibrate.Rate
 	}
 	if c.Provider == "" {
-		c.Provider = "auto"
+		c.Provider = anrt.Auto
 	}
 	if c.Workers == 0 {
 		c.Workers = goruntime.GOMAXPROCS(0)
@@ -178,8 +179,8 @@ func (s *Settings) Validate() error {
 		return bad("held-back share", c.Val, "a number between 0 and 1")
 	case !(c.FalseReject > 0 && c.FalseReject < 1):
 		return bad("false-reject rate", c.FalseReject, "a number between 0 and 1")
-	case c.ThresholdRule != RuleRate && c.ThresholdRule != RuleMax:
-		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", RuleRate, RuleMax))
+	case c.ThresholdRule != calibrate.Rate && c.ThresholdRule != calibrate.Max:
+		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", calibrate.Rate, calibrate.Max))
 	case !slices.Contains(Optimizers(), c.Optimizer):
 		return bad("optimizer", fmt.Sprintf("%q", c.Optimizer), fmt.Sprintf("one of %q", Optimizers()))
 	case !slices.Contains(Schedules(), c.Schedule):
