@@ -81,7 +81,7 @@ func run(b *testing.B, p *Plan, in map[string]*graph.Tensor, n int) {
 }
 
 func runORT(b *testing.B, file []byte, in map[string]*graph.Tensor, n, threads int, outputs ...string) {
-	s, err := runtime.OpenSession(file, &runtime.Options{Provider: runtime.CPU, Threads: threads, Outputs: outputs})
+	s, err := runtime.OpenSession(file, &runtime.SessionOptions{Provider: runtime.CPU, Threads: threads}, outputs...)
 	if err != nil {
 		b.Skip(err)
 	}

@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
 	"internal/imageio":     {"golang.org/x/image"},
+	"internal/kernels":     {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/label":       nil,
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
