@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -25,7 +27,7 @@ const (
 	//	pred_score      float32 [N]        score of each image, the map's maximum
 	//	pred_label      bool    [N]        pred_score > threshold
 	//	pred_mask       bool    [N,1,H,W]  anomaly_map > pixel threshold
-	//	reconstruction  float32 [N,C,H,W]  in [0,1]
+	//	reconstruction  float32 [N,C,H,W]  in [0,1], if the network makes one
 	Detector Profile = "detector"
 	// Reconstruction has input "input" and output "reconstruction", float32 [N,C,H,W] in [0,1].
 	Reconstruction Profile = "reconstruction"
@@ -44,7 +46,8 @@ const (
 	//
 	// where its range is what validation images spread over, and saturates
 	// beyond. Here it is the smallest that keeps every x that the map can have
-	// apart: 2·max(threshold, top - threshold), top being 2 for SSIM, else 1.
+	// apart: 2·max(threshold, top - threshold), top being 2 for SSIM, else 1; the
+	// network's own map knows no largest, its range is 2·threshold.
 	Anomalib Profile = "anomalib"
 )
 
@@ -69,11 +72,11 @@ const (
 // String returns the kind's name; of the zero value the default's.
 func (k InputKind) String() string { return string(cmp.Or(k, Uint8NHWC)) }
 
-// A Network is what [Build] exports. It is implemented by models.Spec.
+// A Network is what [Build] exports, such as a models.Network.
 type Network interface {
-	// Forward appends the network to x's graph: from images [N,C,H,W] in
-	// [0,1] to reconstructions of the same shape and range.
-	Forward(x *graph.Value) *graph.Value
+	// Forward appends the network to x's graph: images x [N,C,H,W] in [0,1] to
+	// what it makes of them.
+	Forward(x *graph.Value) models.Outputs
 	// InputSize returns the size of the images; channels are 1 or 3.
 	InputSize() (channels, height, width int)
 }
@@ -82,7 +85,7 @@ type Network interface {
 type Options struct {
 	Profile Profile          // default Detector
 	Input   InputKind        // default Uint8NHWC; profile Anomalib has its own
-	Map     residual.Options // of profiles Detector and Anomalib, of which only the latter has BySums
+	Map     residual.Options // of profiles Detector and Anomalib, of which only the latter has BySums; default SSIM, or the network's own if it makes no reconstruction
 
 	// Threshold is the score above which an image is anomalous. 0 (residuals
 	// are never negative, it would flag nearly everything) and NaN are none:
@@ -105,7 +108,6 @@ func (o *Options) withDefaults() Options {
 	if c.Profile != Anomalib {
 		c.Input = cmp.Or(c.Input, Uint8NHWC)
 	}
-	c.Map.Kind = cmp.Or(c.Map.Kind, residual.SSIMMap)
 	if c.Threshold == 0 {
 		c.Threshold = float32(math.NaN())
 	}
@@ -134,14 +136,14 @@ func (o *Options) Validate() error {
 	}
 	own := c.metadata(3)
 	for _, key := range slices.Sorted(maps.Keys(c.Metadata)) {
-		full := prefix + key
+		full := onnx.Prefix + key
 		_, taken := own[full]
 		switch {
 		case !metadataKey.MatchString(key):
 			return optionErrorf("metadata: got key %q, want lower-case letters, digits, _ and single dots between", key)
 		case !utf8.ValidString(c.Metadata[key]):
 			return optionErrorf("metadata %q: want UTF-8", key)
-		case taken || full == thresholdKey || full == pixelThresholdKey:
+		case taken || full == onnx.KeyThreshold || full == onnx.KeyPixelThreshold:
 			return optionErrorf("metadata %q: the file has its own", key)
 		}
 	}
@@ -166,22 +168,22 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	var x *graph.Value
 	switch {
 	case c.Profile == Anomalib:
-		x = fit(g.Input("input", graph.Float32, graph.Dynamic, 3, graph.Dynamic, graph.Dynamic), channels, height, width)
+		x = fit(g.Input(onnx.Input, graph.Float32, graph.Dynamic, 3, graph.Dynamic, graph.Dynamic), channels, height, width)
 	case c.Input == Uint8NHWC:
-		x = Pixels(g.Input("input", graph.Uint8, graph.Dynamic, height, width, channels))
+		x = Pixels(g.Input(onnx.Input, graph.Uint8, graph.Dynamic, height, width, channels))
 	default:
-		x = g.Input("input", graph.Float32, graph.Dynamic, channels, height, width)
+		x = g.Input(onnx.Input, graph.Float32, graph.Dynamic, channels, height, width)
 	}
-	y := net.Forward(x)
+	out := net.Forward(x)
 	if err := g.Err(); err != nil {
 		return nil, errorf("network: %w", err)
 	}
-	if y.DType != x.DType || !slices.Equal(y.Shape, x.Shape) {
-		return nil, errorf("network: got a reconstruction %v of %v, want the same type", y.Type, x.Type)
+	if err := c.fit(x, out); err != nil {
+		return nil, err
 	}
 	m := &Model{Graph: g, Weights: maps.Clone(weights), Metadata: c.metadata(channels)}
 	for key, value := range c.Metadata {
-		m.Metadata[prefix+key] = value
+		m.Metadata[onnx.Prefix+key] = value
 	}
 	if m.Weights == nil {
 		m.Weights = map[string]*graph.Tensor{}
@@ -192,32 +194,78 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 		}
 	}
 	if c.Profile == Reconstruction {
-		g.Output("reconstruction", y)
+		g.Output(onnx.Reconstruction, out.Reconstruction)
 		return m, m.validate()
 	}
 	how := c.Map
 	how.BySums = c.Profile == Anomalib // which runs on OpenVINO
-	residuals := residual.Map(x, y, &how)
-	score := residual.Score(residuals)
-	at, pixelAt := g.Param(threshold, 1), g.Param(pixelThreshold, 1)
+	residuals, score := Judged(x, out, &how)
+	at, pixelAt := g.Param(onnx.Threshold, 1), g.Param(onnx.PixelThreshold, 1)
 	label, mask := graph.Greater(score, at), graph.Greater(residuals, pixelAt)
 	if c.Profile == Anomalib {
 		top := c.Map.Top()
-		g.Output("pred_score", normalized(score, at, label, top))
-		g.Output("pred_label", label)
-		g.Output("anomaly_map", normalized(residuals, pixelAt, mask, top))
-		g.Output("pred_mask", mask)
+		g.Output(onnx.Score, normalized(score, at, label, top))
+		g.Output(onnx.Label, label)
+		g.Output(onnx.Map, normalized(residuals, pixelAt, mask, top))
+		g.Output(onnx.Mask, mask)
 	} else {
-		g.Output("anomaly_map", residuals)
-		g.Output("pred_score", score)
-		g.Output("pred_label", label)
-		g.Output("pred_mask", mask)
-		g.Output("reconstruction", y)
+		g.Output(onnx.Map, residuals)
+		g.Output(onnx.Score, score)
+		g.Output(onnx.Label, label)
+		g.Output(onnx.Mask, mask)
+		if out.Reconstruction != nil {
+			g.Output(onnx.Reconstruction, out.Reconstruction)
+		}
 	}
 	if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
 		return nil, err
 	}
 	return m, m.validate()
+}
+
+// fit sets the kind of map where nothing is said, and reports that the network
+// does not make of images x what the options ask for.
+func (o *Options) fit(x *graph.Value, out models.Outputs) error {
+	y, m, score := out.Reconstruction, out.Map, out.Score
+	if o.Map.Kind == "" {
+		o.Map.Kind = residual.SSIMMap
+		if y == nil {
+			o.Map.Kind = residual.NetworkMap
+		}
+	}
+	switch {
+	case y != nil && (y.DType != x.DType || !slices.Equal(y.Shape, x.Shape)):
+		return errorf("network: got a reconstruction %v of %v, want the same type", y.Type, x.Type)
+	case m != nil && (m.DType != graph.Float32 || len(m.Shape) != 4 || m.Dim(0) != x.Dim(0) || m.Dim(1) != 1):
+		return errorf("network: got a map %v of %v, want float32[N,1,h,w]", m.Type, x.Type)
+	case score != nil && (score.DType != graph.Float32 || !slices.Equal(score.Shape, x.Shape[:1])):
+		return errorf("network: got a score %v of %v, want float32[N]", score.Type, x.Type)
+	case o.Profile == Reconstruction && y == nil:
+		return optionErrorf("profile: got %q, but the network makes no reconstruction", o.Profile)
+	case o.Profile.Judges() && o.Map.Kind == residual.NetworkMap && m == nil:
+		return optionErrorf("map: got %q, but the network makes none of its own", o.Map.Kind)
+	case o.Profile.Judges() && o.Map.Kind != residual.NetworkMap && y == nil:
+		return optionErrorf("map: got %q, want %q: the network makes no reconstruction", o.Map.Kind, residual.NetworkMap)
+	}
+	return nil
+}
+
+// Judged appends the anomaly map [N,1,H,W] and the score [N] of images x [N,C,H,W]
+// of which a network makes out. Training and exported models share it.
+func Judged(x *graph.Value, out models.Outputs, o *residual.Options) (anomalyMap, score *graph.Value) {
+	if o.Kind != residual.NetworkMap {
+		anomalyMap = residual.Map(x, out.Reconstruction, o)
+		return anomalyMap, residual.Score(anomalyMap)
+	}
+	anomalyMap = out.Map
+	if h, w := x.Dim(2), x.Dim(3); anomalyMap.Dim(2) != h || anomalyMap.Dim(3) != w {
+		anomalyMap = graph.ResizeLinear(anomalyMap, h, w, nil)
+	}
+	anomalyMap = residual.Smooth(anomalyMap, o)
+	if out.Score != nil {
+		return anomalyMap, out.Score
+	}
+	return anomalyMap, residual.Score(anomalyMap)
 }
 
 // normalized maps residuals or scores x, of which the largest there can be is
@@ -265,16 +313,8 @@ func Pixels(x *graph.Value) *graph.Value {
 	return graph.Transpose(scaled, 0, 3, 1, 2)
 }
 
-const (
-	prefix = "anomaly." // of the metadata keys that are not ONNX's
-	schema = "1"        // version of the metadata's keys and of the profiles
-
-	// Names of the thresholds: as initializers, and as metadata.
-	threshold         = "threshold"
-	pixelThreshold    = "pixel_threshold"
-	thresholdKey      = prefix + threshold
-	pixelThresholdKey = prefix + pixelThreshold
-)
+// schema is the version of the metadata's keys and of the profiles.
+const schema = "1"
 
 var metadataKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 
@@ -282,34 +322,34 @@ var metadataKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 // are ONNX's (docs/MetadataProps.md of its repository).
 func (o *Options) metadata(channels int) map[string]string {
 	m := map[string]string{
-		"Image.BitmapPixelFormat": "Rgb8",
-		"Image.ColorSpaceGamma":   "SRGB",
-		"Image.NominalPixelRange": "NominalRange_0_255",
-		prefix + "schema":         schema,
-		prefix + "profile":        o.Profile.String(),
+		onnx.KeyPixelFormat: "Rgb8",
+		onnx.KeyGamma:       "SRGB",
+		onnx.KeyRange:       "NominalRange_0_255",
+		onnx.KeySchema:      schema,
+		onnx.KeyProfile:     o.Profile.String(),
 	}
 	if channels == 1 {
-		m["Image.BitmapPixelFormat"] = "Gray8"
+		m[onnx.KeyPixelFormat] = "Gray8"
 	}
 	if o.Profile == Anomalib {
-		m["Image.BitmapPixelFormat"] = "Rgb8" // whatever the network takes
+		m[onnx.KeyPixelFormat] = "Rgb8" // whatever the network takes
 	}
 	if o.Profile == Anomalib || o.Input == FloatNCHW {
-		m["Image.NominalPixelRange"] = "Normalized_0_1"
+		m[onnx.KeyRange] = "Normalized_0_1"
 	}
 	if o.Profile.Judges() {
-		m[prefix+"map"] = string(o.Map.Kind)
-		m[prefix+"map.blur"] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
+		m[onnx.KeyMap] = string(o.Map.Kind)
+		m[onnx.KeyMapBlur] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
 		if o.Map.Kind == residual.SSIMMap {
-			m[prefix+"map.window"] = strconv.Itoa(residual.Window)
-			m[prefix+"map.sigma"] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
+			m[onnx.KeyMapWindow] = strconv.Itoa(residual.Window)
+			m[onnx.KeyMapSigma] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
 		}
 	}
 	return m
 }
 
 func checkThresholds(image, pixel float32, profile Profile) error {
-	names := []string{threshold, pixelThreshold}
+	names := []string{onnx.Threshold, onnx.PixelThreshold}
 	for i, t := range []float32{image, pixel} {
 		if math.IsInf(float64(t), 0) {
 			return optionErrorf("%s: got %v, want a finite number or NaN for none", names[i], t)
@@ -325,13 +365,13 @@ func checkThresholds(image, pixel float32, profile Profile) error {
 // [Reconstruction], in the graph and in the metadata, and nothing else; NaN is
 // none. They are of raw scores in every profile.
 func (m *Model) SetThresholds(image, pixel float32) error {
-	if err := checkThresholds(image, pixel, Profile(m.Metadata[prefix+"profile"])); err != nil {
+	if err := checkThresholds(image, pixel, Profile(m.Metadata[onnx.KeyProfile])); err != nil {
 		return err
 	}
 	for _, t := range []struct {
 		name, key string
 		value     float32
-	}{{threshold, thresholdKey, image}, {pixelThreshold, pixelThresholdKey, pixel}} {
+	}{{onnx.Threshold, onnx.KeyThreshold, image}, {onnx.PixelThreshold, onnx.KeyPixelThreshold, pixel}} {
 		v := m.Graph.Lookup(t.name)
 		if v == nil || !v.IsParam() || !slices.Equal(v.Shape, []int{1}) {
 			return errorf("got a model without parameter %q, want one of profile %v", t.name, Detector)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -20,7 +21,8 @@ import (
 // matter: an untrained network gives nearly one grey.
 func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Options) []byte {
 	t.Helper()
-	weights := spec.Init(seed)
+	net := network(t, spec)
+	weights := net.Init(seed)
 	for name, w := range weights {
 		if strings.HasSuffix(name, ".w") || len(w.Shape()) == 4 {
 			for i := range graph.Data[float32](w) {
@@ -28,7 +30,7 @@ func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Optio
 			}
 		}
 	}
-	return stamped(t, spec, weights, o)
+	return stamped(t, net, weights, o)
 }
 
 func stamped(t testing.TB, net onnxexport.Network, weights map[string]*graph.Tensor, o *onnxexport.Options) []byte {
@@ -125,10 +127,10 @@ func TestVerifyMetadata(t *testing.T) {
 	}{
 		{"as it was written", model, true, ""},
 		{"none", detectorModel(t, models.Spec{Height: 16, Filters: 4}, nil), false, ""},
-		{"image of a later version", with(selfTestImageKey, "pattern-2"), false, ""},
-		{"score that is none", with(selfTestScoreKey, "x"), false, `anomaly.selftest.score: got "x"`},
-		{"other score", with(selfTestScoreKey, "0.1"), true, "score of image pattern-1"},
-		{"other mean", with(selfTestMeanKey, "0.1"), true, "mean residual of image pattern-1"},
+		{"image of a later version", with(onnx.KeySelfTestImage, "pattern-2"), false, ""},
+		{"score that is none", with(onnx.KeySelfTestScore, "x"), false, `anomaly.selftest.score: got "x"`},
+		{"other score", with(onnx.KeySelfTestScore, "0.1"), true, "score of image pattern-1"},
+		{"other mean", with(onnx.KeySelfTestMean, "0.1"), true, "mean residual of image pattern-1"},
 	}
 	for _, tt := range tests {
 		d := openDetector(t, tt.model, &Options{SessionOptions: SessionOptions{Provider: Go}})

@@ -17,15 +17,17 @@ import (
 var mayImport = map[string][]string{
 	"graph":      nil,
 	"residual":   {"graph"},
-	"models":     {"graph"},
-	"onnxexport": {"graph", "residual", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
+	"models":     {"graph", "residual"},
+	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
-		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
+		binding, "github.com/klauspost/cpuid",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
+	"corrupt":   nil,
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
 
@@ -46,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/lower":       {"graph"},
 	"internal/npy":         nil,
 	"internal/ortlib":      nil,
+	"internal/onnx":        {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
