@@ -7,16 +7,25 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/lower"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
+func network(b testing.TB) models.Trainable {
+	net, err := models.Open(models.Spec{}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return net.(models.Trainable)
+}
+
 // detector is the file of a detector of 128×128 pixels.
 func detector(b testing.TB) []byte {
-	s := models.Spec{Height: 128}
-	m, err := onnxexport.Build(s, s.Init(1), &onnxexport.Options{})
+	net := network(b)
+	m, err := onnxexport.Build(net, net.Init(1), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -25,6 +34,23 @@ func detector(b testing.TB) []byte {
 		b.Fatal(err)
 	}
 	return f
+}
+
+// modelFor is a detector's graph for a batch.
+func modelFor(b testing.TB, file []byte, n int) *onnx.Model {
+	f, err := onnx.Read(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := f.Source()
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := s.For(map[string][]int{"input": {n, 128, 128, 3}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m
 }
 
 func pixels(n int) *graph.Tensor {
@@ -45,14 +71,7 @@ func BenchmarkDetector(b *testing.B) {
 		in := map[string]*graph.Tensor{"input": pixels(n)}
 		for _, set := range instructionSets() {
 			b.Run(fmt.Sprintf("batch=%d/%s", n, set.name), func(b *testing.B) {
-				f, err := onnxexport.Read(file)
-				if err != nil {
-					b.Fatal(err)
-				}
-				m, err := f.For(map[string][]int{"input": {n, 128, 128, 3}}, nil)
-				if err != nil {
-					b.Fatal(err)
-				}
+				m := modelFor(b, file, n)
 				p, err := Compile(m.Graph, nil, verdict, &Options{Threads: 2, isa: set})
 				if err != nil {
 					b.Fatal(err)
@@ -100,8 +119,8 @@ func runORT(b *testing.B, file []byte, in map[string]*graph.Tensor, n, threads i
 
 // The gradients of one image on one thread, as training computes them.
 func BenchmarkStep(b *testing.B) {
-	spec := models.Spec{}.WithDefaults()
-	weights := spec.Init(1)
+	net := network(b)
+	weights := net.Init(1)
 	for _, name := range []string{"mse", "ssim"} {
 		loss := func(g *graph.Graph) {
 			l, err := residual.ParseLoss(name)
@@ -109,7 +128,7 @@ func BenchmarkStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			x := onnxexport.Pixels(g.Input("input", graph.Uint8, 1, 128, 128, 3))
-			g.Output("loss", l.Of(x, spec.Forward(x)))
+			g.Output("loss", net.Loss(x, x, l))
 		}
 		in := map[string]*graph.Tensor{"input": pixels(1)}
 		for name, w := range weights {
@@ -118,7 +137,7 @@ func BenchmarkStep(b *testing.B) {
 		for form, how := range map[string]graph.ConvWeightGrad{"conv": graph.ByConv, "shift": graph.ByShift} {
 			g := graph.New("step")
 			loss(g)
-			if _, err := lower.Plain(g, how); err != nil {
+			if _, err := lower.Plain(g, how, nil); err != nil {
 				b.Fatal(err)
 			}
 			b.Run(name+"/"+form, func(b *testing.B) {
@@ -132,7 +151,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run(name+"/onnxruntime", func(b *testing.B) {
 			g := graph.New("step")
 			loss(g)
-			step, err := lower.CPU(g, 16)
+			step, err := lower.CPU(g, 16, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/randgraph"
 	"github.com/anomaly-go/anomaly/internal/ref"
-	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 const (
@@ -119,14 +118,7 @@ func TestNoAllocations(t *testing.T) {
 
 func detectorState(t *testing.T, batch int, o *Options) (*State, map[string]*graph.Tensor, []*graph.Tensor) {
 	t.Helper()
-	f, err := onnxexport.Read(detector(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := f.For(map[string][]int{"input": {batch, 128, 128, 3}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelFor(t, detector(t), batch)
 	p, err := Compile(m.Graph, nil, verdict, o)
 	if err != nil {
 		t.Fatal(err)
@@ -145,14 +137,7 @@ const detectorTol = 1e-5
 // image the same bits alone and in a batch, on one thread and on two.
 func TestDetector(t *testing.T) {
 	const batch = 3
-	f, err := onnxexport.Read(detector(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := f.For(map[string][]int{"input": {batch, 128, 128, 3}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modelFor(t, detector(t), batch)
 	images := pixels(batch)
 	want, err := ref.Eval[float32](t.Context(), m.Graph, map[string]*graph.Tensor{"input": images}, m.Graph.Lookup("anomaly_map"))
 	if err != nil {
