@@ -33,7 +33,7 @@ func ExampleOpenBytes() {
 		log.Fatal(err)
 	}
 
-	det, err := anrt.OpenBytes(model, &anrt.Options{Provider: anrt.Go})
+	det, err := anrt.OpenBytes(model, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func ExampleSession_Run() {
 		log.Fatal(err)
 	}
 
-	ses, err := anrt.OpenSession(model, &anrt.Options{Provider: anrt.Go})
+	ses, err := anrt.OpenSession(model, &anrt.SessionOptions{Provider: anrt.Go})
 	if err != nil {
 		log.Fatal(err)
 	}

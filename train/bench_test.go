@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // BenchmarkGradients is one optimiser step without the optimiser: the gradients
@@ -22,7 +23,7 @@ func BenchmarkGradients(b *testing.B) {
 		spec     models.Spec
 		batch    int
 		loss     string
-		provider string
+		provider anrt.Provider
 		plain    bool
 	}{
 		{"cpu/128x128x3/batch16/mse/native", article, 16, "mse", "cpu", false},

@@ -16,6 +16,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // A state is everything that the rest of a run depends on.
@@ -53,7 +54,7 @@ type checkpointHeader struct {
 	Settings Settings
 	Data     string // hash
 	Images   int
-	Provider string
+	Provider anrt.Provider
 	Block    int // of the trainer: says how sums are grouped
 	Stages   int // of the run
 	Stage    int

@@ -45,7 +45,7 @@ func ExampleFit() {
 		log.Fatal(err)
 	}
 
-	det, err := runtime.OpenBytes(model.Bytes(), &runtime.Options{Provider: "go"})
+	det, err := runtime.OpenBytes(model.Bytes(), &runtime.Options{SessionOptions: runtime.SessionOptions{Provider: "go"}})
 	if err != nil {
 		log.Fatal(err)
 	}

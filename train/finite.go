@@ -82,7 +82,7 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 	if err != nil {
 		return "", err
 	}
-	ses, err := anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: 1})
+	ses, err := anrt.OpenSession(b, &anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: 1})
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // Data are images of good parts, preprocessed.
@@ -31,8 +32,8 @@ type Result struct {
 	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience
 	Calibration Calibration
 	DataHash    string
-	Images      int    // in the data
-	Provider    string // that trained
+	Images      int           // in the data
+	Provider    anrt.Provider // that trained
 }
 
 // An Epoch is one pass over the training images.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // tiny is a network that trains in milliseconds.
@@ -392,7 +393,7 @@ func TestStages(t *testing.T) {
 func TestMicroBatch(t *testing.T) {
 	for _, c := range []struct {
 		size, batch int
-		provider    string
+		provider    anrt.Provider
 		want        int
 	}{{128, 16, "cpu", 1}, {256, 16, "cpu", 1}, {32, 128, "cpu", 16}, {32, 16, "cpu", 4}, {32, 1, "go", 1}, {128, 16, "cuda", 16}} {
 		if got := microBatch(models.Spec{Height: c.size, Width: c.size}, c.batch, c.provider); got != c.want {

@@ -17,7 +17,7 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		"epochs":           strconv.Itoa(r.Settings.Epochs),
 		"epoch":            strconv.Itoa(r.Epoch), // of the weights
 		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
-		"provider":         r.Provider,
+		"provider":         string(r.Provider),
 		"data.hash":        r.DataHash,
 		"data.images":      strconv.Itoa(r.Images),
 		"final_loss":       strconv.FormatFloat(last.Loss, 'g', 6, 64),

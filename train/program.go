@@ -33,15 +33,12 @@ type programKey struct {
 // one layer leaves lies in the cache for the next: as many as make up one image
 // of 128x128, but no more than leave work for four cores. It depends on the
 // sizes alone, since sums of floats depend on it.
-func microBatch(spec models.Spec, batch int, provider string) int {
-	if !onCPU(provider) {
+func microBatch(spec models.Spec, batch int, provider anrt.Provider) int {
+	if !provider.SharesCores() {
 		return batch
 	}
 	return min((batch+3)/4, max(1, 128*128/(spec.Height*spec.Width)))
 }
-
-// onCPU reports whether sessions of a provider share the processor's cores.
-func onCPU(provider string) bool { return provider == "cpu" || provider == "go" }
 
 // lossGraph builds the graph of the loss of n images: uint8 images `input`
 // [n,H,W,C] and the parameters in, `loss` [1] out.
@@ -69,7 +66,7 @@ func (t *trainer) step(key programKey) (*lower.Step, error) {
 		return &lower.Step{Graph: g}, nil
 	case t.block > 0:
 		return lower.CPU(g, t.block)
-	case onCPU(t.settings.Provider):
+	case t.settings.Provider.SharesCores():
 		return lower.Plain(g, graph.ByShift)
 	default:
 		return lower.Plain(g, graph.ByShiftConcat)
@@ -160,7 +157,7 @@ func (t *trainer) session(g *graph.Graph, threads int, logf func(string, ...any)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	return anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
+	return anrt.OpenSession(b, &anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
 }
 
 // program returns the program for a key, made at its first use.
@@ -169,7 +166,7 @@ func (t *trainer) program(key programKey) (*program, error) {
 		return p, nil
 	}
 	workers, threads := t.settings.Workers, 1
-	if !onCPU(t.settings.Provider) {
+	if !t.settings.Provider.SharesCores() {
 		workers, threads = 1, 0
 	}
 	step, err := t.step(key)

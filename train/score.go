@@ -75,7 +75,7 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, i
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions})
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ type Settings struct {
 	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
 	// Provider as package runtime names them; default "auto".
-	Provider string `json:"-"`
+	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
@@ -136,7 +136,7 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 		c.ThresholdRule = calibrate.Rate
 	}
 	if c.Provider == "" {
-		c.Provider = "auto"
+		c.Provider = anrt.Auto
 	}
 	if c.Workers == 0 {
 		c.Workers = goruntime.GOMAXPROCS(0)

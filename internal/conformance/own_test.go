@@ -70,7 +70,7 @@ func ownTest(t *testing.T, title string, spec models.Spec, o onnxexport.Options,
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.open = func(o *runtime.Options) (*runtime.Session, error) { return runtime.OpenSession(b, o) }
+	c.open = func(o *runtime.SessionOptions) (*runtime.Session, error) { return runtime.OpenSession(b, o) }
 	return c
 }
 

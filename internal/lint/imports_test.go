@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
 
-	"internal/atomicfile":  {"internal/regular"},
+	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
 	"internal/imageio":     {"golang.org/x/image"},
 	"internal/label":       nil,

@@ -225,7 +225,7 @@ func onRuntime(g *graph.Graph, feeds map[string]*graph.Tensor) (map[string]*grap
 	if err != nil {
 		return nil, err
 	}
-	s, err := runtime.OpenSession(b, &runtime.Options{Provider: runtime.CPU, Threads: 1})
+	s, err := runtime.OpenSession(b, &runtime.SessionOptions{Provider: runtime.CPU, Threads: 1})
 	if err != nil {
 		return nil, err
 	}

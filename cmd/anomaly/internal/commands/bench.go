@@ -96,19 +96,19 @@ type benchOptions struct {
 
 // A benchmark is what `anomaly bench` measures. Times are in milliseconds.
 type benchmark struct {
-	Tool      string  `json:"anomaly"`
-	Model     string  `json:"model"`
-	Kind      string  `json:"kind"`
-	Provider  string  `json:"provider"`
-	Library   string  `json:"onnxruntime,omitempty"` // version
-	CPUs      int     `json:"cpus"`
-	Threads   int     `json:"threads"`
-	Channels  int     `json:"channels"`
-	Height    int     `json:"height"`
-	Width     int     `json:"width"`
-	Images    int     `json:"images"` // that were given; 0: pixels that are there already
-	OpenMS    float64 `json:"open_ms"`
-	Completed bool    `json:"completed"` // false: it was interrupted
+	Tool      string        `json:"anomaly"`
+	Model     string        `json:"model"`
+	Kind      string        `json:"kind"`
+	Provider  anrt.Provider `json:"provider"`
+	Library   string        `json:"onnxruntime,omitempty"` // version
+	CPUs      int           `json:"cpus"`
+	Threads   int           `json:"threads"`
+	Channels  int           `json:"channels"`
+	Height    int           `json:"height"`
+	Width     int           `json:"width"`
+	Images    int           `json:"images"` // that were given; 0: pixels that are there already
+	OpenMS    float64       `json:"open_ms"`
+	Completed bool          `json:"completed"` // false: it was interrupted
 
 	Throughput []throughput `json:"throughput"`
 	OneByOne   *latency     `json:"one_by_one,omitempty"`

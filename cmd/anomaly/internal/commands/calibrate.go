@@ -225,7 +225,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
-	if err := writable(o.out); err != nil {
+	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
 	scored, err := c.score(ctx, o, m.Metadata[hashKey])
@@ -312,7 +312,7 @@ func selfTested(m *onnxexport.Model) error {
 	if err != nil {
 		return err
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: anrt.Go, Batch: 1})
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}, Batch: 1})
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}

@@ -56,7 +56,7 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 type demoOptions struct {
 	dir    string
 	seed   uint64
-	engine anrt.Options
+	engine anrt.SessionOptions
 
 	train, good, defective int // images: to train on, good ones to test, of each defect
 	spec                   models.Spec
@@ -95,7 +95,7 @@ func (c *console) demo(ctx context.Context, o *demoOptions) error {
 		return err
 	}
 	survey := surveyOptions{
-		model: model, detector: o.engine, dir: results, saves: saves{Picture: true}, minArea: 1,
+		model: model, detector: anrt.Options{SessionOptions: o.engine}, dir: results, saves: saves{Picture: true}, minArea: 1,
 	}
 	if err := c.eval(ctx, &evalOptions{data: data, survey: survey}); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 
 // quickDemo takes seconds.
 var quickDemo = demoOptions{
-	seed: 1, engine: anrt.Options{Provider: anrt.Go}, train: 20, good: 2, defective: 1, epochs: 1,
+	seed: 1, engine: anrt.SessionOptions{Provider: anrt.Go}, train: 20, good: 2, defective: 1, epochs: 1,
 	spec: models.Spec{Channels: 1, Height: 16, Width: 16, Filters: 4, Depth: 1},
 }
 

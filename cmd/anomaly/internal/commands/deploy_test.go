@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -48,7 +49,7 @@ func TestDeployAndRollback(t *testing.T) {
 		models = append(models, withThreshold(t, threshold))
 		hashes = append(hashes, anrt.Hash(mustRead(t, models[len(models)-1]))[:12])
 	}
-	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "nothing to roll back to") {
+	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "no earlier model is kept") {
 		t.Errorf("nothing there: got %q", stderr)
 	}
 	if got, want := deploy(models[0]), live+"  is "+hashes[0]+" now\n"; got != want {
@@ -80,7 +81,7 @@ func TestDeployAndRollback(t *testing.T) {
 		t.Errorf("got files %s, want live.onnx", got)
 	}
 
-	release, err := lock(live)
+	release, err := atomicfile.Lock(live)
 	if err != nil {
 		t.Fatal(err)
 	}

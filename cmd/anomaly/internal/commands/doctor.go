@@ -153,13 +153,13 @@ func installAction(c *cli.Context) error {
 
 // diagnoseApart tries a provider in a process of its own: each may need another
 // build of ONNX Runtime, and one that crashes is a finding too.
-func diagnoseApart(ctx context.Context, provider string) (anrt.Report, error) {
+func diagnoseApart(ctx context.Context, provider anrt.Provider) (anrt.Report, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return anrt.Report{}, err
 	}
 	var stderr bytes.Buffer
-	c := exec.CommandContext(ctx, self, "doctor", "--json", "--provider", provider)
+	c := exec.CommandContext(ctx, self, "doctor", "--json", "--provider", string(provider))
 	c.Stderr = &stderr
 	out, err := c.Output()
 	var d diagnosis

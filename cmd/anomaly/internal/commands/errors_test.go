@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -256,15 +257,15 @@ func (m *mishap) provoke(t *testing.T) string {
 			if !cpuUsable() {
 				t.Skip("ONNX Runtime cannot be used here")
 			}
-			m.happen(t, anrt.CPU)
+			m.happen(t, string(anrt.CPU))
 		})
 	}
-	return m.happen(t, anrt.Go)
+	return m.happen(t, string(anrt.Go))
 }
 
 // cpuUsable reports whether ONNX Runtime can be used here.
 var cpuUsable = sync.OnceValue(func() bool {
-	return slices.ContainsFunc(anrt.Diagnose(&anrt.Options{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
+	return slices.ContainsFunc(anrt.Diagnose(&anrt.SessionOptions{Provider: anrt.CPU}).Providers, func(a anrt.Availability) bool { return a.Provider == anrt.CPU && a.Usable })
 })
 
 func (m *mishap) happen(t *testing.T, provider string) string {
@@ -511,7 +512,7 @@ func remove(name string) func(*testing.T) {
 // locked holds the files of a training run.
 func locked(out string) func(*testing.T) {
 	return func(t *testing.T) {
-		release, err := lock(out)
+		release, err := atomicfile.Lock(out)
 		must(t, err)
 		t.Cleanup(release)
 	}

@@ -73,14 +73,10 @@ func parse[T fmt.Stringer](c *cli.Context, flag string, values ...T) (T, error) 
 }
 
 // parseEngine reads engineFlags.
-func parseEngine(c *cli.Context) (o anrt.Options, err error) {
-	o.Provider, o.Threads = c.String("provider"), c.Int("threads")
-	if o.Provider != anrt.Auto {
-		for name := range strings.SplitSeq(o.Provider, ",") {
-			if !slices.Contains(anrt.Providers(), strings.TrimSpace(name)) {
-				return o, usagef("--provider: got %q, want %s, or some of %s", o.Provider, anrt.Auto, strings.Join(anrt.Providers(), ","))
-			}
-		}
+func parseEngine(c *cli.Context) (o anrt.SessionOptions, err error) {
+	o.Provider, o.Threads = anrt.Provider(c.String("provider")), c.Int("threads")
+	if err := o.Provider.Check(); err != nil {
+		return o, usagef("--provider: %s", strings.TrimPrefix(err.Error(), anrt.ErrProvider.Error()+": "))
 	}
 	if err := o.ProviderOptions.Set(o.Provider, c.StringSlice("provider-option")...); err != nil {
 		return o, usagef("--provider-option: %s", strings.TrimPrefix(err.Error(), "runtime: "))
@@ -93,7 +89,7 @@ func parseEngine(c *cli.Context) (o anrt.Options, err error) {
 
 // parseDetector reads detectorFlags.
 func parseDetector(c *cli.Context) (o anrt.Options, maxPixels int, err error) {
-	if o, err = parseEngine(c); err != nil {
+	if o.SessionOptions, err = parseEngine(c); err != nil {
 		return o, 0, err
 	}
 	if maxPixels, err = parseMaxPixels(c); err != nil {

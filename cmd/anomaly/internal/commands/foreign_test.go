@@ -256,7 +256,7 @@ func TestForeignNativeSize(t *testing.T) {
 	}
 	maps := func(want map[string][]int, args ...string) {
 		t.Helper()
-		mustRun(t, 0, append([]string{"run", model, dir, "--provider", anrt.CPU, "--map", "l1", "--threshold", "0.2", "--out", out, "--save", "picture,map,mask,reconstruction"}, args...)...)
+		mustRun(t, 0, append([]string{"run", model, dir, "--provider", string(anrt.CPU), "--map", "l1", "--threshold", "0.2", "--out", out, "--save", "picture,map,mask,reconstruction"}, args...)...)
 		for name, shape := range want {
 			got, _, err := npy.Load[float32](filepath.Join(out, name+".map.npy"))
 			if err != nil || !slices.Equal(got, shape) {

@@ -40,11 +40,11 @@ what the model gave, or null.`,
 			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
 				return usagef("--provider, --provider-option and --threads need --verify: nothing else runs the model")
 			}
-			o, err := parseEngine(c)
+			engine, err := parseEngine(c)
 			if err != nil {
 				return err
 			}
-			o.Batch = 1
+			o := anrt.Options{SessionOptions: engine, Batch: 1}
 			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &o)
 		},
 	}
@@ -81,10 +81,10 @@ func (c *console) inspect(ctx context.Context, path string, verify, asJSON bool,
 
 // A passedTest is what a model gave in its self-test.
 type passedTest struct {
-	Image    string  `json:"image"`
-	Score    float32 `json:"score"`
-	Mean     float32 `json:"mean"`
-	Provider string  `json:"provider"`
+	Image    string        `json:"image"`
+	Score    float32       `json:"score"`
+	Mean     float32       `json:"mean"`
+	Provider anrt.Provider `json:"provider"`
 }
 
 // selfTest runs a model's self-test, nil where there is none.

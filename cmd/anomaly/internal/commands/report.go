@@ -23,7 +23,8 @@ import (
 
 // A report is what index.html shows of a run.
 type report struct {
-	Model, Provider         string
+	Model                   string
+	Provider                anrt.Provider
 	Threshold               *float32   // of scores; nil for none
 	Review                  *anrt.Band // nil for none
 	Of                      int        // images that were to be looked at

@@ -76,7 +76,7 @@ func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, ep
 	if err != nil {
 		return err
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: s.o.settings.Provider, ProviderOptions: s.o.settings.ProviderOptions, Threads: 1, Reconstruction: true})
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: s.o.settings.Provider, ProviderOptions: s.o.settings.ProviderOptions, Threads: 1}, Reconstruction: true})
 	if err != nil {
 		return err
 	}

@@ -264,8 +264,8 @@ func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, er
 
 // noteProvider says which provider computes, where package runtime does not say
 // what it chose.
-func (c *console) noteProvider(name string) {
-	if name != anrt.Auto && !strings.Contains(name, ",") {
+func (c *console) noteProvider(name anrt.Provider) {
+	if name != anrt.Auto && !strings.Contains(string(name), ",") {
 		c.logf("using provider %s", name)
 	}
 }

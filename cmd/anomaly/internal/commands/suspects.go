@@ -148,7 +148,7 @@ func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data
 	if err != nil {
 		return err
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{Provider: fitted.Settings.Provider, ProviderOptions: fitted.Settings.ProviderOptions, Reconstruction: true})
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: fitted.Settings.Provider, ProviderOptions: fitted.Settings.ProviderOptions}, Reconstruction: true})
 	if err != nil {
 		return err
 	}

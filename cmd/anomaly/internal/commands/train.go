@@ -5,16 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
-	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -197,11 +194,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if path == "" {
 			continue
 		}
-		if err := writable(path); err != nil {
+		if err := atomicfile.Writable(path); err != nil {
 			return err
 		}
 	}
-	release, err := lock(o.out)
+	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
 	}
@@ -320,23 +317,6 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 		return err
 	}
 	return o.writeConfig(o.out + configSuffix)
-}
-
-// writable reports early that nothing can be written at path.
-func writable(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
-	var op *fs.PathError
-	switch {
-	case errors.As(err, &op):
-		return fmt.Errorf("cannot write %s: %w", path, op.Err)
-	case err != nil:
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	f.Close()
-	return os.Remove(f.Name())
 }
 
 // spared reports that the file at path, which would be replaced, is one of the samples.

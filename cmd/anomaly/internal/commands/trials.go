@@ -73,10 +73,7 @@ type trial struct {
 }
 
 func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions, g *gate) (err error) {
-	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: o.shadow.changed}
-	if options.MaxChanged == 0 {
-		options.MaxChanged = -1 // none
-	}
+	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: &o.shadow.changed}
 	if !t.watching {
 		options.Images, options.Duration = 0, 1 // all there are, and then the rule speaks
 	}

@@ -1,4 +1,4 @@
-package commands
+package atomicfile
 
 import (
 	"os"
@@ -11,15 +11,21 @@ func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "m.onnx")
 	// A run that was killed has left its file, which nobody holds.
-	must(t, os.WriteFile(filepath.Join(dir, ".m.onnx.lock"), nil, 0o644))
+	if err := os.WriteFile(filepath.Join(dir, ".m.onnx.lock"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
-		release, err := lock(out)
-		must(t, err)
-		if _, err := lock(out); err == nil || !strings.Contains(err.Error(), "another process") {
+		release, err := Lock(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Lock(out); err == nil || !strings.Contains(err.Error(), "another process") {
 			t.Errorf("locked twice: got %v", err)
 		}
-		other, err := lock(out + "2")
-		must(t, err)
+		other, err := Lock(out + "2")
+		if err != nil {
+			t.Fatal(err)
+		}
 		other()
 		release()
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
