@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // colourTol is how far 33 interpolated colours stray from Inferno's 256, as
@@ -15,7 +17,7 @@ const colourTol = 2
 
 func TestInferno(t *testing.T) {
 	var table [][3]uint8
-	readGolden(t, "inferno.py", "inferno.json", &table)
+	testenv.Golden(t, "inferno.py", "inferno.json", &table)
 	if len(table) != 256 {
 		t.Fatalf("got %d colours, want 256", len(table))
 	}
@@ -225,7 +227,7 @@ func TestPictureSizes(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestCaption(t *testing.T) {
 	for _, tc := range []struct {
 		score     float32
 		threshold *float32
@@ -235,7 +237,7 @@ func TestVerdict(t *testing.T) {
 		{.3, new(float32(.3)), "score 0.3, threshold 0.3: good"},
 		{.3, nil, "score 0.3"},
 	} {
-		if got := Verdict(tc.score, tc.threshold); got != tc.want {
+		if got := Caption(tc.score, tc.threshold); got != tc.want {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}

@@ -47,11 +47,11 @@ type Result struct {
 	Threshold *float32     // nil where neither model nor Options give one
 	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
 	Judged    bool         // whether Anomalous is a verdict, by a threshold or the model's own label; ModelInfo.Judges
-	Verdict   Verdict      // "" without a review band
+	Verdict   Verdict      // by the review band, else as Anomalous says; "" if neither does
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
 	Model          string   // hash of the model that gave it, as in ModelInfo
-	PixelThreshold *float32 // residual above which a pixel is anomalous, the model's; nil: none
+	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -78,7 +78,7 @@ type ModelInfo struct {
 	Reconstructs   bool     // whether they have reconstructions if Options ask for them
 	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
-	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
+	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 	Review         *Band    // scores to look at again, Options' before the model's; nil: none
 	Metadata       map[string]string
 }

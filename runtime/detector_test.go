@@ -358,8 +358,8 @@ func TestDetectorErrors(t *testing.T) {
 func TestDetectorSwapAndClose(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, seed uint64) string {
-		spec := models.Spec{Height: 16, Filters: 4}
-		m, err := onnxexport.Build(spec, spec.Init(seed), nil)
+		net := network(t, models.Spec{Height: 16, Filters: 4})
+		m, err := onnxexport.Build(net, net.Init(seed), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

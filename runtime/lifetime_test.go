@@ -38,8 +38,8 @@ func (s slowImage) At(x, y int) color.Color {
 // seeded writes the same small network with other weights, and opens it.
 func seeded(t *testing.T, seed uint64) (path string, b []byte) {
 	t.Helper()
-	spec := models.Spec{Height: 16, Filters: 2}
-	m, err := onnxexport.Build(spec, spec.Init(seed), nil)
+	net := network(t, models.Spec{Height: 16, Filters: 2})
+	m, err := onnxexport.Build(net, net.Init(seed), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,8 @@ func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Opt
 	if l.decision, err = newDecision(c, o); err != nil {
 		return nil, err
 	}
-	l.info.Threshold, l.info.PixelThreshold = copied(l.decision.threshold), c.pixelThreshold
+	l.info.Threshold = copied(l.decision.threshold)
+	l.info.PixelThreshold = copied(cmp.Or(o.Threshold, c.pixelThreshold, l.decision.threshold))
 	l.info.Judges = l.decision.threshold != nil || l.decision.label
 	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
@@ -380,6 +381,13 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		l.decision.judge(r)
 		if labels != nil {
 			r.Anomalous = labels[i] != 0
+		}
+		switch {
+		case r.Verdict != "" || !r.Judged:
+		case r.Anomalous:
+			r.Verdict = Anomalous
+		default:
+			r.Verdict = Good
 		}
 		if reconstruction && c.reconstruction != nil {
 			t := c.reconstructed.at(f.height, f.width)

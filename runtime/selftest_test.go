@@ -20,7 +20,8 @@ import (
 // matter: an untrained network gives nearly one grey.
 func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Options) []byte {
 	t.Helper()
-	weights := spec.Init(seed)
+	net := network(t, spec)
+	weights := net.Init(seed)
 	for name, w := range weights {
 		if strings.HasSuffix(name, ".w") || len(w.Shape()) == 4 {
 			for i := range graph.Data[float32](w) {
@@ -28,7 +29,7 @@ func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Optio
 			}
 		}
 	}
-	return stamped(t, spec, weights, o)
+	return stamped(t, net, weights, o)
 }
 
 func stamped(t testing.TB, net onnxexport.Network, weights map[string]*graph.Tensor, o *onnxexport.Options) []byte {

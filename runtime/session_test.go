@@ -211,10 +211,20 @@ func TestSessionManyLists(t *testing.T) {
 	})
 }
 
+func network(t testing.TB, spec models.Spec) models.Network {
+	t.Helper()
+	net, err := models.Open(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
 // detectorModel is the bytes of a detector with untrained weights.
 func detectorModel(t testing.TB, spec models.Spec, o *onnxexport.Options) []byte {
 	t.Helper()
-	m, err := onnxexport.Build(spec, spec.Init(1), o)
+	net := network(t, spec)
+	m, err := onnxexport.Build(net, net.Init(1), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,7 +173,8 @@ type Version struct {
 	Hash   string // the first 12 digits of its hash
 }
 
-const hashDigits = 12
+// HashDigits of a hash are what is shown of it, and in the names of versions.
+const HashDigits = 12
 
 var versionSuffix = regexp.MustCompile(`^\.([0-9]{4,})-([0-9a-f]{12})$`)
 
@@ -210,7 +211,7 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	number, hash := 1, Hash(b)[:hashDigits]
+	number, hash := 1, Hash(b)[:HashDigits]
 	if len(versions) > 0 {
 		last := versions[len(versions)-1]
 		if last.Hash == hash {
@@ -254,7 +255,7 @@ func Rollback(live string) (*Deployment, error) {
 			}
 			continue
 		}
-		if got := d.Hash[:hashDigits]; got != v.Hash {
+		if got := d.Hash[:HashDigits]; got != v.Hash {
 			return nil, fmt.Errorf("%s is left as it was: %s is damaged: its content is %s; remove it to go back further", live, v.Path, got)
 		}
 		if err := os.Rename(v.Path, live); err != nil {

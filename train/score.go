@@ -7,7 +7,6 @@ import (
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
-	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -35,10 +34,10 @@ func quantiles(xs []float64) []float64 {
 }
 
 // describe adds what the images themselves look like.
-func (c *Calibration) describe(pixels []uint8, size int, spec models.Spec) {
+func (c *Calibration) describe(pixels []uint8, channels, height, width int) {
 	var bright, sharp []float64
-	for img := range slices.Chunk(pixels, size) {
-		b, s := brightnessAndSharpness(img, spec.Height, spec.Width, spec.Channels)
+	for img := range slices.Chunk(pixels, channels*height*width) {
+		b, s := brightnessAndSharpness(img, height, width, channels)
 		bright, sharp = append(bright, b), append(sharp, s)
 	}
 	c.Brightness, c.Sharpness = quantiles(bright), quantiles(sharp)
@@ -67,7 +66,7 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, i
 	if len(images) == 0 {
 		return nil, nil
 	}
-	model, err := onnxexport.Build(t.spec, weights, &onnxexport.Options{Map: *t.settings.Map})
+	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *t.settings.Map})
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}

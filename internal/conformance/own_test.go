@@ -75,7 +75,11 @@ func ownTest(t *testing.T, title string, spec models.Spec, o onnxexport.Options,
 }
 
 func built(t *testing.T, spec models.Spec, o onnxexport.Options) *onnxexport.Model {
-	m, err := onnxexport.Build(spec, spec.Init(1), &o)
+	net, err := models.Open(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnxexport.Build(net, net.Init(1), &o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,14 +17,15 @@ import (
 var mayImport = map[string][]string{
 	"graph":      nil,
 	"residual":   {"graph"},
-	"models":     {"graph"},
-	"onnxexport": {"graph", "residual", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
+	"models":     {"graph", "residual"},
+	"onnxexport": {"graph", "residual", "models", "internal/onnxpb", "internal/ref", "google.golang.org/protobuf"},
 	"runtime": {
 		"internal/*", "heatmap", "graph", "residual", "onnxexport",
 		binding, "gorgonia.org/tensor", "google.golang.org/protobuf", "github.com/klauspost/cpuid",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
@@ -52,6 +53,7 @@ var mayImport = map[string][]string{
 	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/testsum":     nil,
 }
 
 const (

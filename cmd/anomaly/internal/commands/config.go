@@ -25,12 +25,20 @@ func (o *trainOptions) config() map[string]any {
 		"data":  o.data,
 		"model": o.spec.Model, "size": o.spec.Height, "channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
 		"loss": s.Loss, "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
-		"optimizer": string(s.Optimizer), "weight-decay": s.WeightDecay, "momentum": s.Momentum, "schedule": string(s.Schedule),
+		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),
 	}
+}
+
+// value returns what p points to, 0 for nil.
+func value(p *float64) float64 {
+	if p == nil {
+		return 0
+	}
+	return *p
 }
 
 func (o *trainOptions) writeConfig(path string) error {

@@ -88,7 +88,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"provider-option": ["a=1"]}`:         `there is no key "a"`,
 		`{"optimizer": "lion"}`:                "lion",
 		`{"schedule": "step"}`:                 "step",
-		`{"optimizer": "sgd", "momentum": 0}`:  "--momentum",
+		`{"optimizer": "sgd", "momentum": 1}`:  "momentum",
 		`{"optimizer": "adam", "momentum": 1}`: "momentum",
 		`{"weight-decay": 0.1}`:                "weight decay",
 		`{"clip": -1}`:                         "clip",

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/regular"
-	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/train"
@@ -155,17 +153,17 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	if err != nil {
 		return nil, err
 	}
-	spec, settings, err := origin(is.Metadata)
+	net, weights, err := m.Network()
 	if err != nil {
 		return nil, err
 	}
-	weights, err := m.WeightsOf(spec)
-	if err != nil {
-		return nil, err
+	var settings train.Settings
+	if err := json.Unmarshal([]byte(is.Metadata["settings"]), &settings); err != nil {
+		return nil, fmt.Errorf("metadata anomaly.settings: got %q: %w", is.Metadata["settings"], err)
 	}
 	judges := is.Profile.Judges()
 	if !judges { // the map that training was asked for
-		is.Map = *train.DefaultMap(spec)
+		is.Map = net.Recipe().Map
 		if settings.Map != nil {
 			is.Map = *settings.Map
 		}
@@ -195,7 +193,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		}
 		delete(want.Metadata, "review")
 		want.Map = residual.Options{}
-		return onnxexport.Build(spec, weights, &want)
+		return onnxexport.Build(net, weights, &want)
 	}
 
 	image, pixel := float32(math.NaN()), float32(math.NaN())
@@ -233,25 +231,11 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 			return nil, err
 		}
 	}
-	n, err := onnxexport.Build(spec, weights, &want)
+	n, err := onnxexport.Build(net, weights, &want)
 	if err != nil {
 		return nil, err
 	}
 	return n, n.SetThresholds(image, pixel)
-}
-
-// origin returns the network that a file's metadata names, and the settings that
-// it was trained with.
-func origin(metadata map[string]string) (spec models.Spec, settings train.Settings, err error) {
-	d := json.NewDecoder(strings.NewReader(metadata["model"]))
-	d.DisallowUnknownFields() // they would be of another network than is known here
-	if err := d.Decode(&spec); err != nil {
-		return spec, settings, fmt.Errorf("metadata anomaly.model: got %q: %w", metadata["model"], err)
-	}
-	if err := json.Unmarshal([]byte(metadata["settings"]), &settings); err != nil {
-		return spec, settings, fmt.Errorf("metadata anomaly.settings: got %q: %w", metadata["settings"], err)
-	}
-	return spec, settings, spec.Validate()
 }
 
 // forgetScores removes the scores of good images from metadata that is to describe

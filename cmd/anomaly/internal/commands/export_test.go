@@ -98,15 +98,11 @@ func TestExportMap(t *testing.T) {
 				delete(o.Metadata, key)
 			}
 		}
-		spec, _, err := origin(was.Metadata)
+		net, weights, err := m.Network()
 		if err != nil {
 			t.Fatal(err)
 		}
-		weights, err := m.WeightsOf(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m, err = onnxexport.Build(spec, weights, &o); err != nil {
+		if m, err = onnxexport.Build(net, weights, &o); err != nil {
 			t.Fatal(err)
 		}
 		if err := selfTested(m); err != nil {

@@ -21,6 +21,8 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/google/go-cmp/cmp"
 )
@@ -277,9 +279,9 @@ type fragile struct{}
 
 func (fragile) InputSize() (channels, height, width int) { return 1, 16, 16 }
 
-func (fragile) Forward(x *graph.Value) *graph.Value {
+func (fragile) Forward(x *graph.Value) models.Outputs {
 	dark := graph.ReduceMean(graph.Sub(x.Graph().Scalar(1), x), true, 1, 2, 3)
-	return graph.Mul(x, graph.Div(dark, dark))
+	return models.Outputs{Reconstruction: graph.Mul(x, graph.Div(dark, dark))}
 }
 
 func TestScoreOfNaNFails(t *testing.T) {
@@ -445,7 +447,7 @@ func TestSurveyGathersNothing(t *testing.T) {
 	o := &surveyOptions{model: model, minArea: 1}
 	o.detector.Provider = "go"
 	n := 0
-	report, err := c.survey(t.Context(), images, spell, o, func(*outcome, finding) error { n++; return nil })
+	report, err := c.survey(t.Context(), images, spell, o, func(*judge.Finding) error { n++; return nil })
 	if err != nil || n != len(images) || len(report.Rows) != 0 {
 		t.Errorf("found %d of %d images, gathered %d rows, %v", n, len(images), len(report.Rows), err)
 	}

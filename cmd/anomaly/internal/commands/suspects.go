@@ -41,14 +41,15 @@ type rankedImage struct {
 func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []dataset.Sample, data *train.Data) (*train.Data, error) {
 	s := o.settings
 	s.Checkpoint = o.out + suspectsSuffix
-	spec, scouting := train.Scout(o.spec, &s, len(images))
+	net, scouting := train.Scout(o.net, &s, len(images))
 	c.notef("looking for defects among the %d images, with networks that were not trained on them", len(images))
 	small := &train.Data{Names: data.Names, Hash: data.Hash}
+	channels, height, width := net.InputSize()
 	var err error
-	if small.Pixels, err = dataset.Load(ctx, images, spec.Height, spec.Width, spec.Channels, 0); err != nil {
+	if small.Pixels, err = dataset.Load(ctx, images, height, width, channels, 0); err != nil {
 		return nil, err
 	}
-	fitted, err := train.CrossFit(ctx, spec, small, scouting)
+	fitted, err := train.CrossFit(ctx, net, small, scouting)
 	c.clear()
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []da
 		return data, nil
 	}
 	c.notef("training on the other %d", len(images)-n)
-	size := o.spec.Height * o.spec.Width * o.spec.Channels
+	size := len(data.Pixels) / len(images)
 	var kept []dataset.Sample
 	rest := &train.Data{}
 	for i := range images {
@@ -140,7 +141,7 @@ func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, dat
 // drawSuspects fills in the pictures, by image, of those in order that belong to
 // a fold: as the fold's network, which has not seen them, finds them.
 func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data, fitted *train.CrossFitted, fold int, order []train.Suspect, pictures []template.URL) error {
-	model, err := onnxexport.Build(fitted.Spec, fitted.Weights[fold], &onnxexport.Options{Map: *fitted.Settings.Map})
+	model, err := onnxexport.Build(fitted.Network, fitted.Weights[fold], &onnxexport.Options{Map: *fitted.Settings.Map})
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data
 		return err
 	}
 	defer det.Close()
-	channels, height, width := fitted.Spec.InputSize()
+	channels, height, width := fitted.Network.InputSize()
 	size := channels * height * width
 	for _, s := range order {
 		if fitted.Fold[s.Image] != fold {

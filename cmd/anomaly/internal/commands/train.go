@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,26 +35,26 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
-			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: "dcae"},
-			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", Value: 128},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: models.Names()[0]},
+			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", DefaultText: networks},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
-			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", Value: 32},
-			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", Value: 3},
-			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", Value: "ssim"},
-			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", Value: 50},
+			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
+			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
+			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
-			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", Value: 2e-3},
-			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), Value: string(train.OptimizerAdam)},
+			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
+			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), DefaultText: networks},
 			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight `DECAY` of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
 			&cli.Float64Flag{Name: "momentum", Usage: "`MOMENTUM` of sgd", DefaultText: "0.9"},
-			&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's schedule: " + join(train.Schedules()), Value: string(train.ScheduleTrapezoid)},
+			&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's schedule: " + join(train.Schedules()), DefaultText: networks},
 			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "ema", Usage: "export an average of the weights of this `DECAY`, such as 0.999", DefaultText: "none"},
 			&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a lower loss of the held-back images, keep the best weights", DefaultText: "never"},
 			&cli.Uint64Flag{Name: "seed", Usage: "`N` that all that is random depends on", Value: 1},
 			&cli.Float64Flag{Name: "val", Usage: "`SHARE` of images held back to set the threshold from", Value: 0.1},
-			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map of the exported model: ssim, l2, l1", Value: "ssim"},
-			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "3/128 of the size"},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map of the exported model: " + mapKinds(), DefaultText: networks},
+			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: networks},
 			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", Value: 0.01},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
@@ -87,24 +88,24 @@ func trainAction(c *cli.Context) error {
 	}
 	// To the packages below a zero is the default.
 	for _, name := range []string{"size", "filters", "depth", "epochs", "batch"} {
-		if n := c.Int(name); n < 1 {
+		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
 	}
 	for _, name := range []string{"lr", "val", "false-reject"} {
-		if x := c.Float64(name); !(x > 0) {
+		if x := c.Float64(name); !(x > 0) && c.IsSet(name) {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
-	// 0 is no setting of these but what an optimiser without them has.
-	for name, optimizer := range map[string]train.Optimizer{"weight-decay": train.OptimizerAdamW, "momentum": train.OptimizerSGD} {
-		if c.IsSet(name) && c.Float64(name) == 0 && c.String("optimizer") == string(optimizer) {
-			return usagef("--%s: got 0, want more than 0 with %s", name, optimizer)
+	for _, name := range []string{"loss", "optimizer", "schedule", "map"} {
+		if c.IsSet(name) && c.String(name) == "" {
+			return usagef("--%s: got nothing, want a name", name)
 		}
 	}
 	o := &trainOptions{
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
+		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
 		spec: models.Spec{
 			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
@@ -114,15 +115,10 @@ func trainAction(c *cli.Context) error {
 			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
 			ThresholdRule: calibrate.Rule(c.String("threshold-rule")),
-			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: c.Float64("weight-decay"), Momentum: c.Float64("momentum"),
+			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: given(c, "weight-decay"), Momentum: given(c, "momentum"),
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
-	}
-	o.settings.Map = train.DefaultMap(o.spec)
-	o.settings.Map.Kind = residual.Kind(c.String("map"))
-	if c.IsSet("blur") {
-		o.settings.Map.Blur = c.Float64("blur")
 	}
 	engine, err := parseEngine(c)
 	if err != nil {
@@ -156,6 +152,20 @@ const (
 	suspectsSuffix   = ".suspects" + checkpointSuffix
 )
 
+// networks is the default of flags that each network has its own of.
+const networks = "the network's"
+
+// given returns the value of a flag, nil where it is not set.
+func given(c *cli.Context, name string) *float64 {
+	if !c.IsSet(name) {
+		return nil
+	}
+	return new(c.Float64(name))
+}
+
+// mapKinds lists the kinds of anomaly maps.
+func mapKinds() string { return join(append(residual.Kinds(), residual.NetworkMap)) }
+
 func join[T ~string](names []T) string {
 	var s []string
 	for _, n := range names {
@@ -172,6 +182,9 @@ type trainOptions struct {
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
 	spec            models.Spec
+	net             models.Network // of spec
+	mapKind         residual.Kind  // "" is the network's
+	blur            *float64       // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
 	maxPixels       int // of an image; 0 is the default
@@ -185,10 +198,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before an hour of training.
-	for _, err := range []error{o.spec.Validate(), s.Validate()} {
-		if err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
-		}
+	if err := o.open(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	for _, path := range append([]string{o.out, o.page}, checkpoints...) {
 		if path == "" {
@@ -230,8 +241,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 
 	started := time.Now()
+	channels, height, width := o.net.InputSize()
 	data := &train.Data{}
-	if data.Pixels, err = dataset.Load(ctx, set.Train, o.spec.Height, o.spec.Width, o.spec.Channels, 0); err != nil {
+	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
 		return err
 	}
 	if data.Hash, err = dataset.Fingerprint(set.Train); err != nil {
@@ -257,12 +269,12 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			sample.epoch(ctx, p)
 		}
 	}
-	result, err := train.Fit(ctx, o.spec, data, s)
+	result, err := train.Fit(ctx, o.net, data, s)
 	c.clear()
 	if err != nil {
 		return err
 	}
-	o.spec, o.settings = result.Spec, result.Settings
+	o.settings = result.Settings
 	if err := o.exportTrained(result, c.version); err != nil {
 		return err
 	}
@@ -276,13 +288,34 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	last := result.History[result.Epoch-1]
 	threshold := fmt.Sprintf("%.4g", result.Calibration.Threshold)
 	if !o.export.Profile.Judges() {
 		threshold = fmt.Sprintf("none in profile %v", o.export.Profile)
 	}
-	_, err = fmt.Fprintf(c.out, "%s  threshold %s  loss %.4f  %v\n", o.out, threshold, last.Loss, time.Since(started).Round(time.Second))
+	loss := ""
+	if result.Epoch > 0 {
+		loss = fmt.Sprintf("  loss %.4f", result.History[result.Epoch-1].Loss)
+	}
+	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
 	return err
+}
+
+// open opens the network and checks the settings for it.
+func (o *trainOptions) open() error {
+	var err error
+	if o.net, err = models.Open(o.spec, nil); err != nil {
+		return err
+	}
+	o.spec = o.net.Spec()
+	if o.mapKind != "" || o.blur != nil {
+		m := o.net.Recipe().Map
+		m.Kind = cmp.Or(o.mapKind, m.Kind)
+		if o.blur != nil {
+			m.Blur = *o.blur
+		}
+		o.settings.Map = &m
+	}
+	return o.settings.Validate(o.net)
 }
 
 // exportTrained writes the model of a training run, with what is known of it in
@@ -306,7 +339,7 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 		return err
 	}
 	e.Metadata["config"] = string(b)
-	m, err := onnxexport.Build(result.Spec, result.Weights, &e)
+	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package commands
+package judge
 
 import (
 	"cmp"
@@ -15,17 +15,24 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 )
 
-// An inbox finds images as they come, at the places that a command line names.
-type inbox struct {
-	args     []string
-	root     string // that the images' names are relative to, absolute
-	out      string // folder of results, whose images are none; "" for none
-	interval time.Duration
-	notef    func(format string, args ...any)
+// An Inbox finds images as they come, at the places that arguments name as for
+// [dataset.Find]. It is used by one goroutine.
+type Inbox struct {
+	args    []string
+	root    string // that the images' names are relative to, absolute
+	options InboxOptions
 
 	seen map[string]arrival // at the look before
 	done map[string]arrival // handed on
 	said string             // what was said last that is wrong
+}
+
+// InboxOptions are options of an [Inbox].
+type InboxOptions struct {
+	Interval time.Duration // between two looks
+	Results  string        // folder whose images are none, as by LeaveOut; "" for none
+	// Wrong, where not nil, is told what is wrong with a place, once until it changes.
+	Wrong func(text string)
 }
 
 // An arrival is a file as it was at a look.
@@ -34,29 +41,20 @@ type arrival struct {
 	at   time.Time
 }
 
-// newInbox returns an inbox of what args name; what cannot be named is an error.
-func (c *console) newInbox(args []string, out string, interval time.Duration) (*inbox, error) {
-	b := &inbox{args: args, interval: interval, notef: c.notef, seen: map[string]arrival{}, done: map[string]arrival{}}
-	var err error
-	if out != "" {
-		if b.out, err = filepath.Abs(out); err != nil {
-			return nil, err
-		}
-	}
+// NewInbox returns an inbox of what args, one or more, name: each a folder, a file or
+// a pattern. What is not there is an error, unless it is a pattern.
+func NewInbox(args []string, o InboxOptions) (*Inbox, error) {
+	b := &Inbox{args: args, options: o, seen: map[string]arrival{}, done: map[string]arrival{}}
 	var folders []string
 	for _, arg := range args {
 		folder, err := filepath.Abs(arg)
 		if err != nil {
 			return nil, err
 		}
-		if info, err := os.Stat(folder); err == nil && info.IsDir() {
-			if folder == b.out {
-				return nil, searchedOut(out)
-			}
-		} else if err != nil && !strings.ContainsAny(arg, "*?[") {
+		if info, err := os.Stat(folder); err != nil && !isPattern(arg) {
 			return nil, err
-		} else {
-			for folder = filepath.Dir(folder); strings.ContainsAny(folder, "*?["); {
+		} else if err != nil || !info.IsDir() {
+			for folder = filepath.Dir(folder); isPattern(folder); {
 				folder = filepath.Dir(folder)
 			}
 		}
@@ -71,17 +69,25 @@ func (c *console) newInbox(args []string, out string, interval time.Duration) (*
 	return b, nil
 }
 
+func isPattern(arg string) bool { return strings.ContainsAny(arg, "*?[") }
+
+// below reports whether a path lies in a folder; both are absolute.
+func below(folder, path string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return err == nil && rel != "." && filepath.IsLocal(rel)
+}
+
 // atOnce is how many images are handed on before idle has its turn.
 const atOnce = 256
 
-// serve hands on images as they come until ctx ends, which is its error, or handle
+// Serve hands on images as they come until ctx ends, which is its error, or handle
 // or idle fail. Between images, and after each look, idle is called.
-func (b *inbox) serve(ctx context.Context, handle func([]dataset.Sample) error, idle func() error) error {
+func (b *Inbox) Serve(ctx context.Context, handle func([]dataset.Sample) error, idle func() error) error {
 	for {
 		began := time.Now()
 		samples := b.look()
 		// Where there is much to look at, it is not all that is done.
-		wait := max(b.interval, 5*time.Since(began))
+		wait := max(b.options.Interval, 5*time.Since(began))
 		for some := range slices.Chunk(samples, atOnce) {
 			if err := errors.Join(handle(some), idle()); err != nil {
 				return err
@@ -103,18 +109,19 @@ func (b *inbox) serve(ctx context.Context, handle func([]dataset.Sample) error, 
 // look returns the images that are new or other than when they were handed on, the
 // oldest first. A file is taken when two looks have seen it with the same size and
 // time: until then it may be on its way. An empty one is not there yet.
-func (b *inbox) look() []dataset.Sample {
+func (b *Inbox) look() []dataset.Sample {
 	now := map[string]arrival{}
 	var samples []dataset.Sample
 	var wrong []string
 	named := map[string]bool{} // by the arguments before
 	for _, arg := range b.args {
 		found, err := dataset.Find(arg)
-		if err != nil && !errors.Is(err, dataset.ErrEmpty) && !(errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?[")) {
+		found, _ = LeaveOut(found, b.options.Results)
+		if err != nil && !errors.Is(err, dataset.ErrEmpty) && !(errors.Is(err, fs.ErrNotExist) && isPattern(arg)) {
 			wrong = append(wrong, err.Error())
 		}
 		for _, s := range found {
-			if named[s.Path] || b.out != "" && below(b.out, s.Path) {
+			if named[s.Path] {
 				continue
 			}
 			a, ok := now[s.Path] // of the row before
@@ -138,8 +145,8 @@ func (b *inbox) look() []dataset.Sample {
 	}
 	if text := strings.Join(wrong, "; "); text != b.said {
 		b.said = text
-		if text != "" {
-			b.notef("looking on: %s", text)
+		if text != "" && b.options.Wrong != nil {
+			b.options.Wrong(text)
 		}
 	}
 	done := map[string]arrival{} // without what has gone
@@ -159,7 +166,7 @@ func (b *inbox) look() []dataset.Sample {
 }
 
 // name is relative to the inbox's root, whatever there is in it now.
-func (b *inbox) name(s *dataset.Sample) string {
+func (b *Inbox) name(s *dataset.Sample) string {
 	rel, err := filepath.Rel(b.root, s.Path)
 	if err != nil || !filepath.IsLocal(rel) {
 		return s.Name

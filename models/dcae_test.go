@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -11,11 +10,20 @@ import (
 	"github.com/anomaly-go/anomaly/internal/ref"
 )
 
-func build(t *testing.T, s Spec, batch int) *graph.Graph {
+func open(t *testing.T, s Spec) Network {
 	t.Helper()
-	c, h, w := s.InputSize()
+	net, err := Open(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+func build(t *testing.T, net Network, batch int) *graph.Graph {
+	t.Helper()
+	c, h, w := net.InputSize()
 	g := graph.New("net")
-	g.Output("y", s.Forward(g.Input("x", graph.Float32, batch, c, h, w)))
+	g.Output("y", net.Forward(g.Input("x", graph.Float32, batch, c, h, w)).Reconstruction)
 	if err := g.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -24,12 +32,13 @@ func build(t *testing.T, s Spec, batch int) *graph.Graph {
 
 func TestForward(t *testing.T) {
 	for _, s := range []Spec{{}, {Channels: 1, Height: 32}, {Height: 40, Width: 72, Filters: 5}, {Height: 8, Depth: 1, Filters: 2}, {Height: 32, Depth: 5}} {
-		g := build(t, s, graph.Dynamic)
-		c, h, w := s.InputSize()
+		net := open(t, s)
+		g := build(t, net, graph.Dynamic)
+		c, h, w := net.InputSize()
 		if got, want := g.Outputs()[0].Shape, []int{graph.Dynamic, c, h, w}; !slices.Equal(got, want) {
 			t.Errorf("%+v: got %v, want %v", s, got, want)
 		}
-		weights := s.Init(1)
+		weights := net.Init(1)
 		if len(weights) != len(g.Params()) {
 			t.Errorf("%+v: got %d initial weights, want %d", s, len(weights), len(g.Params()))
 		}
@@ -44,14 +53,14 @@ func TestForward(t *testing.T) {
 // The article's network at 128x128x3 has 3·32·9+5·32·32·9+32·3·9 weights and 6·32+3 biases.
 func TestArticleNetwork(t *testing.T) {
 	n := 0
-	for _, w := range (Spec{}).Init(1) {
+	for _, w := range open(t, Spec{}).Init(1) {
 		n += w.Len()
 	}
 	if want := 864 + 5*9216 + 864 + 195; n != want {
 		t.Errorf("got %d parameters, want %d", n, want)
 	}
 	var ops []string
-	for _, n := range build(t, Spec{}, 1).Nodes() {
+	for _, n := range build(t, open(t, Spec{}), 1).Nodes() {
 		ops = append(ops, n.Op)
 	}
 	down, up := []string{"Conv", "Relu", "MaxPool"}, []string{"Conv", "Relu", "Resize"}
@@ -62,7 +71,7 @@ func TestArticleNetwork(t *testing.T) {
 }
 
 func TestInit(t *testing.T) {
-	s := Spec{Height: 16, Filters: 8}
+	s := open(t, Spec{Height: 16, Filters: 8})
 	a, b, c := s.Init(1), s.Init(1), s.Init(2)
 	for name, w := range a {
 		same := slices.Equal(graph.Data[float32](w), graph.Data[float32](b[name]))
@@ -92,19 +101,5 @@ func TestInit(t *testing.T) {
 	}
 	if !(lo > 0 && hi < 1 && lo < hi) {
 		t.Errorf("got reconstructions in [%v,%v]", lo, hi)
-	}
-}
-
-func TestValidate(t *testing.T) {
-	for _, s := range []Spec{
-		{Model: "resnet"}, {Channels: 2}, {Height: 100}, {Width: 33}, {Height: 4}, {Depth: -1}, {Depth: 9},
-		{Filters: -1}, {Filters: 5000}, {Height: 1 << 20}, {Height: -8},
-	} {
-		if err := s.Validate(); !errors.Is(err, ErrSpec) {
-			t.Errorf("%+v: got %v, want an ErrSpec", s, err)
-		}
-	}
-	if err := (Spec{}).Validate(); err != nil {
-		t.Error(err)
 	}
 }
