@@ -4,8 +4,11 @@
 package statedict
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -24,6 +27,9 @@ func Read(path string) (_ map[string]*graph.Tensor, err error) {
 			err = fmt.Errorf("%w: %s: %v", ErrFormat, path, r)
 		}
 	}()
+	if err := looksSaved(path); err != nil {
+		return nil, err
+	}
 	loaded, err := pytorch.Load(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrFormat, path, err)
@@ -50,6 +56,25 @@ func Read(path string) (_ map[string]*graph.Tensor, err error) {
 		tensors[name] = graph.NewTensor(data, t.Size...)
 	}
 	return tensors, nil
+}
+
+// looksSaved refuses files that begin otherwise than those of torch.save: the
+// decoder takes them for tar archives, of which it may never see the end.
+func looksSaved(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	defer f.Close()
+	var head [14]byte
+	if _, err := io.ReadFull(f, head[:]); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrFormat, path, err)
+	}
+	// A zip archive, or a pickle of protocol 2 that begins with PyTorch's number.
+	if !bytes.HasPrefix(head[:], []byte("PK\x03\x04")) && string(head[:]) != "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19" {
+		return fmt.Errorf("%w: %s: got a file that begins with %q, want one of torch.save", ErrFormat, path, head[:])
+	}
+	return nil
 }
 
 // gather copies a tensor of any strides into one piece; not ok is one that does
