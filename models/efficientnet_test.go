@@ -2,12 +2,10 @@ package models
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/ortlib"
 	"github.com/anomaly-go/anomaly/internal/ref"
 	"github.com/anomaly-go/anomaly/internal/statedict"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // Features are of size up to 60; both sides compute in float32, ours with
@@ -24,18 +23,12 @@ const featureTolerance = 2e-4
 // The features are those of the PyTorch package the weights come from:
 // testdata/efficientnet.py.
 func TestEfficientNetGolden(t *testing.T) {
-	b, err := os.ReadFile("testdata/efficientnet.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var goldens map[string]struct {
 		Shape  []int
 		Every  int
 		Values []float64
 	}
-	if err := json.Unmarshal(b, &goldens); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Golden(t, "efficientnet.py", "efficientnet.json", &goldens)
 	const h, w = 45, 64
 	image := graph.Zeros(graph.Float32, 1, 3, h, w)
 	seed := uint32(1)
