@@ -15,6 +15,7 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -218,7 +219,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
-	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
+	if m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
 		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
 	}
 	cal := &calibration{Model: o.out, Stored: true, Rule: o.rule}
@@ -228,7 +229,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
-	scored, err := c.score(ctx, o, m.Metadata[hashKey])
+	scored, err := c.score(ctx, o, m.Metadata[onnx.KeyDataHash])
 	if err != nil {
 		return err
 	}
@@ -250,7 +251,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 		return err
 	}
 	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
-	if review, ok := m.Metadata[reviewKey]; ok {
+	if review, ok := m.Metadata[onnx.KeyReview]; ok {
 		cal.Review = &review
 	}
 	cal.measure(scored)
@@ -285,13 +286,6 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 	}
 	return cal.print(c.out, scored)
 }
-
-// Metadata of a model that this package reads or changes.
-const (
-	hashKey    = "anomaly.data.hash"
-	profileKey = "anomaly.profile"
-	reviewKey  = "anomaly.review"
-)
 
 // finite returns nil for a threshold that there is none of.
 func finite(t float32) *float32 {
@@ -447,17 +441,17 @@ func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Score
 // setReview changes the review band in a model's metadata: to band, or away with
 // it where the threshold that it was about is another now.
 func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, threshold float32) error {
-	switch stored, ok := metadata[reviewKey]; {
+	switch stored, ok := metadata[onnx.KeyReview]; {
 	case band == nil && ok && !same(was, threshold):
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 		c.notef("the review band %s was about the old threshold and is gone; --review-band sets another", stored)
 	case band == nil:
 	case *band == anrt.Band{}:
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 	case !math.IsNaN(float64(threshold)) && !(band.Low <= threshold && threshold <= band.High):
 		return usagef("--review-band: got %v, want one that holds the threshold %v", band, threshold)
 	default:
-		metadata[reviewKey] = band.String()
+		metadata[onnx.KeyReview] = band.String()
 	}
 	return nil
 }
