@@ -18,6 +18,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -34,12 +35,11 @@ type loaded struct {
 	pixels   sync.Pool // of *[]uint8, for prepare
 }
 
-func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
+func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m, err := readModel(b)
-	if err != nil {
+	if err := ready(m); err != nil {
 		return nil, err
 	}
 	c, err := recognize(m, &o)
@@ -76,13 +76,16 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 // up with: a multiple of what networks pool by.
 const warmSize = 256
 
-func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Options) (*loaded, error) {
+func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, options: o, info: ModelInfo{
-		Hash: m.hash, Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
 	var err error
+	if l.info.Hash, err = m.Hash(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
 	if l.decision, err = newDecision(c, o); err != nil {
 		return nil, err
 	}
@@ -99,7 +102,7 @@ func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Opt
 	if err := l.bound(l.info.Batch, cmp.Or(l.info.Height, warmSize), cmp.Or(l.info.Width, warmSize)); err != nil {
 		return nil, err
 	}
-	for _, p := range []*port{c.residuals, c.score} {
+	for _, p := range []*onnx.Port{c.residuals, c.score} {
 		if p != nil {
 			l.outputs = append(l.outputs, p.Name)
 		}

@@ -105,7 +105,11 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 			return nil, err
 		}
 	}
-	next, err := open(ctx, b, o.Detector, caller())
+	f, err := readModel(b)
+	if err != nil {
+		return nil, err
+	}
+	next, err := open(ctx, f, o.Detector, caller())
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +157,11 @@ func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector) er
 	if old != nil {
 		options := *o.Detector
 		options.Provider = next.Info().Provider
-		var err error
-		switch current, err = open(ctx, old, &options, caller()); {
+		f, err := readModel(old)
+		if err == nil {
+			current, err = open(ctx, f, &options, caller())
+		}
+		switch {
 		case errors.Is(err, ErrModel):
 			options.Logf("nothing to compare with: the model in place: %v", err)
 		case err != nil:

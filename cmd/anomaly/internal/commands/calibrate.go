@@ -12,6 +12,7 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -196,7 +197,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
-	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
+	if m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
 		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
 	}
 	cal := &calibration{Model: o.out, Stored: true, Rule: o.rule}
@@ -206,7 +207,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
-	scored, err := c.score(ctx, o, m.Metadata[hashKey])
+	scored, err := c.score(ctx, o, m.Metadata[onnx.KeyDataHash])
 	if err != nil {
 		return err
 	}
@@ -228,7 +229,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 		return err
 	}
 	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
-	if review, ok := m.Metadata[reviewKey]; ok {
+	if review, ok := m.Metadata[onnx.KeyReview]; ok {
 		cal.Review = &review
 	}
 	cal.measure(scored)
@@ -263,13 +264,6 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 	}
 	return cal.print(c.out, scored)
 }
-
-// Metadata of a model that this package reads or changes.
-const (
-	hashKey    = "anomaly.data.hash"
-	profileKey = "anomaly.profile"
-	reviewKey  = "anomaly.review"
-)
 
 // score scores the images; hash is that of the images the network trained on.
 func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (*judge.Scores, error) {

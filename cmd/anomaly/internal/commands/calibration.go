@@ -8,6 +8,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -103,17 +104,17 @@ func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Score
 // setReview changes the review band in a model's metadata: to band, or away with
 // it where the threshold that it was about is another now.
 func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, threshold float32) error {
-	switch stored, ok := metadata[reviewKey]; {
+	switch stored, ok := metadata[onnx.KeyReview]; {
 	case band == nil && ok && !same(was, threshold):
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 		c.notef("the review band %s was about the old threshold and is gone; --review-band sets another", stored)
 	case band == nil:
 	case *band == anrt.Band{}:
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 	case !math.IsNaN(float64(threshold)) && !(band.Low <= threshold && threshold <= band.High):
 		return usagef("--review-band: got %v, want one that holds the threshold %v", band, threshold)
 	default:
-		metadata[reviewKey] = band.String()
+		metadata[onnx.KeyReview] = band.String()
 	}
 	return nil
 }

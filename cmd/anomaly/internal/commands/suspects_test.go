@@ -46,7 +46,7 @@ func TestSuspects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		model, err := onnxexport.Parse(b)
+		model, err := onnxexport.Reopen(b)
 		if err != nil {
 			t.Fatal(err)
 		}

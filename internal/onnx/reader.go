@@ -1,4 +1,4 @@
-package onnxexport
+package onnx
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ const (
 
 // A reader turns a file's graph into one of package graph.
 type reader struct {
-	file    *File
+	source  *Source
 	shapes  map[string][]int         // of the inputs; nil leaves them as declared and folds nothing
 	decide  map[string]*graph.Tensor // values of inputs that shapes depend on
 	graph   *graph.Graph
@@ -33,12 +33,12 @@ type reader struct {
 	work    int64    // operations it may still take
 }
 
-func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
+func newReader(s *Source, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
 	r := &reader{
-		file:    f,
+		source:  s,
 		shapes:  shapes,
 		decide:  values,
-		graph:   graph.New(f.proto.Graph.GetName()),
+		graph:   graph.New(s.graph.GetName()),
 		values:  map[string]*graph.Value{},
 		outputs: map[string]bool{},
 		named:   map[*graph.Value]bool{},
@@ -47,7 +47,7 @@ func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor
 		room:    minFoldRoom,
 		work:    maxFoldWork,
 	}
-	for _, l := range f.leaves {
+	for _, l := range s.leaves {
 		r.room += foldRatio * int64(l.tensor.Len())
 	}
 	return r
@@ -62,7 +62,7 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 		r.outputs[out.GetName()] = true
 	}
 	initialized := map[string]bool{}
-	for _, l := range r.file.leaves {
+	for _, l := range r.source.leaves {
 		initialized[l.name] = true
 		r.graph.Reserve(l.name)
 	}
@@ -79,13 +79,13 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 	}
 	constant := shaping(p.Node)
 	if r.shapes == nil {
-		for _, l := range r.file.leaves {
+		for _, l := range r.source.leaves {
 			if l.tensor.DType() == graph.Float32 && len(l.tensor.Shape()) > 0 && !constant[l.name] {
 				r.weights[l.name] = l.tensor
 			}
 		}
 	}
-	for _, l := range r.file.leaves {
+	for _, l := range r.source.leaves {
 		if err := r.leaf(l.name, l.tensor); err != nil {
 			return fmt.Errorf("initializer %q: %w", l.name, err)
 		}
@@ -204,7 +204,7 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 	if err != nil {
 		return err
 	}
-	n := &node{reader: r, graph: r.graph, op: p.GetOpType(), name: r.constantName(p.Output[0]), opset: r.file.opset, attrs: attrs, results: len(p.Output)}
+	n := &node{reader: r, graph: r.graph, op: p.GetOpType(), name: r.constantName(p.Output[0]), opset: r.source.opset, attrs: attrs, results: len(p.Output)}
 	for j, name := range p.Input {
 		v := r.values[name]
 		if v == nil && name != "" {
@@ -240,7 +240,7 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 
 // results imports a node, and computes what it gives if that depends on constants alone.
 func (r *reader) results(i int, n *node) ([]*graph.Value, error) {
-	if tensors := r.file.folded[i]; tensors != nil && r.shapes != nil && r.depth == 0 {
+	if tensors := r.source.folded[i]; tensors != nil && r.shapes != nil && r.depth == 0 {
 		var vs []*graph.Value
 		for _, t := range tensors {
 			vs = append(vs, r.constant("", t))

@@ -1,4 +1,4 @@
-package onnxexport
+package onnx
 
 import (
 	"slices"
@@ -40,13 +40,13 @@ func shaping(nodes []*onnxpb.NodeProto) map[string]bool {
 
 // ShapeInputs returns the names of the inputs whose values, not their sizes
 // alone, decide what shapes the model's values have.
-func (f *File) ShapeInputs() []string {
+func (s *Source) ShapeInputs() []string {
 	var list []string
-	names := shaping(f.proto.Graph.Node)
-	for _, l := range f.leaves {
+	names := shaping(s.graph.Node)
+	for _, l := range s.leaves {
 		delete(names, l.name)
 	}
-	for _, in := range f.proto.Graph.Input {
+	for _, in := range s.graph.Input {
 		if names[in.GetName()] {
 			list = append(list, in.GetName())
 		}

@@ -1,7 +1,6 @@
-package onnxexport
+package onnx
 
 import (
-	"errors"
 	"fmt"
 	goruntime "runtime"
 	"strings"
@@ -84,7 +83,7 @@ const foldMemory = 2*8*minFoldRoom + 1<<20
 func TestFoldIsBounded(t *testing.T) {
 	for _, c := range hostileFolds {
 		t.Run(c.name, func(t *testing.T) {
-			f, err := Read(foldFile(t, c.nodes...))
+			f, err := source(foldFile(t, c.nodes...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +92,7 @@ func TestFoldIsBounded(t *testing.T) {
 			goruntime.ReadMemStats(&before)
 			_, err = f.For(shapes, values)
 			goruntime.ReadMemStats(&after)
-			if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), c.want)) {
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if d := after.TotalAlloc - before.TotalAlloc; d > foldMemory {
@@ -106,7 +105,7 @@ func TestFoldIsBounded(t *testing.T) {
 // TestFoldLeavesData: what depends on the images stays, what does not goes, and
 // is computed once.
 func TestFoldLeavesData(t *testing.T) {
-	f, err := Read(foldFile(t, op("Add", "one,two", "three"), op("Shape", "x", "s"), op("Mul", "s,three", "m")))
+	f, err := source(foldFile(t, op("Add", "one,two", "three"), op("Shape", "x", "s"), op("Mul", "s,three", "m")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +135,7 @@ func TestBranchIsNotKept(t *testing.T) {
 	choose := op("If", "c", "r")
 	choose.Attribute = []*onnxpb.AttributeProto{branch("then_branch", "one"), branch("else_branch", "two")}
 	b := foldFile(t, op("Shape", "x", "s"), op("ReduceMax", "s", "longest"), op("Equal", "longest", "c"), choose, op("Neg", "r", "n"))
-	f, err := Read(changed(t, b, func(f *onnxpb.ModelProto) {
+	f, err := source(changed(t, b, func(f *onnxpb.ModelProto) {
 		tensorType(f.Graph.Input[0]).Shape = nil
 		f.Graph.Node[1].Attribute = []*onnxpb.AttributeProto{{Name: proto.String("keepdims"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(0)}}
 		f.Graph.Node[2].Input = []string{"longest", "two"}
@@ -167,7 +166,7 @@ func TestBranchIsNotKept(t *testing.T) {
 }
 
 func TestForErrors(t *testing.T) {
-	f, err := Read(foldFile(t))
+	f, err := source(foldFile(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +182,7 @@ func TestForErrors(t *testing.T) {
 		{"an open shape", map[string][]int{"x": {2, graph.Dynamic}}, nil, "shape: got [2 -1], want that of float32[2,3]"},
 		{"another value", map[string][]int{"x": {2, 3}}, map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 6)}, "value: got float32[6], want float32[2,3]"},
 	} {
-		if _, err := f.For(c.shapes, c.values); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), c.want) {
+		if _, err := f.For(c.shapes, c.values); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -193,16 +192,16 @@ func TestForErrors(t *testing.T) {
 func TestReadNamesOperators(t *testing.T) {
 	foreign := op("Gelu", "x", "b")
 	foreign.Domain = proto.String("com.microsoft")
-	_, err := Read(foldFile(t, op("GridSample", "x,x", "a"), foreign, op("Einsum", "x", "c"), op("Einsum", "x", "d")))
+	_, err := source(foldFile(t, op("GridSample", "x,x", "a"), foreign, op("Einsum", "x", "c"), op("Einsum", "x", "d")))
 	want := `node 0 (GridSample "a"): operators that are not supported: GridSample of domain "", Gelu of domain "com.microsoft", Einsum of domain ""`
-	if !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), want) {
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}
 	var many []*onnxpb.NodeProto
 	for i := range 1000 {
 		many = append(many, op(fmt.Sprint("Op", i), "x", fmt.Sprint("y", i)))
 	}
-	if _, err := Read(foldFile(t, many...)); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("Op%d of domain \"\", %d more", maxNamed-1, 1000-maxNamed)) {
+	if _, err := source(foldFile(t, many...)); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("Op%d of domain \"\", %d more", maxNamed-1, 1000-maxNamed)) {
 		t.Errorf("got %v, want the first %d", err, maxNamed)
 	}
 }

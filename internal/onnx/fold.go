@@ -1,4 +1,4 @@
-package onnxexport
+package onnx
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func (r *reader) fold(i int, operands, vs []*graph.Value) ([]*graph.Value, error
 			r.fixed[v] = true
 		}
 		if r.depth == 0 {
-			r.file.folded[i] = tensors
+			r.source.folded[i] = tensors
 		}
 	}
 	return vs, nil

@@ -1,4 +1,4 @@
-package runtime
+package onnx
 
 import (
 	"fmt"
@@ -17,21 +17,16 @@ func isHalf(d graph.DType) bool {
 	return t == onnxpb.TensorProto_FLOAT16 || t == onnxpb.TensorProto_BFLOAT16
 }
 
-// widened returns ports as widen leaves them.
-func widened(ports []port) []port {
-	ports = slices.Clone(ports)
-	for i := range ports {
-		if isHalf(ports[i].DType) {
-			ports[i].DType = graph.Float32
-		}
-	}
-	return ports
-}
-
-// widen gives a model of half precision float32 inputs and outputs, by a Cast at
+// Widen gives a model of half precision float32 inputs and outputs, by a Cast at
 // each of these edges. Names stay, and between the edges all is computed as it was.
-func widen(m *onnxpb.ModelProto) error {
-	g := m.GetGraph()
+func (f *File) Widen() error {
+	if !slices.ContainsFunc(slices.Concat(f.Inputs, f.Outputs), func(p Port) bool { return isHalf(p.DType) }) {
+		return nil
+	}
+	if _, err := f.Hash(); err != nil {
+		return err
+	}
+	g := f.proto.GetGraph()
 	rename := map[string]string{}
 	var first, last []*onnxpb.NodeProto
 	edge := func(v *onnxpb.ValueInfoProto, cast func(inner string, half int64) *onnxpb.NodeProto) error {
@@ -41,7 +36,7 @@ func widen(m *onnxpb.ModelProto) error {
 		}
 		name := v.GetName()
 		if _, twice := rename[name]; twice {
-			return fmt.Errorf("%w: %q is an input or output of half precision twice", ErrModel, name)
+			return fmt.Errorf("%q is an input or output of half precision twice", name)
 		}
 		rename[name] = name + "/half"
 		n := cast(rename[name], int64(t.GetElemType()))
@@ -81,7 +76,20 @@ func widen(m *onnxpb.ModelProto) error {
 	renameIn(g, rename)
 	g.Node = slices.Concat(first, g.GetNode(), last)
 	g.ValueInfo = slices.DeleteFunc(g.GetValueInfo(), func(v *onnxpb.ValueInfoProto) bool { return rename[v.GetName()] != "" })
+	f.bytes = nil
+	f.DeclareWide()
 	return nil
+}
+
+// DeclareWide changes but the ports, to what [File.Widen] makes of them.
+func (f *File) DeclareWide() {
+	for _, ports := range [][]Port{f.Inputs, f.Outputs} {
+		for i := range ports {
+			if isHalf(ports[i].DType) {
+				ports[i].DType = graph.Float32
+			}
+		}
+	}
 }
 
 // renameIn changes the names of values in nodes and in the bodies of theirs.

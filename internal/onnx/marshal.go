@@ -1,8 +1,7 @@
-package onnxexport
+package onnx
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -15,24 +14,10 @@ import (
 )
 
 const (
-	irVersion = 8  // the first that goes with the opset
-	opset     = 18 // of ONNX's own domain; what package graph builds
-	producer  = "anomaly"
+	irVersion = 8         // the first that goes with the opset
+	opset     = 18        // of ONNX's own domain; what package graph builds
+	producer  = "anomaly" // of files of ours
 )
-
-// Errors of this package wrap one of these, or are those of the writer.
-var (
-	ErrModel  = errors.New("onnxexport") // of a file that Parse cannot use, of a model that cannot become a file
-	ErrOption = errors.New("onnxexport") // of options
-)
-
-func errorf(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrModel, fmt.Errorf(format, args...))
-}
-
-func optionErrorf(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrOption, fmt.Errorf(format, args...))
-}
 
 // A Model is what an ONNX file holds.
 type Model struct {
@@ -51,7 +36,7 @@ type Model struct {
 // the parameters and constants that only those use.
 func Marshal(m *Model) ([]byte, error) {
 	g := m.Graph
-	if err := m.validate(); err != nil {
+	if err := m.Validate(); err != nil {
 		return nil, err
 	}
 	p := &onnxpb.GraphProto{Name: proto.String(cmp.Or(g.Name(), "graph"))}
@@ -115,37 +100,38 @@ func encode(file *onnxpb.ModelProto, g *onnxpb.GraphProto) ([]byte, error) {
 	var b []byte
 	for _, part := range []*onnxpb.ModelProto{file, {Graph: g}} {
 		if size := len(b) + proto.Size(part); size > math.MaxInt32 {
-			return nil, errorf("got %d bytes, want less than protobuf's 2 GiB", size)
+			return nil, fmt.Errorf("got %d bytes, want less than protobuf's 2 GiB", size)
 		}
 		var err error
 		if b, err = (proto.MarshalOptions{Deterministic: true}).MarshalAppend(b, part); err != nil {
-			return nil, errorf("%w", err)
+			return nil, err
 		}
 	}
 	return b, nil
 }
 
-func (m *Model) validate() error {
+// Validate reports what keeps a model from becoming a file.
+func (m *Model) Validate() error {
 	g := m.Graph
 	if g == nil {
-		return errorf("got a model without a graph")
+		return fmt.Errorf("got a model without a graph")
 	}
 	if err := g.Err(); err != nil {
-		return errorf("%w", err)
+		return err
 	}
 	if len(g.Outputs()) == 0 {
-		return errorf("graph %q: got no outputs, want at least one", g.Name())
+		return fmt.Errorf("graph %q: got no outputs, want at least one", g.Name())
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Weights)) {
 		v, t := g.Lookup(name), m.Weights[name]
 		if v == nil || !v.IsParam() {
-			return errorf("weight %q: the graph has no such parameter", name)
+			return fmt.Errorf("weight %q: the graph has no such parameter", name)
 		}
 		if t == nil {
-			return errorf("weight %q: got nil, want %v", name, v.Type)
+			return fmt.Errorf("weight %q: got nil, want %v", name, v.Type)
 		}
 		if got := (graph.Type{DType: t.DType(), Shape: t.Shape()}); got.DType != v.DType || !slices.Equal(got.Shape, v.Shape) {
-			return errorf("weight %q: got %v, want %v", name, got, v.Type)
+			return fmt.Errorf("weight %q: got %v, want %v", name, got, v.Type)
 		}
 	}
 	return nil
@@ -207,9 +193,23 @@ func nodeProto(n *graph.Node) (*onnxpb.NodeProto, error) {
 		case *graph.Tensor:
 			q.Type, q.T = onnxpb.AttributeProto_TENSOR.Enum(), tensorProto("", x)
 		default:
-			return nil, errorf("%s %q, attribute %s: got a %T", n.Op, n.Outputs[0].Name(), a.Name, a.Value)
+			return nil, fmt.Errorf("%s %q, attribute %s: got a %T", n.Op, n.Outputs[0].Name(), a.Name, a.Value)
 		}
 		p.Attribute = append(p.Attribute, q)
 	}
 	return p, nil
+}
+
+// InFieldOrder returns a file of [Marshal] as it was before its graph came last:
+// with its fields in the order of their numbers.
+func InFieldOrder(b []byte) ([]byte, error) {
+	var p onnxpb.ModelProto
+	if err := proto.Unmarshal(b, &p); err != nil {
+		return nil, err
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&p)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }

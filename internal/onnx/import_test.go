@@ -1,4 +1,4 @@
-package onnxexport
+package onnx
 
 import (
 	"math"
@@ -85,11 +85,11 @@ func TestImport(t *testing.T) {
 	tried := map[string]bool{}
 	for _, c := range importCases(t) {
 		t.Run(c.Name, func(t *testing.T) {
-			f, err := Read(c.File)
+			f, err := source(c.File)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, n := range f.proto.Graph.Node {
+			for _, n := range f.graph.Node {
 				tried[n.GetOpType()] = true
 			}
 			for range 2 { // what was folded is used again

@@ -1,4 +1,4 @@
-package runtime
+package onnx
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,28 +20,19 @@ func external(t *onnxpb.TensorProto) bool {
 	return t.GetDataLocation() == onnxpb.TensorProto_EXTERNAL
 }
 
-// ReadFile returns the bytes of a model's file, with the weights that lie in other
-// files beside it moved into the model: one file that holds all of it.
-func ReadFile(path string) ([]byte, error) {
-	b, err := regular.Read(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+// Outside returns the name of a weight that lies in another file, "" for none.
+func (f *File) Outside() string {
+	if outside := externals(f.proto.GetGraph()); len(outside) > 0 {
+		return outside[0].GetName()
 	}
-	if b, err = gather(b, filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return b, nil
+	return ""
 }
 
-// externalFiles returns the names of the files, in a model's folder, that gather
-// reads or would if they were there; none of bytes that are no model.
-func externalFiles(b []byte) []string {
-	p, err := unmarshal(b)
-	if err != nil {
-		return nil
-	}
+// Beside returns the names of the files, in the model's folder, that [File.Gather]
+// reads or would if they were there.
+func (f *File) Beside() []string {
 	names := []string{sidecarName}
-	for _, t := range externals(p.GetGraph()) {
+	for _, t := range externals(f.proto.GetGraph()) {
 		for _, e := range t.GetExternalData() {
 			if e.GetKey() == "location" && !slices.Contains(names, e.GetValue()) {
 				names = append(names, e.GetValue())
@@ -50,36 +42,57 @@ func externalFiles(b []byte) []string {
 	return names
 }
 
-// gather moves what lies in other files of the model's folder into the model:
+// Gather moves what lies in other files of the model's folder into the model:
 // weights, as exporters of large models write them, and anomalib's metadata.
-func gather(b []byte, dir string) ([]byte, error) {
-	p, err := unmarshal(b)
-	if err != nil {
-		return nil, err
+func (f *File) Gather(dir string) error {
+	if err := f.AddSidecar(dir); err != nil {
+		return err
 	}
-	outside := externals(p.GetGraph())
-	added, err := addSidecar(p, dir)
-	if err != nil {
-		return nil, err
-	}
-	if len(outside) == 0 && !added {
-		return b, nil
+	outside := externals(f.proto.GetGraph())
+	if len(outside) == 0 {
+		return nil
 	}
 	folder, err := os.OpenRoot(dir) // a model cannot reach beyond its folder
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		return err
 	}
 	defer folder.Close()
 	files := map[string][]byte{}
 	for _, t := range outside {
 		if err := embed(t, folder, files); err != nil {
-			return nil, fmt.Errorf("%w: weight %q: %w", ErrModel, t.GetName(), err)
+			return fmt.Errorf("weight %q: %w", t.GetName(), err)
 		}
 	}
-	if b, err = proto.Marshal(p); err != nil {
-		return nil, fmt.Errorf("%w: with its weights inside: %w", ErrModel, err)
+	f.bytes = nil
+	return nil
+}
+
+// sidecarName is what anomalib 0.x and 1.x write beside a model. It is kept as
+// metadata of the model itself, so that a model is its bytes.
+const sidecarName = "metadata.json"
+
+// AddSidecar puts anomalib's metadata.json, where it lies in the folder of a model
+// that may be anomalib's, into the model.
+func (f *File) AddSidecar(dir string) error {
+	has := func(key string) bool { _, ok := f.Metadata[key]; return ok }
+	if f.Outputs[0].Name != LegacyOutput || has(KeySidecar) || has(KeyProfile) {
+		return nil
 	}
-	return b, nil
+	path := filepath.Join(dir, sidecarName)
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
+		return nil // there need not be one, nor need it be anomalib's
+	}
+	b, err := regular.Read(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(b), "image_threshold") {
+		return nil
+	}
+	f.proto.MetadataProps = append(f.proto.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(KeySidecar), Value: proto.String(string(b))})
+	f.Metadata[KeySidecar] = string(b)
+	f.bytes = nil
+	return nil
 }
 
 // externals lists the tensors whose numbers lie in another file: weights, and

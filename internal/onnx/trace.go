@@ -1,4 +1,4 @@
-package runtime
+package onnx
 
 import (
 	"encoding/binary"
@@ -8,9 +8,9 @@ import (
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 )
 
-// A trace is what the nodes near the ends of a graph tell, without running it.
-type trace struct {
-	height, width int                   // that the graph itself resizes its first input to; 0 for neither
+// A Trace is what the nodes near the ends of a graph tell, without running it.
+type Trace struct {
+	Height, Width int                   // that the graph itself resizes its first input to; 0 for neither
 	labels        map[string]comparison // outputs that tell what is above a number
 	unit          map[string]bool       // outputs that are clipped to [0,1]
 	sources       map[string]string     // what outputs come from, but for their type and shape
@@ -31,7 +31,7 @@ type tracer struct {
 // traceLimit is how many nodes are followed from an end of a graph.
 const traceLimit = 16
 
-func traceGraph(g *onnxpb.GraphProto) trace {
+func traceGraph(g *onnxpb.GraphProto) Trace {
 	f := &tracer{map[string]*onnxpb.TensorProto{}, map[string]*onnxpb.NodeProto{}}
 	for _, t := range g.GetInitializer() {
 		f.constants[t.GetName()] = t
@@ -41,7 +41,7 @@ func traceGraph(g *onnxpb.GraphProto) trace {
 			f.makers[name] = n
 		}
 	}
-	t := trace{labels: map[string]comparison{}, unit: map[string]bool{}, sources: map[string]string{}}
+	t := Trace{labels: map[string]comparison{}, unit: map[string]bool{}, sources: map[string]string{}}
 	for _, out := range g.GetOutput() {
 		name := out.GetName()
 		if c, ok := f.compares(name, false); ok {
@@ -51,9 +51,19 @@ func traceGraph(g *onnxpb.GraphProto) trace {
 		t.sources[name] = f.source(name)
 	}
 	if len(g.GetInput()) > 0 {
-		t.height, t.width = f.resizes(g)
+		t.Height, t.Width = f.resizes(g)
 	}
 	return t
+}
+
+// IsUnit reports whether an output is clipped to [0,1].
+func (t *Trace) IsUnit(output string) bool { return t.unit[output] }
+
+// Above returns the number that an output must exceed for another, its label, to
+// be true, and whether that is known.
+func (t *Trace) Above(value, label string) (float32, bool) {
+	c, ok := t.labels[label]
+	return c.threshold, ok && c.value == t.sources[value]
 }
 
 // source follows a value back through nodes that only change its type or shape,
@@ -152,15 +162,15 @@ func (f *tracer) compares(name string, negated bool) (comparison, bool) {
 	switch op {
 	case "Greater":
 	case "GreaterOrEqual":
-		c.threshold = below(c.threshold)
+		c.threshold = Below(c.threshold)
 	default:
 		ok = false
 	}
 	return c, ok
 }
 
-// below returns the next float32 below: what is at or above t is strictly above it.
-func below(t float32) float32 { return math.Nextafter32(t, float32(math.Inf(-1))) }
+// Below returns the next float32 below: what is at or above t is strictly above it.
+func Below(t float32) float32 { return math.Nextafter32(t, float32(math.Inf(-1))) }
 
 // isUnit reports whether a value is the outcome of a Clip to [0,1], or the largest of such.
 func (f *tracer) isUnit(name string) bool {
@@ -223,6 +233,9 @@ func (f *tracer) resizes(g *onnxpb.GraphProto) (height, width int) {
 	return 0, 0
 }
 
+// maxSide is beyond what images have.
+const maxSide = 1 << 26
+
 // lastTwo returns the last two numbers of sizes, which may be put together of parts.
 func (f *tracer) lastTwo(name string) [2]int {
 	numbers := f.constant(name)
@@ -240,7 +253,7 @@ func (f *tracer) lastTwo(name string) [2]int {
 	}
 	size := [2]int{}
 	for i, v := range numbers[len(numbers)-2:] {
-		if v == math.Trunc(v) && v > 0 && v <= maxPixels {
+		if v == math.Trunc(v) && v > 0 && v <= maxSide {
 			size[i] = int(v)
 		}
 	}
@@ -271,9 +284,9 @@ func smallTensor(t *onnxpb.TensorProto) []float64 {
 		read(8, func(b []byte) float64 { return math.Float64frombits(little.Uint64(b)) })
 	case onnxpb.TensorProto_FLOAT16:
 		for _, v := range t.GetInt32Data() {
-			all = append(all, halfValue(uint16(v)))
+			all = append(all, float64(fromFloat16(uint16(v))))
 		}
-		read(2, func(b []byte) float64 { return halfValue(little.Uint16(b)) })
+		read(2, func(b []byte) float64 { return float64(fromFloat16(little.Uint16(b))) })
 	case onnxpb.TensorProto_INT64:
 		for _, v := range t.GetInt64Data() {
 			all = append(all, float64(v))
@@ -294,19 +307,4 @@ func smallTensor(t *onnxpb.TensorProto) []float64 {
 		return nil
 	}
 	return all
-}
-
-// halfValue returns the number that IEEE 754 binary16 bits stand for.
-func halfValue(bits uint16) float64 {
-	sign, exponent, fraction := 1-2*float64(bits>>15), int(bits>>10&0x1f), float64(bits&0x3ff)
-	switch exponent {
-	case 0:
-		return sign * math.Ldexp(fraction, -24)
-	case 0x1f:
-		if fraction != 0 {
-			return math.NaN()
-		}
-		return sign * math.Inf(1)
-	}
-	return sign * math.Ldexp(1024+fraction, exponent-25)
 }
