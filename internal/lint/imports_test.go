@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
-	"corrupt":   nil,
+	"augment":   nil,
+	"corrupt":   {"augment"},
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
 
