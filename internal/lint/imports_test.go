@@ -31,6 +31,10 @@ var mayImport = map[string][]string{
 	"corrupt":   {"augment"},
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
+	"serve": {
+		"runtime", "judge", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
+		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
+	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
@@ -52,6 +56,7 @@ var mayImport = map[string][]string{
 	"internal/npy":         nil,
 	"internal/ortlib":      nil,
 	"internal/onnx":        {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
+	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
