@@ -39,7 +39,7 @@ type program struct {
 	want    []*graph.Value
 }
 
-// openGo also makes the graph for one image where the model leaves but the batch
+// openGo also makes the graph for one image where the model leaves only the batch
 // open, so that what cannot be run is known before there are images.
 func openGo(f *onnx.File, _ Options) (Plan, error) {
 	source, err := f.Source()

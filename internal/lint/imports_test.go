@@ -27,9 +27,14 @@ var mayImport = map[string][]string{
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
-	"corrupt":   nil,
+	"augment":   nil,
+	"corrupt":   {"augment"},
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy"},
+	"serve": {
+		"runtime", "judge", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
+		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
+	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
@@ -49,6 +54,7 @@ var mayImport = map[string][]string{
 	"internal/npy":         nil,
 	"internal/ortlib":      nil,
 	"internal/onnx":        {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
+	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
