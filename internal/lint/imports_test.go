@@ -59,6 +59,7 @@ var mayImport = map[string][]string{
 	"internal/randgraph":   {"graph"},
 	"internal/ref":         {"graph", "gorgonia.org/tensor"},
 	"internal/regular":     nil,
+	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
 	"internal/testsum":     nil,
