@@ -5,7 +5,7 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
@@ -48,7 +48,7 @@ testanomalib: ## run exported files with anomalib's own inferencer, in .venv-ano
 
 testclients: ## ask a server with tritonclient and schemathesis, in .venv-clients (200 MB)
 	@scripts/setup clients
-	ANOMALY_CLIENTS_PYTHON=$(CURDIR)/.venv-clients/bin/python $(GO) test -count=1 -v -run 'TestTritonClient|TestSchema' ./serve
+	ANOMALY_CLIENTS_PYTHON=$(CURDIR)/.venv-clients/bin/python $(GO) test -count=1 -v -run 'TestTritonClient|TestSchema|TestExportTriton' ./serve ./cmd/anomaly/internal/commands
 
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
