@@ -73,7 +73,7 @@ func TestDecodeFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			img, err := Decode(bytes.NewReader(data), nil)
+			img, _, err := Decode(bytes.NewReader(data), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,19 +89,19 @@ func TestDecodeFiles(t *testing.T) {
 			}
 			// A pixel less than needed is too few.
 			opts := &Options{MaxPixels: rampWidth*rampHeight - 1}
-			if _, err := Decode(bytes.NewReader(data), opts); !errors.Is(err, ErrTooLarge) {
+			if _, _, err := Decode(bytes.NewReader(data), opts); !errors.Is(err, ErrTooLarge) {
 				t.Errorf("with MaxPixels %d: got error %v, want ErrTooLarge", opts.MaxPixels, err)
 			}
 			opts.MaxPixels++
-			if _, err := Decode(bytes.NewReader(data), opts); err != nil {
+			if _, _, err := Decode(bytes.NewReader(data), opts); err != nil {
 				t.Errorf("with MaxPixels %d: %v", opts.MaxPixels, err)
 			}
 		})
 	}
 }
 
-// stored returns the ramp as an image of another type.
-func stored[T interface {
+// rampAs returns the ramp as an image of another type.
+func rampAs[T interface {
 	image.Image
 	Set(x, y int, c color.Color)
 }](img T) T {
@@ -143,7 +143,7 @@ func TestDecodePNGTypes(t *testing.T) {
 	}{
 		{"Gray", gray, true},
 		{"Gray16", gray16, true},
-		{"RGBA", stored(image.NewRGBA(bounds)), false},
+		{"RGBA", rampAs(image.NewRGBA(bounds)), false},
 		{"NRGBA64", deep, false},
 	}
 	for _, test := range tests {
@@ -166,7 +166,7 @@ func decodePNG(t *testing.T, img image.Image) image.Image {
 	if err := png.Encode(&b, img); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Decode(&b, nil)
+	got, _, err := Decode(&b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestDecodeGIF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := Decode(&b, nil)
+	img, _, err := Decode(&b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,8 +241,8 @@ func TestDecodeMask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := []uint8{0, 255, 255, 255}; !bytes.Equal(mask.Pix, want) {
-			t.Errorf("%T: got %v, want %v", img, mask.Pix, want)
+		if want := []uint8{0, 255, 255, 255}; !bytes.Equal(mask.Pixels.Pix, want) {
+			t.Errorf("%T: got %v, want %v", img, mask.Pixels.Pix, want)
 		}
 	}
 
@@ -257,7 +257,7 @@ func TestDecodeMask(t *testing.T) {
 	}
 	for y := range rampHeight {
 		for x := range rampWidth {
-			if got, want := mask.GrayAt(x, y).Y, ramp(x, y).R; got != min(want, 1)*255 {
+			if got, want := mask.Pixels.GrayAt(x, y).Y, ramp(x, y).R; got != min(want, 1)*255 {
 				t.Fatalf("oriented: at (%d,%d) got %d of pixel %d", x, y, got, want)
 			}
 		}
@@ -270,27 +270,27 @@ func TestDecodeErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{"empty": nil, "text": []byte("this is no image at all")} {
-		if _, err := Decode(bytes.NewReader(data), nil); !errors.Is(err, image.ErrFormat) {
+		if _, _, err := Decode(bytes.NewReader(data), nil); !errors.Is(err, image.ErrFormat) {
 			t.Errorf("%s: got error %v, want image.ErrFormat", name, err)
 		}
 	}
-	if _, err := Decode(bytes.NewReader(whole[:len(whole)/2]), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, _, err := Decode(bytes.NewReader(whole[:len(whole)/2]), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut: got error %v, want io.ErrUnexpectedEOF", err)
 	}
 	endless := io.MultiReader(bytes.NewReader(whole), zeros{})
-	if _, err := Decode(endless, &Options{MaxPixels: 1 << 10}); !errors.Is(err, ErrTooLarge) {
+	if _, _, err := Decode(endless, &Options{MaxPixels: 1 << 10}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("endless: got error %v, want ErrTooLarge", err)
 	}
 	var line bytes.Buffer
 	if err := png.Encode(&line, image.NewGray(image.Rect(0, 0, maxSide+1, 1))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Decode(&line, nil); !errors.Is(err, ErrTooLarge) {
+	if _, _, err := Decode(&line, nil); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("line: got error %v, want ErrTooLarge", err)
 	}
 	// A header alone that announces 2³¹-1 squared pixels.
 	huge := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\x00\x00\x00")
-	if _, err := Decode(bytes.NewReader(huge), nil); err == nil {
+	if _, _, err := Decode(bytes.NewReader(huge), nil); err == nil {
 		t.Error("huge: got no error")
 	}
 }
@@ -317,7 +317,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		opts := &Options{MaxPixels: 1 << 16}
-		img, err := Decode(bytes.NewReader(data), opts)
+		img, _, err := Decode(bytes.NewReader(data), opts)
 		if err != nil {
 			return
 		}

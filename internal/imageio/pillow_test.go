@@ -41,7 +41,7 @@ func TestPillow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			img, err := Decode(bytes.NewReader(data), nil)
+			img, _, err := Decode(bytes.NewReader(data), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestPillow(t *testing.T) {
 				t.Errorf("got %T, want a grey image", img)
 			}
 			for _, part := range []int{len(data) / 2, len(data) * 9 / 10} {
-				if _, err := Decode(bytes.NewReader(data[:part]), nil); err == nil {
+				if _, _, err := Decode(bytes.NewReader(data[:part]), nil); err == nil {
 					t.Errorf("cut after %d of %d bytes: got no error", part, len(data))
 				}
 			}

@@ -80,7 +80,7 @@ func TestResizeLikePillow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden, err := Decode(bytes.NewReader(data), nil)
+			golden, _, err := Decode(bytes.NewReader(data), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
