@@ -23,23 +23,28 @@ setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
 build: ## build bin/anomaly
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
 
+# Commands for testsum, which lists what they skip.
+ALLTESTS   = $(GO) test -timeout 15m ./...
+NOCGOTESTS = CGO_ENABLED=0 $(GO) test -short -timeout 10m $(NOCGO)
+RACETESTS  = $(GO) test -race -short -timeout 10m $(RACE)
+
 test: setup lint staticcheck ## run every check: lint, staticcheck, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
-	$(GO) test -timeout 15m ./...
-	@$(MAKE) --no-print-directory testnocgo testrace
+	CGO_ENABLED=0 $(GO) build ./...
+	@$(GO) run ./internal/testsum "$(ALLTESTS)" "$(NOCGOTESTS)" "$(RACETESTS)"
 
 testnocgo: ## build without cgo and test what must work so
 	CGO_ENABLED=0 $(GO) build ./...
-	CGO_ENABLED=0 $(GO) test -short -timeout 10m $(NOCGO)
+	@$(GO) run ./internal/testsum "$(NOCGOTESTS)"
 
 testrace: ## run the race detector on RACE
-	$(GO) test -race -short -timeout 10m $(RACE)
+	@$(GO) run ./internal/testsum "$(RACETESTS)"
 
 conformance: setup ## test models of all kinds on go and cpu, or on PROVIDER (openvino, cuda, ...); UPDATE=1 writes manifest and docs/interop.md
 	@scripts/conformance "$(PROVIDER)" $(if $(UPDATE),-update-manifest -update-interop)
 
 testanomalib: ## run exported files with anomalib's own inferencer, in .venv-anomalib (3 GB to download, 5 GB on disk)
 	@scripts/setup anomalib
-	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly
+	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly/internal/commands
 
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }

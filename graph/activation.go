@@ -6,15 +6,16 @@ import (
 )
 
 func init() {
-	register("LeakyRelu", inferFloat, vjpLeakyRelu, Attr{"alpha", float32(0)})
-	register("Elu", inferFloat, vjpElu, Attr{"alpha", float32(0)})
-	register("Tanh", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Mul(dy, Sub(dy.g.Scalar(1), Square(n.Outputs[0])))}
+	alpha := []Attr{{"alpha", float32(0)}}
+	register(map[string]operator{
+		"LeakyRelu": {operands: unary, attrs: alpha, infer: inferFloat, vjp: vjpLeakyRelu},
+		"Elu":       {operands: unary, attrs: alpha, infer: inferFloat, vjp: vjpElu},
+		"Tanh": {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			return Mul(dy, Sub(dy.g.Scalar(1), Square(n.Outputs[0])))
+		})},
+		"Softplus": {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value { return Mul(dy, Sigmoid(n.Inputs[0])) })},
+		"Softmax":  {operands: unary, attrs: []Attr{{"axis", int64(0)}}, infer: inferSoftmax, vjp: vjpSoftmax},
 	})
-	register("Softplus", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Mul(dy, Sigmoid(n.Inputs[0]))}
-	})
-	register("Softmax", inferSoftmax, vjpSoftmax, Attr{"axis", int64(0)})
 }
 
 // LeakyRelu returns x where x > 0 and alpha·x elsewhere.

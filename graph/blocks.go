@@ -3,12 +3,15 @@ package graph
 import "fmt"
 
 func init() {
-	register("DepthToSpace", inferDepthToSpace, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{SpaceToDepth(dy, int(n.Int("blocksize", 0)), BlockOrder(n.Text("mode", string(DCR))))}
-	}, Attr{"blocksize", int64(0)}, Attr{"mode", ""})
-	register("SpaceToDepth", inferSpaceToDepth, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{DepthToSpace(dy, int(n.Int("blocksize", 0)), DCR)}
-	}, Attr{"blocksize", int64(0)})
+	size := Attr{"blocksize", int64(0)}
+	register(map[string]operator{
+		"DepthToSpace": {operands: unary, attrs: []Attr{size, {"mode", ""}}, infer: inferDepthToSpace, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			return SpaceToDepth(dy, int(n.Int("blocksize", 0)), BlockOrder(n.Text("mode", string(DCR))))
+		})},
+		"SpaceToDepth": {operands: unary, attrs: []Attr{size}, infer: inferSpaceToDepth, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			return DepthToSpace(dy, int(n.Int("blocksize", 0)), DCR)
+		})},
+	})
 }
 
 // A BlockOrder says where the pixels of a block lie among the channels.
@@ -47,9 +50,6 @@ const maxBlock = 1 << 15
 
 // blockSize returns the size of a node's blocks for an image [N,C,H,W].
 func blockSize(n *Node) (int, error) {
-	if len(n.Inputs) != 1 {
-		return 0, errOperands
-	}
 	b := n.Int("blocksize", 0)
 	if x := n.Inputs[0]; x.Rank() != 4 || b < 1 || b > maxBlock {
 		return 0, fmt.Errorf("got %v in blocks of %d, want [N,C,H,W] and at least 1", x.Type, b)

@@ -8,8 +8,28 @@ import (
 
 func init() {
 	group := Attr{"group", int64(1)}
-	register("Conv", inferConv, vjpConv, append([]Attr{group}, windowAttrs...)...)
-	register("ConvTranspose", inferConvTranspose, vjpConvTranspose, append([]Attr{group, {"output_padding", []int64{}}}, windowAttrs...)...)
+	register(map[string]operator{
+		"Conv": {
+			operands: arity{2, 3}, attrs: append([]Attr{group}, windowAttrs...), infer: inferConv, vjp: vjpConv,
+			macs: func(n *Node) int64 { return convMACs(n.Outputs[0], n.Inputs[1]) },
+		},
+		"ConvTranspose": {
+			operands: arity{2, 3}, attrs: append([]Attr{group, {"output_padding", []int64{}}}, windowAttrs...), infer: inferConvTranspose, vjp: vjpConvTranspose,
+			macs: func(n *Node) int64 { return convMACs(n.Inputs[0], n.Inputs[1]) }, // from the pixels that go in
+		},
+	})
+}
+
+// convMACs is what a kernel w takes at all the places of x.
+func convMACs(x, w *Value) int64 {
+	if w.Rank() == 0 {
+		return Open
+	}
+	kernel := int64(1)
+	for _, d := range w.Shape[1:] {
+		kernel = product(kernel, int64(d))
+	}
+	return product(count(x.Shape), kernel)
 }
 
 // windowAttrs are the attributes of every operator that slides a window over an image.
@@ -129,9 +149,6 @@ func window(size, before, after, k, stride, dilation int) int {
 // convOperands returns what both convolutions work on: the image, the weights,
 // whose layout is named in errors, and the attributes.
 func convOperands(n *Node, layout string) (x, w *Value, o ConvOptions, err error) {
-	if len(n.Inputs) < 2 || len(n.Inputs) > 3 {
-		return nil, nil, o, errOperands
-	}
 	if o, err = convOptions(n); err != nil {
 		return nil, nil, o, err
 	}

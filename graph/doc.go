@@ -5,9 +5,10 @@
 // its loss, the gradient of the loss, the SSIM map, the score. A function such
 // as [Conv] appends one operator to the graph of its operands, infers the
 // result's type and returns it. [Gradients] appends the reverse-mode derivative,
-// again as standard ONNX operators, by a table with one vector-Jacobian product
-// (VJP) per operator; the operators live in one file per family, each with its
-// VJP beside it.
+// again as standard ONNX operators. What is known of an operator is one row of a
+// table: how many operands it has, which of them shapes depend on, its
+// attributes, its types, its vector-Jacobian product (VJP) and what it costs.
+// The operators live in one file per family, which has their rows.
 //
 // The package executes nothing: package onnxexport turns a graph into bytes,
 // package runtime runs those, and internal/ref is the interpreter that tests

@@ -7,34 +7,34 @@ import (
 
 func init() {
 	for op, vjp := range map[string]vjpFunc{"Add": vjpAdd, "Sub": vjpSub, "Mul": vjpMul, "Div": vjpDiv} {
-		register(op, inferBinary, vjp)
+		operators[op] = operator{operands: binary, infer: inferBinary, vjp: vjp}
 	}
 	for _, op := range []string{"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"} {
-		register(op, inferCompare, nil)
+		operators[op] = operator{operands: binary, infer: inferCompare}
 	}
 	for _, op := range []string{"And", "Or"} {
-		register(op, inferLogic, nil)
+		operators[op] = operator{operands: binary, infer: inferLogic}
 	}
-	register("Not", inferUnary, nil)
-	register("Identity", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value { return []*Value{dy} })
-	register("Neg", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value { return []*Value{Neg(dy)} })
-	register("Abs", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Mul(dy, Sign(n.Inputs[0]))}
+	register(map[string]operator{
+		"Not":      {operands: unary, infer: inferUnary},
+		"Identity": {operands: unary, infer: inferUnary, vjp: ofOne(func(n *Node, dy *Value) *Value { return dy })},
+		"Neg":      {operands: unary, infer: inferUnary, vjp: ofOne(func(n *Node, dy *Value) *Value { return Neg(dy) })},
+		"Abs":      {operands: unary, infer: inferUnary, vjp: ofOne(func(n *Node, dy *Value) *Value { return Mul(dy, Sign(n.Inputs[0])) })},
+		"Sign":     {operands: unary, infer: inferUnary},
+		"Floor":    {operands: unary, infer: inferFloat},
+		"Relu": {operands: unary, infer: inferUnary, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			return Where(Greater(n.Outputs[0], dy.g.Scalar(0)), dy, dy.g.Scalar(0))
+		})},
+		"Sigmoid": {operands: unary, infer: inferUnary, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			y := n.Outputs[0]
+			return Mul(dy, Mul(y, Sub(y.g.Scalar(1), y)))
+		})},
+		"Clip":  {operands: arity{1, 3}, infer: inferClip, vjp: vjpClip},
+		"Where": {operands: arity{3, 3}, infer: inferWhere, vjp: vjpWhere},
+		"Cast": {operands: unary, attrs: []Attr{{"to", int64(0)}}, infer: inferCast, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			return Cast(dy, n.Inputs[0].DType)
+		})},
 	})
-	register("Sign", inferUnary, nil)
-	register("Floor", inferFloat, nil)
-	register("Relu", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Where(Greater(n.Outputs[0], dy.g.Scalar(0)), dy, dy.g.Scalar(0))}
-	})
-	register("Sigmoid", inferUnary, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		y := n.Outputs[0]
-		return []*Value{Mul(dy, Mul(y, Sub(y.g.Scalar(1), y)))}
-	})
-	register("Clip", inferClip, vjpClip)
-	register("Where", inferWhere, vjpWhere)
-	register("Cast", inferCast, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Cast(dy, n.Inputs[0].DType)}
-	}, Attr{"to", int64(0)})
 }
 
 // Add returns a + b with ONNX (NumPy) broadcasting, as do [Sub], [Mul] and [Div].
@@ -99,16 +99,10 @@ func And(a, b *Value) *Value { return a.g.Op("And", nil, a, b) }
 func Not(x *Value) *Value { return x.g.Op("Not", nil, x) }
 
 func inferUnary(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, fmt.Errorf("got %d operands, want 1", len(n.Inputs))
-	}
 	return []Type{n.Inputs[0].Type}, nil
 }
 
 func inferBinary(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, fmt.Errorf("got %d operands, want 2", len(n.Inputs))
-	}
 	a, b := n.Inputs[0], n.Inputs[1]
 	if a.DType != b.DType {
 		return nil, fmt.Errorf("got %v and %v, want operands of one type", a.DType, b.DType)
@@ -134,9 +128,6 @@ func inferLogic(n *Node) ([]Type, error) {
 }
 
 func inferClip(n *Node) ([]Type, error) {
-	if len(n.Inputs) < 1 || len(n.Inputs) > 3 {
-		return nil, fmt.Errorf("got %d operands, want 1 to 3", len(n.Inputs))
-	}
 	for i, bound := range n.Inputs[1:] {
 		if bound != nil && (bound.DType != n.Inputs[0].DType || bound.Rank() != 0) {
 			return nil, fmt.Errorf("bound %d: got %v, want a scalar of type %v", i, bound.Type, n.Inputs[0].DType)
@@ -146,9 +137,6 @@ func inferClip(n *Node) ([]Type, error) {
 }
 
 func inferWhere(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 3 {
-		return nil, fmt.Errorf("got %d operands, want 3", len(n.Inputs))
-	}
 	c, a, b := n.Inputs[0], n.Inputs[1], n.Inputs[2]
 	if c.DType != Bool || a.DType != b.DType {
 		return nil, fmt.Errorf("got %v, %v, %v, want a bool and two of one type", c.DType, a.DType, b.DType)
@@ -162,9 +150,6 @@ func inferWhere(n *Node) ([]Type, error) {
 }
 
 func inferCast(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, fmt.Errorf("got %d operands, want 1", len(n.Inputs))
-	}
 	to := DType(n.Int("to", 0))
 	if _, ok := dtypeNames[to]; !ok {
 		return nil, fmt.Errorf("cannot cast to %v", to)

@@ -1,8 +1,10 @@
 package graph
 
 func init() {
-	register("Max", inferExtreme, vjpExtreme)
-	register("Min", inferExtreme, vjpExtreme)
+	register(map[string]operator{
+		"Max": {operands: anyNumber, infer: inferExtreme, vjp: vjpExtreme},
+		"Min": {operands: anyNumber, infer: inferExtreme, vjp: vjpExtreme},
+	})
 }
 
 // Max returns the largest of its operands element by element, broadcast.
@@ -12,9 +14,6 @@ func Max(xs ...*Value) *Value { return xs[0].g.Op("Max", nil, xs...) }
 func Min(xs ...*Value) *Value { return xs[0].g.Op("Min", nil, xs...) }
 
 func inferExtreme(n *Node) ([]Type, error) {
-	if len(n.Inputs) == 0 {
-		return nil, errOperands
-	}
 	t := n.Inputs[0].Type
 	for _, x := range n.Inputs[1:] {
 		pair, err := inferBinary(&Node{Inputs: []*Value{{Type: t}, x}})

@@ -10,6 +10,11 @@ import (
 // false or no gradient flows.
 type vjpFunc func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value
 
+// ofOne makes a vjpFunc of one of an operator whose only operand a gradient flows to.
+func ofOne(vjp func(n *Node, dy *Value) *Value) vjpFunc {
+	return func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value { return []*Value{vjp(n, dy)} }
+}
+
 // A resultsVJP is a vjpFunc of an operator with several results that gradients
 // flow through: dys[i] is dE/dy for result i, nil where E does not depend on it.
 type resultsVJP func(n *Node, dys []*Value, need []bool, o *GradOptions) []*Value
@@ -140,11 +145,11 @@ func Gradients(loss *Value, wrt []*Value, o *GradOptions) ([]*Value, error) {
 		if !wanted { // y itself is one of wrt
 			continue
 		}
-		def := ops[n.Op]
-		if n.Domain != "" || def.vjp == nil {
+		vjp := operators[n.Op].gradient()
+		if n.Domain != "" || vjp == nil {
 			return nil, fmt.Errorf("%w: %s (%q) has no gradient", ErrGraph, n.Op, y.name)
 		}
-		dxs := def.vjp(n, dys, need, o)
+		dxs := vjp(n, dys, need, o)
 		if g.err != nil {
 			return nil, fmt.Errorf("gradient of %s (%q): %w", n.Op, y.name, g.err)
 		}

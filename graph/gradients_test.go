@@ -2,17 +2,16 @@ package graph_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/ref"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // All tolerances are relative to max(1, |want|).
@@ -52,14 +51,8 @@ func (a array) tensor() *graph.Tensor { return graph.NewTensor(a.Data, a.Shape..
 
 func goldens(t *testing.T) []golden {
 	t.Helper()
-	b, err := os.ReadFile("testdata/gradients.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var gs []golden
-	if err := json.Unmarshal(b, &gs); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Golden(t, "gen_torch.py", "gradients.json", &gs)
 	return gs
 }
 

@@ -3,8 +3,6 @@ package graph
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -297,7 +295,7 @@ func (g *Graph) Op(op string, attrs []Attr, operands ...*Value) *Value {
 // OpN is [Graph.Op] for an operator with several results.
 func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []*Value {
 	bad := func(v *Value) []*Value { return slices.Repeat([]*Value{v}, results) }
-	def, ok := ops[op]
+	def, ok := operators[op]
 	if !ok {
 		return bad(g.fail("operator %q is not known", op))
 	}
@@ -305,7 +303,7 @@ func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []
 	for i, v := range operands {
 		switch {
 		case v == nil:
-			if from, ok := optional[op]; !ok || i < from {
+			if i < def.operands.least {
 				return bad(g.fail("%s: operand %d is missing", op, i))
 			}
 		case v.kind == invalid:
@@ -315,7 +313,10 @@ func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []
 		}
 	}
 	var types []Type
-	err := def.checkAttrs(n.Attrs)
+	err := def.checkOperands(operands)
+	if err == nil {
+		err = def.checkAttrs(n.Attrs)
+	}
 	if err == nil {
 		types, err = def.infer(n)
 	}
@@ -326,12 +327,6 @@ func (g *Graph) OpN(op string, attrs []Attr, results int, operands ...*Value) []
 		return bad(g.fail("%s(%s): %v", op, describe(operands), err))
 	}
 	return g.append(n, types[:results])
-}
-
-// optional gives, for operators that operands may be left out of, the first that may.
-var optional = map[string]int{
-	"Clip": 1, "Resize": 1, "ReduceSum": 1, "ReduceMean": 1, "ReduceMax": 1,
-	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "Pad": 2, "Slice": 3, "Split": 1,
 }
 
 // ForeignOp appends an operator of a domain that the package knows nothing of,
@@ -395,54 +390,3 @@ func (g *Graph) Nodes(values ...*Value) []*Node {
 	slices.SortFunc(nodes, func(a, b *Node) int { return a.place - b.place })
 	return nodes
 }
-
-// An opDef is what the package knows of an operator.
-type opDef struct {
-	infer func(n *Node) ([]Type, error)
-	vjp   resultsVJP // nil: no gradient flows through
-	attrs []Attr     // those it may have, each with any value of its type, or only one
-}
-
-// only is, in an [opDef], the value of an attribute that can have no other
-// here: what the operator does with those is not implemented.
-type only struct{ value any }
-
-// ops is filled by the init functions of the operator families, and constant from then on.
-var ops = map[string]opDef{}
-
-// register adds an operator; attrs are those of its [opDef].
-func register(op string, infer func(n *Node) ([]Type, error), vjp vjpFunc, attrs ...Attr) {
-	def := opDef{infer: infer, attrs: attrs}
-	if vjp != nil {
-		def.vjp = vjp.ofFirst
-	}
-	ops[op] = def
-}
-
-// checkAttrs refuses attributes that the operator does not have, or not with
-// that value: all those that would be ignored.
-func (d opDef) checkAttrs(attrs []Attr) error {
-	for _, a := range attrs {
-		i := slices.IndexFunc(d.attrs, func(known Attr) bool { return known.Name == a.Name })
-		if i < 0 {
-			return fmt.Errorf("attribute %q is not known", a.Name)
-		}
-		switch want := d.attrs[i].Value.(type) {
-		case only:
-			if !reflect.DeepEqual(a.Value, want.value) {
-				return fmt.Errorf("attribute %q: got %#v, want %#v", a.Name, a.Value, want.value)
-			}
-		default:
-			if reflect.TypeOf(a.Value) != reflect.TypeOf(want) {
-				return fmt.Errorf("attribute %q: got %T, want %T", a.Name, a.Value, want)
-			}
-		}
-	}
-	return nil
-}
-
-// Known reports whether op, of ONNX's own domain, can be part of a graph.
-func Known(op string) bool { _, ok := ops[op]; return ok }
-
-// Operators returns, sorted, the names of all operators that are [Known].
-func Operators() []string { return slices.Sorted(maps.Keys(ops)) }

@@ -9,17 +9,19 @@ import (
 // are only run.
 func init() {
 	for _, op := range []string{"Atan", "Ceil", "Cos", "Round", "Sin"} {
-		register(op, inferFloat, nil)
+		operators[op] = operator{operands: unary, infer: inferFloat}
 	}
-	register("Mod", inferMod, nil, Attr{"fmod", int64(0)})
-	register("ReduceProd", inferReduce, nil, Attr{"keepdims", int64(1)}, Attr{"noop_with_empty_axes", int64(0)})
 	for _, op := range []string{"ArgMax", "ArgMin"} {
-		register(op, inferArgExtreme, nil, Attr{"axis", int64(0)}, Attr{"keepdims", int64(0)}, Attr{"select_last_index", int64(0)})
+		operators[op] = operator{operands: unary, infer: inferArgExtreme, attrs: []Attr{{"axis", int64(0)}, {"keepdims", int64(0)}, {"select_last_index", int64(0)}}}
 	}
-	register("TopK", inferTopK, nil, Attr{"axis", int64(0)}, Attr{"largest", int64(0)}, Attr{"sorted", int64(0)})
-	register("GatherElements", inferGatherElements, nil, Attr{"axis", int64(0)})
-	register("GatherND", inferGatherND, nil, Attr{"batch_dims", only{int64(0)}})
-	register("ScatterND", inferScatterND, nil, Attr{"reduction", only{"none"}})
+	register(map[string]operator{
+		"Mod":            {operands: binary, attrs: []Attr{{"fmod", int64(0)}}, infer: inferMod},
+		"ReduceProd":     {operands: arity{1, 2}, shaping: []int{1}, attrs: reduceAttrs, infer: inferReduce},
+		"TopK":           {operands: binary, shaping: []int{1}, attrs: []Attr{{"axis", int64(0)}, {"largest", int64(0)}, {"sorted", int64(0)}}, infer: inferTopK},
+		"GatherElements": {operands: binary, attrs: []Attr{{"axis", int64(0)}}, infer: inferGatherElements},
+		"GatherND":       {operands: binary, attrs: []Attr{{"batch_dims", only{int64(0)}}}, infer: inferGatherND},
+		"ScatterND":      {operands: arity{3, 3}, attrs: []Attr{{"reduction", only{"none"}}}, infer: inferScatterND},
+	})
 }
 
 // inferMod: of floats there is the remainder of a division that rounds towards
@@ -33,9 +35,6 @@ func inferMod(n *Node) ([]Type, error) {
 }
 
 func inferArgExtreme(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	axis, err := normAxis(int(n.Int("axis", 0)), x.Rank())
 	if err != nil {
@@ -53,9 +52,6 @@ func inferArgExtreme(n *Node) ([]Type, error) {
 }
 
 func inferTopK(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	axis, err := normAxis(int(n.Int("axis", -1)), x.Rank())
 	if err != nil {
@@ -74,9 +70,6 @@ func inferTopK(n *Node) ([]Type, error) {
 }
 
 func inferGatherElements(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	x, at := n.Inputs[0], n.Inputs[1]
 	axis, err := normAxis(int(n.Int("axis", 0)), x.Rank())
 	if err != nil {
@@ -97,9 +90,6 @@ func isIndex(v *Value) bool { return v.DType == Int64 || v.DType == Int32 }
 
 // inferGatherND: each row of the indices names a part of x by its first dimensions.
 func inferGatherND(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	shape, err := partsShape(n.Inputs[0], n.Inputs[1])
 	return []Type{{n.Inputs[0].DType, shape}}, err
 }
@@ -114,9 +104,6 @@ func partsShape(x, at *Value) ([]int, error) {
 }
 
 func inferScatterND(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 3 {
-		return nil, errOperands
-	}
 	x, at, up := n.Inputs[0], n.Inputs[1], n.Inputs[2]
 	shape, err := partsShape(x, at)
 	if err == nil && (up.DType != x.DType || !compatible(up.Shape, shape)) {

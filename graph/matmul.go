@@ -3,9 +3,27 @@ package graph
 import "fmt"
 
 func init() {
-	register("MatMul", inferMatMul, vjpMatMul)
-	register("Gemm", inferGemm, vjpGemm,
-		Attr{"alpha", float32(1)}, Attr{"beta", float32(1)}, Attr{"transA", int64(0)}, Attr{"transB", int64(0)})
+	register(map[string]operator{
+		"MatMul": {operands: binary, infer: inferMatMul, vjp: vjpMatMul, macs: func(n *Node) int64 { return productMACs(n, -1) }},
+		"Gemm": {
+			operands: arity{2, 3}, attrs: []Attr{{"alpha", float32(1)}, {"beta", float32(1)}, {"transA", int64(0)}, {"transB", int64(0)}},
+			infer: inferGemm, vjp: vjpGemm, macs: func(n *Node) int64 {
+				if n.Int("transA", 0) != 0 {
+					return productMACs(n, 0)
+				}
+				return productMACs(n, 1)
+			},
+		},
+	})
+}
+
+// productMACs is what a product takes that sums over that axis of its first factor.
+func productMACs(n *Node, axis int) int64 {
+	a := n.Inputs[0]
+	if a.Rank() == 0 {
+		return Open
+	}
+	return product(count(n.Outputs[0].Shape), int64(a.Dim(axis)))
 }
 
 // MatMul multiplies matrices: the last two dimensions of a [..., m, k] and
@@ -43,9 +61,6 @@ func transposeLast(x *Value) *Value {
 }
 
 func inferMatMul(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	a, b := n.Inputs[0], n.Inputs[1]
 	if a.DType != b.DType || a.Rank() < 2 || b.Rank() < 2 || a.Dim(-1) != b.Dim(-2) {
 		return nil, fmt.Errorf("got %v times %v", a.Type, b.Type)
@@ -55,9 +70,6 @@ func inferMatMul(n *Node) ([]Type, error) {
 }
 
 func inferGemm(n *Node) ([]Type, error) {
-	if len(n.Inputs) < 2 || len(n.Inputs) > 3 {
-		return nil, errOperands
-	}
 	a, b := n.Inputs[0], n.Inputs[1]
 	if a.Rank() != 2 || b.Rank() != 2 || a.DType != b.DType {
 		return nil, fmt.Errorf("got %v and %v, want two matrices", a.Type, b.Type)

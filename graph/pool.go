@@ -4,10 +4,19 @@ import "fmt"
 
 func init() {
 	with := func(a Attr) []Attr { return append([]Attr{{"ceil_mode", only{int64(0)}}, a}, windowAttrs...) }
-	register("MaxPool", inferPool, vjpMaxPool, with(Attr{"storage_order", only{int64(0)}})...)
-	register("AveragePool", inferPool, vjpAveragePool, with(Attr{"count_include_pad", int64(0)})...)
-	register("GlobalAveragePool", inferGlobalPool, vjpGlobalAveragePool)
-	register("ScatterElements", inferScatter, nil, Attr{"axis", int64(0)}, Attr{"reduction", ""})
+	windows := func(n *Node) int64 {
+		seen := count(n.Outputs[0].Shape)
+		for _, k := range n.Ints("kernel_shape") {
+			seen = product(seen, k)
+		}
+		return seen
+	}
+	register(map[string]operator{
+		"MaxPool":           {operands: unary, attrs: with(Attr{"storage_order", only{int64(0)}}), infer: inferPool, vjp: vjpMaxPool, seen: windows},
+		"AveragePool":       {operands: unary, attrs: with(Attr{"count_include_pad", int64(0)}), infer: inferPool, vjp: vjpAveragePool, seen: windows},
+		"GlobalAveragePool": {operands: unary, infer: inferGlobalPool, vjp: vjpGlobalAveragePool},
+		"ScatterElements":   {operands: arity{3, 3}, attrs: []Attr{{"axis", int64(0)}, {"reduction", ""}}, infer: inferScatter},
+	})
 }
 
 // PoolOptions are the attributes of a pooling; nil strides by the window and does not pad.
@@ -40,9 +49,6 @@ func AveragePool(x *Value, kh, kw int, o *PoolOptions) *Value {
 }
 
 func inferPool(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, errOperands
-	}
 	o, err := convOptions(n)
 	if err != nil {
 		return nil, err
@@ -105,9 +111,6 @@ func firstMaximum(x, y, dy *Value, kh, kw int) *Value {
 }
 
 func inferScatter(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 3 {
-		return nil, errOperands
-	}
 	x, at, up := n.Inputs[0], n.Inputs[1], n.Inputs[2]
 	if at.DType != Int64 || up.DType != x.DType || !compatible(at.Shape, up.Shape) || at.Rank() != x.Rank() {
 		return nil, fmt.Errorf("got indices %v and updates %v for %v", at.Type, up.Type, x.Type)
@@ -155,9 +158,6 @@ func vjpAveragePool(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 func GlobalAveragePool(x *Value) *Value { return x.g.Op("GlobalAveragePool", nil, x) }
 
 func inferGlobalPool(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	if x.Rank() != 4 || !x.DType.IsFloat() {
 		return nil, fmt.Errorf("got %v, want floats [N,C,H,W]", x.Type)

@@ -3,20 +3,16 @@ package graph
 import "math"
 
 func init() {
-	register("Exp", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Mul(dy, n.Outputs[0])}
+	register(map[string]operator{
+		"Exp":  {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value { return Mul(dy, n.Outputs[0]) })},
+		"Log":  {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value { return Div(dy, n.Inputs[0]) })},
+		"Sqrt": {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value { return Div(Mul(dy, dy.g.Scalar(0.5)), n.Outputs[0]) })},
+		"Erf": {operands: unary, infer: inferFloat, vjp: ofOne(func(n *Node, dy *Value) *Value {
+			slope := Mul(Exp(Neg(Square(n.Inputs[0]))), dy.g.Scalar(2/math.SqrtPi))
+			return Mul(dy, slope)
+		})},
+		"Pow": {operands: binary, infer: inferPow, vjp: vjpPow},
 	})
-	register("Log", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Div(dy, n.Inputs[0])}
-	})
-	register("Sqrt", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{Div(Mul(dy, dy.g.Scalar(0.5)), n.Outputs[0])}
-	})
-	register("Erf", inferFloat, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		slope := Mul(Exp(Neg(Square(n.Inputs[0]))), dy.g.Scalar(2/math.SqrtPi))
-		return []*Value{Mul(dy, slope)}
-	})
-	register("Pow", inferPow, vjpPow)
 }
 
 // Exp returns e to the power of x.

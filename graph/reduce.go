@@ -3,11 +3,12 @@ package graph
 import "slices"
 
 func init() {
-	attrs := []Attr{{"keepdims", int64(1)}, {"noop_with_empty_axes", int64(0)}}
-	register("ReduceSum", inferReduce, vjpReduceSum, attrs...)
-	register("ReduceMean", inferReduce, vjpReduceMean, attrs...)
-	register("ReduceMax", inferReduce, vjpReduceMax, attrs...)
+	for op, vjp := range map[string]vjpFunc{"ReduceSum": vjpReduceSum, "ReduceMean": vjpReduceMean, "ReduceMax": vjpReduceMax} {
+		operators[op] = operator{operands: arity{1, 2}, shaping: []int{1}, attrs: reduceAttrs, infer: inferReduce, vjp: vjp}
+	}
 }
+
+var reduceAttrs = []Attr{{"keepdims", int64(1)}, {"noop_with_empty_axes", int64(0)}}
 
 // ReduceSum sums over the axes (all of them if none is given); keepDims leaves them as 1.
 func ReduceSum(x *Value, keepDims bool, axes ...int) *Value {
@@ -37,9 +38,6 @@ func reduce(op string, x *Value, keepDims bool, axes []int) *Value {
 
 // reducedAxes returns the axes that n reduces, ascending.
 func reducedAxes(n *Node) ([]int, error) {
-	if len(n.Inputs) < 1 || len(n.Inputs) > 2 {
-		return nil, errOperands
-	}
 	rank := n.Inputs[0].Rank()
 	axes, err := constInts(n, 1)
 	if err != nil {

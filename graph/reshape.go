@@ -1,23 +1,27 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 )
 
 func init() {
-	register("Reshape", inferReshape, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{reshapeLike(dy, n.Inputs[0])}
-	}, Attr{"allowzero", only{int64(0)}})
-	register("Transpose", inferTranspose, vjpTranspose, Attr{"perm", []int64{}})
-	register("Concat", inferConcat, vjpConcat, Attr{"axis", int64(0)})
-	register("Slice", inferSlice, vjpSlice)
-	register("Pad", inferPad, vjpPad, Attr{"mode", ""})
-	register("Expand", inferExpand, func(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
-		return []*Value{unbroadcast(dy, n.Inputs[0])}
+	axis := []Attr{{"axis", int64(0)}}
+	register(map[string]operator{
+		"Reshape": {
+			operands: binary, shaping: []int{1}, attrs: []Attr{{"allowzero", only{int64(0)}}}, infer: inferReshape,
+			vjp: ofOne(func(n *Node, dy *Value) *Value { return reshapeLike(dy, n.Inputs[0]) }),
+		},
+		"Transpose": {operands: unary, attrs: []Attr{{"perm", []int64{}}}, infer: inferTranspose, vjp: vjpTranspose},
+		"Concat":    {operands: anyNumber, attrs: axis, infer: inferConcat, vjp: vjpConcat},
+		"Slice":     {operands: arity{3, 5}, shaping: []int{1, 2, 3, 4}, infer: inferSlice, vjp: vjpSlice},
+		"Pad":       {operands: arity{2, 3}, shaping: []int{1}, attrs: []Attr{{"mode", ""}}, infer: inferPad, vjp: vjpPad},
+		"Expand": {
+			operands: binary, shaping: []int{1}, infer: inferExpand,
+			vjp: ofOne(func(n *Node, dy *Value) *Value { return unbroadcast(dy, n.Inputs[0]) }),
+		},
+		"Gather": {operands: binary, attrs: axis, infer: inferGather, vjp: vjpGather},
 	})
-	register("Gather", inferGather, vjpGather, Attr{"axis", int64(0)})
 }
 
 // Reshape gives x another shape of as many elements. One dimension may be -1
@@ -121,12 +125,7 @@ func normAxis(axis, rank int) (int, error) {
 	return axis, nil
 }
 
-var errOperands = errors.New("wrong number of operands")
-
 func inferReshape(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	want, err := constInts(n, 1)
 	if err != nil {
@@ -171,9 +170,6 @@ func inferReshape(n *Node) ([]Type, error) {
 }
 
 func inferTranspose(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	perm := n.Ints("perm")
 	if len(perm) != x.Rank() {
@@ -201,9 +197,6 @@ func vjpTranspose(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 }
 
 func inferConcat(n *Node) ([]Type, error) {
-	if len(n.Inputs) == 0 {
-		return nil, errOperands
-	}
 	first := n.Inputs[0]
 	axis, err := normAxis(int(n.Int("axis", 0)), first.Rank())
 	if err != nil {
@@ -248,9 +241,6 @@ func vjpConcat(n *Node, dy *Value, need []bool, o *GradOptions) []*Value {
 type span struct{ axis, start, step, count int }
 
 func sliceSpans(n *Node) ([]span, error) {
-	if len(n.Inputs) < 3 || len(n.Inputs) > 5 {
-		return nil, errOperands
-	}
 	var lists [5][]int
 	for i := 1; i < len(n.Inputs); i++ {
 		var err error
@@ -356,9 +346,6 @@ func dilate(x *Value, axis, step int) *Value {
 
 // padAmounts returns what a Pad adds before and after each axis.
 func padAmounts(n *Node) (before, after []int, err error) {
-	if len(n.Inputs) < 2 || len(n.Inputs) > 3 {
-		return nil, nil, errOperands
-	}
 	pads, err := constInts(n, 1)
 	if err != nil {
 		return nil, nil, err
@@ -457,9 +444,6 @@ func mulAxis(x *Value, axis int, m *Value) *Value {
 }
 
 func inferExpand(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	want, err := constInts(n, 1)
 	if err != nil {
 		return nil, err
@@ -474,9 +458,6 @@ func inferExpand(n *Node) ([]Type, error) {
 }
 
 func inferGather(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 2 {
-		return nil, errOperands
-	}
 	x, idx := n.Inputs[0], n.Inputs[1]
 	axis, err := normAxis(int(n.Int("axis", 0)), x.Rank())
 	if err != nil {

@@ -7,16 +7,20 @@ import (
 )
 
 func init() {
-	register("Resize", inferResize, vjpResize,
-		Attr{"antialias", int64(0)},
-		Attr{"axes", []int64{}},
-		Attr{"coordinate_transformation_mode", ""},
-		Attr{"cubic_coeff_a", float32(0)},
-		Attr{"exclude_outside", int64(0)},
-		Attr{"extrapolation_value", float32(0)}, // of tf_crop_and_resize, which there is not
-		Attr{"keep_aspect_ratio_policy", only{"stretch"}},
-		Attr{"mode", ""},
-		Attr{"nearest_mode", ""})
+	register(map[string]operator{"Resize": {
+		operands: arity{1, 4}, shaping: []int{1, 2, 3}, infer: inferResize, vjp: vjpResize,
+		attrs: []Attr{
+			{"antialias", int64(0)},
+			{"axes", []int64{}},
+			{"coordinate_transformation_mode", ""},
+			{"cubic_coeff_a", float32(0)},
+			{"exclude_outside", int64(0)},
+			{"extrapolation_value", float32(0)}, // of tf_crop_and_resize, which there is not
+			{"keep_aspect_ratio_policy", only{"stretch"}},
+			{"mode", ""},
+			{"nearest_mode", ""},
+		},
+	}})
 }
 
 // UpsampleNearest repeats each pixel of x [N,C,H,W] sy times down and sx times across.
@@ -63,9 +67,6 @@ type resizing struct {
 
 // resizings returns what n does along the axes whose size it changes.
 func resizings(n *Node) ([]resizing, error) {
-	if len(n.Inputs) < 2 || len(n.Inputs) > 4 {
-		return nil, errOperands
-	}
 	x := n.Inputs[0]
 	axes := make([]int, x.Rank())
 	for i := range axes {

@@ -6,8 +6,10 @@ import (
 )
 
 func init() {
-	register("Shape", inferShape, nil, Attr{"start", int64(0)}, Attr{"end", int64(0)})
-	register("Range", inferRange, nil)
+	register(map[string]operator{
+		"Shape": {operands: unary, attrs: []Attr{{"start", int64(0)}, {"end", int64(0)}}, infer: inferShape},
+		"Range": {operands: arity{3, 3}, shaping: []int{0, 1, 2}, infer: inferRange},
+	})
 }
 
 // Size returns dimension axis of x as an int64 of rank 0, known when the graph
@@ -24,9 +26,6 @@ func Range(start, limit, delta *Value) *Value {
 }
 
 func inferShape(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 1 {
-		return nil, errOperands
-	}
 	rank := int64(n.Inputs[0].Rank())
 	bound := func(name string, def int64) int64 {
 		i := n.Int(name, def)
@@ -40,9 +39,6 @@ func inferShape(n *Node) ([]Type, error) {
 
 // inferRange knows the length where all operands are constants.
 func inferRange(n *Node) ([]Type, error) {
-	if len(n.Inputs) != 3 {
-		return nil, errOperands
-	}
 	d := n.Inputs[0].DType
 	var bounds [3]float64
 	known := true

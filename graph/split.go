@@ -6,7 +6,9 @@ import (
 )
 
 func init() {
-	ops["Split"] = opDef{infer: inferSplit, vjp: vjpSplit, attrs: []Attr{{"axis", int64(0)}, {"num_outputs", int64(0)}}}
+	register(map[string]operator{"Split": {
+		operands: arity{1, 2}, shaping: []int{1}, attrs: []Attr{{"axis", int64(0)}, {"num_outputs", int64(0)}}, infer: inferSplit, vjps: vjpSplit,
+	}})
 }
 
 // Split cuts x along an axis into pieces of the given lengths, which add up to the axis'.
@@ -20,9 +22,6 @@ const maxPieces = 1 << 16
 // pieces returns the axis and the lengths of what a Split cuts it into: those
 // given, or num_outputs equal ones of which the last may be shorter.
 func pieces(n *Node) (axis int, lengths []int, err error) {
-	if len(n.Inputs) < 1 || len(n.Inputs) > 2 {
-		return 0, nil, errOperands
-	}
 	x, count := n.Inputs[0], int(n.Int("num_outputs", 0))
 	if axis, err = normAxis(int(n.Int("axis", 0)), x.Rank()); err != nil {
 		return 0, nil, err

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // mapTol: float32 roundings of values up to 255; Pillow rounds once more,
@@ -34,7 +36,7 @@ func TestMapGolden(t *testing.T) {
 			Data  []float32
 		}
 	}
-	readGolden(t, "map_golden.py", "map.json", &golden)
+	testenv.Golden(t, "map_golden.py", "map.json", &golden)
 	m := &Map{Data: golden.Map, Height: 7, Width: 5}
 	for _, want := range golden.Resize {
 		got := m.Resize(want.Height, want.Width)

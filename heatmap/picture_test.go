@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // colourTol is how far 33 interpolated colours stray from Inferno's 256, as
@@ -15,7 +17,7 @@ const colourTol = 2
 
 func TestInferno(t *testing.T) {
 	var table [][3]uint8
-	readGolden(t, "inferno.py", "inferno.json", &table)
+	testenv.Golden(t, "inferno.py", "inferno.json", &table)
 	if len(table) != 256 {
 		t.Fatalf("got %d colours, want 256", len(table))
 	}

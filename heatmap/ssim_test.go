@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 const (
@@ -39,7 +41,7 @@ func TestSSIMGolden(t *testing.T) {
 		Sums  map[string]float64
 		Pairs map[string]map[string]float64
 	}
-	readGolden(t, "ssim_golden.py", "ssim.json", &golden)
+	testenv.Golden(t, "ssim_golden.py", "ssim.json", &golden)
 	images := goldenImages()
 	for name, want := range golden.Sums {
 		var sum float64

@@ -9,5 +9,5 @@
 //
 // What does not live here: making scores (packages residual and runtime),
 // reading masks and bringing maps to their size (dataset, heatmap), choosing the
-// threshold to ship from good images alone (train).
+// threshold to ship (calibrate).
 package metrics

@@ -1,19 +1,13 @@
 package metrics
 
 import (
-	"encoding/json"
-	"flag"
 	"math"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/internal/testenv"
 )
-
-var regenerate = flag.Bool("regenerate", false, "run testdata/*.py again")
 
 // goldenTol: both sides sum about a thousand float64 terms of order 1, in
 // different orders.
@@ -28,28 +22,6 @@ type golden struct {
 	F1Max            float64 `json:"f1_max"`
 	F1Threshold      float64 `json:"f1_threshold"`
 	ImageAUROC       float64 `json:"image_auroc"`
-}
-
-func readGolden(t *testing.T) golden {
-	t.Helper()
-	if *regenerate {
-		out, err := exec.Command(testenv.Python(t), "testdata/metrics_golden.py").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile("testdata/metrics.json", out, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	raw, err := os.ReadFile("testdata/metrics.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g golden
-	if err := json.Unmarshal(raw, &g); err != nil {
-		t.Fatal(err)
-	}
-	return g
 }
 
 // goldenMaps builds the maps and masks of testdata/metrics_golden.py.
@@ -80,7 +52,8 @@ func goldenMaps() (scores [4][]float32, masks [4][]bool) {
 }
 
 func TestGolden(t *testing.T) {
-	want := readGolden(t)
+	var want golden
+	testenv.Golden(t, "metrics_golden.py", "metrics.json", &want)
 	scores, masks := goldenMaps()
 
 	var p Pixels

@@ -10,7 +10,10 @@ import (
 )
 
 func ExampleWrite() {
-	net := models.Spec{Height: 64, Channels: 1}
+	net, err := models.Open(models.Spec{Height: 64, Channels: 1}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
 	weights := net.Init(1) // of package train, in earnest
 	var file bytes.Buffer
 	if err := onnxexport.Write(&file, net, weights, &onnxexport.Options{Threshold: .5}); err != nil {

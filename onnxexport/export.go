@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -25,7 +26,7 @@ const (
 	//	pred_score      float32 [N]        score of each image, the map's maximum
 	//	pred_label      bool    [N]        pred_score > threshold
 	//	pred_mask       bool    [N,1,H,W]  anomaly_map > pixel threshold
-	//	reconstruction  float32 [N,C,H,W]  in [0,1]
+	//	reconstruction  float32 [N,C,H,W]  in [0,1], if the network makes one
 	Detector Profile = "detector"
 	// Reconstruction has input "input" and output "reconstruction", float32 [N,C,H,W] in [0,1].
 	Reconstruction Profile = "reconstruction"
@@ -44,7 +45,8 @@ const (
 	//
 	// where its range is what validation images spread over, and saturates
 	// beyond. Here it is the smallest that keeps every x that the map can have
-	// apart: 2·max(threshold, top - threshold), top being 2 for SSIM, else 1.
+	// apart: 2·max(threshold, top - threshold), top being 2 for SSIM, else 1; the
+	// network's own map knows no largest, its range is 2·threshold.
 	Anomalib Profile = "anomalib"
 )
 
@@ -69,11 +71,11 @@ const (
 // String returns the kind's name; of the zero value the default's.
 func (k InputKind) String() string { return string(cmp.Or(k, Uint8NHWC)) }
 
-// A Network is what [Build] exports. It is implemented by models.Spec.
+// A Network is what [Build] exports, such as a models.Network.
 type Network interface {
-	// Forward appends the network to x's graph: from images [N,C,H,W] in
-	// [0,1] to reconstructions of the same shape and range.
-	Forward(x *graph.Value) *graph.Value
+	// Forward appends the network to x's graph: images x [N,C,H,W] in [0,1] to
+	// what it makes of them.
+	Forward(x *graph.Value) models.Outputs
 	// InputSize returns the size of the images; channels are 1 or 3.
 	InputSize() (channels, height, width int)
 }
@@ -82,7 +84,7 @@ type Network interface {
 type Options struct {
 	Profile Profile          // default Detector
 	Input   InputKind        // default Uint8NHWC; profile Anomalib has its own
-	Map     residual.Options // of profiles Detector and Anomalib, of which only the latter has BySums
+	Map     residual.Options // of profiles Detector and Anomalib, of which only the latter has BySums; default SSIM, or the network's own if it makes no reconstruction
 
 	// Threshold is the score above which an image is anomalous. 0 (residuals
 	// are never negative, it would flag nearly everything) and NaN are none:
@@ -105,7 +107,6 @@ func (o *Options) withDefaults() Options {
 	if c.Profile != Anomalib {
 		c.Input = cmp.Or(c.Input, Uint8NHWC)
 	}
-	c.Map.Kind = cmp.Or(c.Map.Kind, residual.SSIMMap)
 	if c.Threshold == 0 {
 		c.Threshold = float32(math.NaN())
 	}
@@ -172,12 +173,12 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	default:
 		x = g.Input("input", graph.Float32, graph.Dynamic, channels, height, width)
 	}
-	y := net.Forward(x)
+	out := net.Forward(x)
 	if err := g.Err(); err != nil {
 		return nil, errorf("network: %w", err)
 	}
-	if y.DType != x.DType || !slices.Equal(y.Shape, x.Shape) {
-		return nil, errorf("network: got a reconstruction %v of %v, want the same type", y.Type, x.Type)
+	if err := c.fit(x, out); err != nil {
+		return nil, err
 	}
 	m := &Model{Graph: g, Weights: maps.Clone(weights), Metadata: c.metadata(channels)}
 	for key, value := range c.Metadata {
@@ -192,13 +193,12 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 		}
 	}
 	if c.Profile == Reconstruction {
-		g.Output("reconstruction", y)
+		g.Output("reconstruction", out.Reconstruction)
 		return m, m.validate()
 	}
 	how := c.Map
 	how.BySums = c.Profile == Anomalib // which runs on OpenVINO
-	residuals := residual.Map(x, y, &how)
-	score := residual.Score(residuals)
+	residuals, score := Judged(x, out, &how)
 	at, pixelAt := g.Param(threshold, 1), g.Param(pixelThreshold, 1)
 	label, mask := graph.Greater(score, at), graph.Greater(residuals, pixelAt)
 	if c.Profile == Anomalib {
@@ -212,12 +212,59 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 		g.Output("pred_score", score)
 		g.Output("pred_label", label)
 		g.Output("pred_mask", mask)
-		g.Output("reconstruction", y)
+		if out.Reconstruction != nil {
+			g.Output("reconstruction", out.Reconstruction)
+		}
 	}
 	if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
 		return nil, err
 	}
 	return m, m.validate()
+}
+
+// fit sets the kind of map where nothing is said, and reports that the network
+// does not make of images x what the options ask for.
+func (o *Options) fit(x *graph.Value, out models.Outputs) error {
+	y, m, score := out.Reconstruction, out.Map, out.Score
+	if o.Map.Kind == "" {
+		o.Map.Kind = residual.SSIMMap
+		if y == nil {
+			o.Map.Kind = residual.NetworkMap
+		}
+	}
+	switch {
+	case y != nil && (y.DType != x.DType || !slices.Equal(y.Shape, x.Shape)):
+		return errorf("network: got a reconstruction %v of %v, want the same type", y.Type, x.Type)
+	case m != nil && (m.DType != graph.Float32 || len(m.Shape) != 4 || m.Dim(0) != x.Dim(0) || m.Dim(1) != 1):
+		return errorf("network: got a map %v of %v, want float32[N,1,h,w]", m.Type, x.Type)
+	case score != nil && (score.DType != graph.Float32 || !slices.Equal(score.Shape, x.Shape[:1])):
+		return errorf("network: got a score %v of %v, want float32[N]", score.Type, x.Type)
+	case o.Profile == Reconstruction && y == nil:
+		return optionErrorf("profile: got %q, but the network makes no reconstruction", o.Profile)
+	case o.Profile.Judges() && o.Map.Kind == residual.NetworkMap && m == nil:
+		return optionErrorf("map: got %q, but the network makes none of its own", o.Map.Kind)
+	case o.Profile.Judges() && o.Map.Kind != residual.NetworkMap && y == nil:
+		return optionErrorf("map: got %q, want %q: the network makes no reconstruction", o.Map.Kind, residual.NetworkMap)
+	}
+	return nil
+}
+
+// Judged appends the anomaly map [N,1,H,W] and the score [N] of images x [N,C,H,W]
+// of which a network makes out. Training and exported models share it.
+func Judged(x *graph.Value, out models.Outputs, o *residual.Options) (anomalyMap, score *graph.Value) {
+	if o.Kind != residual.NetworkMap {
+		anomalyMap = residual.Map(x, out.Reconstruction, o)
+		return anomalyMap, residual.Score(anomalyMap)
+	}
+	anomalyMap = out.Map
+	if h, w := x.Dim(2), x.Dim(3); anomalyMap.Dim(2) != h || anomalyMap.Dim(3) != w {
+		anomalyMap = graph.ResizeLinear(anomalyMap, h, w, nil)
+	}
+	anomalyMap = residual.Smooth(anomalyMap, o)
+	if out.Score != nil {
+		return anomalyMap, out.Score
+	}
+	return anomalyMap, residual.Score(anomalyMap)
 }
 
 // normalized maps residuals or scores x, of which the largest there can be is

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -115,7 +116,9 @@ func TestSetThresholds(t *testing.T) {
 // bad is a network whose reconstruction does not fit its images.
 type bad struct{ conv }
 
-func (b bad) Forward(x *graph.Value) *graph.Value { return graph.SliceAxis(x, 3, 1, 4, 1) }
+func (b bad) Forward(x *graph.Value) models.Outputs {
+	return models.Outputs{Reconstruction: graph.SliceAxis(x, 3, 1, 4, 1)}
+}
 
 func TestBuildErrors(t *testing.T) {
 	net := conv{3, 4, 6}

@@ -15,7 +15,7 @@ import (
 const (
 	minFoldRoom = 1 << 22 // elements that results may have together
 	foldRatio   = 2       // and how many more for each that the file holds
-	maxFoldWork = 1 << 30 // operations, as cost counts them: about a second
+	maxFoldWork = 1 << 30 // operations, as graph.Node.Cost counts them: about a second
 )
 
 // fold computes the results of node i if its operands are all constants.
@@ -63,19 +63,19 @@ func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
 	if len(pending) == 0 || r.shapes == nil || r.graph.Err() != nil {
 		return vs, nil
 	}
-	room, work := 0, 0
+	room, work := r.room, r.work
 	for _, m := range r.graph.Nodes(pending...) {
-		elements, operations := cost(m)
-		room, work = min(room+elements, maxElements), min(work+operations, 2*maxFoldWork)
-	}
-	if room > r.room || work > r.work {
-		return vs, nil
+		elements, operations := m.Cost()
+		if elements > room || operations > work {
+			return vs, nil
+		}
+		room, work = room-elements, work-operations
 	}
 	tensors, err := ref.Eval[float32](context.Background(), r.graph, nil, pending...)
 	if err != nil {
 		return nil, err
 	}
-	r.room, r.work = r.room-room, r.work-work
+	r.room, r.work = room, work
 	vs = slices.Clone(vs)
 	for j, v := range vs {
 		if at := slices.Index(pending, v); at >= 0 {
@@ -83,36 +83,4 @@ func (r *reader) compute(vs []*graph.Value) (out []*graph.Value, err error) {
 		}
 	}
 	return vs, nil
-}
-
-// cost returns how many elements a node gives, and about how many operations
-// it takes: of each result one for each element of a window, a row or whatever
-// else it is made of.
-func cost(n *graph.Node) (elements, operations int) {
-	for _, v := range n.Outputs {
-		elements += graph.Elements(v.Shape)
-	}
-	operations = elements
-	each := 1
-	for _, v := range n.Inputs {
-		if v != nil {
-			operations += graph.Elements(v.Shape)
-		}
-	}
-	switch x := n.Inputs[0]; n.Op {
-	case "Conv", "ConvTranspose":
-		each = graph.Elements(n.Inputs[1].Shape[1:])
-	case "MatMul":
-		each = x.Dim(-1)
-	case "Gemm":
-		each = max(x.Dim(0), x.Dim(1))
-	case "MaxPool", "AveragePool":
-		for _, k := range n.Ints("kernel_shape") {
-			each *= int(min(k, maxFoldWork))
-		}
-	}
-	if each > maxFoldWork || elements > 0 && each > maxFoldWork/elements {
-		return elements, 2 * maxFoldWork
-	}
-	return elements, operations + each*elements
 }

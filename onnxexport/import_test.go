@@ -1,9 +1,7 @@
 package onnxexport
 
 import (
-	"encoding/json"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/internal/ref"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // importTolerance is relative to max(1, |want|): operands are up to 2, and a
@@ -77,14 +76,8 @@ func converted[T float32 | uint8 | int64](values []float64) []T {
 
 func importCases(t testing.TB) []importCase {
 	t.Helper()
-	b, err := os.ReadFile("testdata/import.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cases []importCase
-	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Golden(t, "gen_import.py", "import.json", &cases)
 	return cases
 }
 

@@ -64,14 +64,14 @@ func TestPrefixes(t *testing.T) {
 }
 
 func TestDeterministic(t *testing.T) {
-	spec := models.Spec{Height: 16, Filters: 4}
+	net := network(t, models.Spec{Height: 16, Filters: 4})
 	o := &Options{Threshold: .1, Metadata: map[string]string{}}
 	for i := range 20 {
 		o.Metadata[fmt.Sprintf("key%d", i)] = "value"
 	}
-	want := marshal(t, build(t, spec, spec.Init(1), o))
+	want := marshal(t, build(t, net, net.Init(1), o))
 	for range 3 {
-		if got := marshal(t, build(t, spec, spec.Init(1), o)); !bytes.Equal(got, want) {
+		if got := marshal(t, build(t, net, net.Init(1), o)); !bytes.Equal(got, want) {
 			t.Fatal("two builds of one model differ")
 		}
 	}

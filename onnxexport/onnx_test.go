@@ -44,9 +44,9 @@ type conv struct{ channels, height, width int }
 
 func (c conv) InputSize() (int, int, int) { return c.channels, c.height, c.width }
 
-func (c conv) Forward(x *graph.Value) *graph.Value {
+func (c conv) Forward(x *graph.Value) models.Outputs {
 	g := x.Graph()
-	return graph.Sigmoid(graph.Conv(x, g.Param("conv.weight", c.channels, c.channels, 3, 3), g.Param("conv.bias", c.channels), graph.Same(3)))
+	return models.Outputs{Reconstruction: graph.Sigmoid(graph.Conv(x, g.Param("conv.weight", c.channels, c.channels, 3, 3), g.Param("conv.bias", c.channels), graph.Same(3)))}
 }
 
 // weights returns multiples of 1/64 in [-1,1): equal on every machine.
@@ -145,19 +145,30 @@ func runCases(t testing.TB) []runCase {
 		add(fmt.Sprintf("map-%s-blur", kind), net, net.weights(), &Options{Map: residual.Options{Kind: kind, Blur: 1.5}, Threshold: .1})
 	}
 	for _, model := range models.Names() {
-		spec := models.Spec{Model: model, Height: 24, Width: 40, Filters: 8}
-		add("model-"+model, spec, spec.Init(1), &Options{Threshold: .9})
+		net := network(t, models.Spec{Model: model, Height: 24, Width: 40, Filters: 8})
+		add("model-"+model, net, net.Init(1), &Options{Threshold: .9})
 	}
 	m, feeds := onThreshold(t)
 	cases = append(cases, runCase{"on-threshold", m, []map[string]*graph.Tensor{feeds}})
 	return append(cases, trainingStep(t))
 }
 
+func network(t testing.TB, s models.Spec) models.Network {
+	t.Helper()
+	net, err := models.Open(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
 // half is a network that halves its images of one channel, 2×2 pixels.
 type half struct{}
 
-func (half) InputSize() (int, int, int)          { return 1, 2, 2 }
-func (half) Forward(x *graph.Value) *graph.Value { return graph.Mul(x, x.Graph().Scalar(.5)) }
+func (half) InputSize() (int, int, int) { return 1, 2, 2 }
+func (half) Forward(x *graph.Value) models.Outputs {
+	return models.Outputs{Reconstruction: graph.Mul(x, x.Graph().Scalar(.5))}
+}
 
 // onThreshold is a model and two images whose residuals are powers of two: the
 // score of the first is the threshold, and so are all but one pixel of the second.
@@ -189,7 +200,11 @@ func trainingStep(t testing.TB) runCase {
 	g := graph.New("step")
 	x := g.Input("images", graph.Uint8, 2, net.height, net.width, net.channels)
 	pixels := Pixels(x)
-	loss := residual.Loss{{Name: "ssim", Weight: 1}, {Name: "mse", Weight: .5}}.Of(pixels, net.Forward(pixels))
+	l, err := residual.ParseLoss("ssim+mse:0.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := l.Of(pixels, net.Forward(pixels).Reconstruction)
 	g.Output("loss", loss)
 	grads, err := graph.Gradients(loss, g.Params(), nil)
 	if err != nil {

@@ -29,8 +29,8 @@ type reader struct {
 	weights map[string]*graph.Tensor
 	local   []string // names in values of the bodies that the node being read is in
 	depth   int      // of these
-	room    int      // elements that folding may still make
-	work    int      // operations it may still take
+	room    int64    // elements that folding may still make
+	work    int64    // operations it may still take
 }
 
 func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor) *reader {
@@ -48,7 +48,7 @@ func newReader(f *File, shapes map[string][]int, values map[string]*graph.Tensor
 		work:    maxFoldWork,
 	}
 	for _, l := range f.leaves {
-		r.room += foldRatio * l.tensor.Len()
+		r.room += foldRatio * int64(l.tensor.Len())
 	}
 	return r
 }

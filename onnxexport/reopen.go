@@ -1,6 +1,7 @@
 package onnxexport
 
 import (
+	"encoding/json"
 	"maps"
 	"math"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -103,19 +105,31 @@ func (m *Model) Thresholds() (image, pixel float32, err error) {
 	return image, pixel, nil
 }
 
-// WeightsOf returns the weights that a network has in the model, without the
-// thresholds and the constants of its map. They are shared with it.
-func (m *Model) WeightsOf(net Network) (map[string]*graph.Tensor, error) {
+// Network returns the network that the metadata of a trained model names, and the
+// weights that it has in the model, without the thresholds and the constants of
+// its map. Those are shared with the model.
+func (m *Model) Network() (models.Network, map[string]*graph.Tensor, error) {
+	const key = prefix + "model"
+	var spec models.Spec
+	d := json.NewDecoder(strings.NewReader(m.Metadata[key]))
+	d.DisallowUnknownFields() // they would be of another network than is known here
+	if err := d.Decode(&spec); err != nil {
+		return nil, nil, errorf("metadata %s: got %q: %w", key, m.Metadata[key], err)
+	}
+	net, err := models.Open(spec, &models.Resources{Weights: m.Weights})
+	if err != nil {
+		return nil, nil, errorf("metadata %s: %w", key, err)
+	}
 	channels, height, width := net.InputSize()
 	g := graph.New("network")
 	net.Forward(g.Input("x", graph.Float32, graph.Dynamic, channels, height, width))
 	if err := g.Err(); err != nil {
-		return nil, errorf("network: %w", err)
+		return nil, nil, errorf("network: %w", err)
 	}
 	weights := maps.Clone(m.Weights)
 	maps.DeleteFunc(weights, func(name string, _ *graph.Tensor) bool {
 		v := g.Lookup(name)
 		return v == nil || !v.IsParam()
 	})
-	return weights, nil
+	return net, weights, nil
 }

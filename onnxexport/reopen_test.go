@@ -2,6 +2,7 @@ package onnxexport
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -19,8 +20,12 @@ import (
 // A file built anew from what was read of it, in any other form, is the file of
 // an export in that form.
 func TestReopen(t *testing.T) {
-	spec := models.Spec{Channels: 1, Height: 16, Filters: 2, Depth: 1}
-	weights := spec.Init(1)
+	net := network(t, models.Spec{Channels: 1, Height: 16, Filters: 2, Depth: 1})
+	weights := net.Init(1)
+	spec, err := json.Marshal(net.Spec())
+	if err != nil {
+		t.Fatal(err)
+	}
 	nan := float32(math.NaN())
 	var forms []*Options
 	for _, input := range []InputKind{Uint8NHWC, FloatNCHW} {
@@ -35,10 +40,10 @@ func TestReopen(t *testing.T) {
 		forms = append(forms, &Options{Profile: Anomalib, Map: residual.Options{Kind: kind}, Threshold: .25, PixelThreshold: .125})
 	}
 	for _, o := range forms {
-		o.Metadata = map[string]string{"model": "x", "data.hash": "y"}
+		o.Metadata = map[string]string{"model": string(spec), "data.hash": "y"}
 	}
 	for _, from := range forms {
-		m, err := Reopen(marshal(t, build(t, spec, weights, from)))
+		m, err := Reopen(marshal(t, build(t, net, weights, from)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,9 +51,9 @@ func TestReopen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := m.WeightsOf(spec)
-		if err != nil || len(got) != len(weights) {
-			t.Fatalf("got %d weights, %v, want %d", len(got), err, len(weights))
+		same, got, err := m.Network()
+		if err != nil || same.Spec() != net.Spec() || len(got) != len(weights) {
+			t.Fatalf("got %v, %d weights, %v, want %v, %d", same, len(got), err, net.Spec(), len(weights))
 		}
 		image, pixel, err := m.Thresholds()
 		if (err != nil) != (from.Profile == Reconstruction) {
@@ -58,13 +63,13 @@ func TestReopen(t *testing.T) {
 			t.Errorf("got thresholds %v, %v, want %v, %v", image, pixel, from.Threshold, from.PixelThreshold)
 		}
 		read.Threshold, read.PixelThreshold = image, pixel
-		if !bytes.Equal(marshal(t, build(t, spec, got, read)), marshal(t, build(t, spec, weights, from))) {
+		if !bytes.Equal(marshal(t, build(t, net, got, read)), marshal(t, build(t, net, weights, from))) {
 			t.Errorf("%+v: read %+v, whose file differs", from, read)
 		}
 		for _, to := range forms {
 			o := *to
 			o.Metadata = read.Metadata
-			if !bytes.Equal(marshal(t, build(t, spec, got, &o)), marshal(t, build(t, spec, weights, to))) {
+			if !bytes.Equal(marshal(t, build(t, net, got, &o)), marshal(t, build(t, net, weights, to))) {
 				t.Errorf("%+v to %+v: differs from an export", from, to)
 			}
 		}

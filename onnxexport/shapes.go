@@ -3,16 +3,16 @@ package onnxexport
 import (
 	"slices"
 
+	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 )
 
 // shapeOperands are the operands that the shapes of results, or which branch is
-// taken, depend on by their values: they have to be constant.
+// taken, depend on by their values, of operators that package graph does not
+// have, or not with them: they have to be constant.
 var shapeOperands = map[string][]int{
-	"ConstantOfShape": {0}, "Expand": {1}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1}, "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4},
-	"Split": {1}, "Squeeze": {1}, "Tile": {1}, "TopK": {1}, "Unsqueeze": {1}, "Upsample": {1},
-	"ReduceL1": {1}, "ReduceL2": {1}, "ReduceLogSum": {1}, "ReduceLogSumExp": {1}, "ReduceMax": {1}, "ReduceMean": {1}, "ReduceMin": {1},
-	"ReduceProd": {1}, "ReduceSum": {1}, "ReduceSumSquare": {1},
+	"ConstantOfShape": {0}, "Pad": {3}, "Squeeze": {1}, "Tile": {1}, "Unsqueeze": {1}, "Upsample": {1},
+	"ReduceL1": {1}, "ReduceL2": {1}, "ReduceLogSum": {1}, "ReduceLogSumExp": {1}, "ReduceMin": {1}, "ReduceSumSquare": {1},
 	"Dropout": {2}, opIf: {0},
 }
 
@@ -21,7 +21,7 @@ var shapeOperands = map[string][]int{
 func shaping(nodes []*onnxpb.NodeProto) map[string]bool {
 	names := map[string]bool{}
 	for _, n := range slices.Backward(nodes) {
-		for _, i := range shapeOperands[n.GetOpType()] {
+		for _, i := range slices.Concat(graph.ShapeOperands(n.GetOpType()), shapeOperands[n.GetOpType()]) {
 			if i < len(n.Input) {
 				names[n.Input[i]] = true
 			}

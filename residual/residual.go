@@ -3,6 +3,7 @@ package residual
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,9 +21,12 @@ const (
 	SSIMMap Kind = "ssim" // 1 - SSIM, mean of the channels, in [0,2]
 	L2Map   Kind = "l2"   // (x-y)², mean of the channels, in [0,1]
 	L1Map   Kind = "l1"   // |x-y|, mean of the channels, in [0,1]
+
+	// NetworkMap is none of a reconstruction: the map that the network makes itself.
+	NetworkMap Kind = "network"
 )
 
-// Kinds lists the kinds of maps there are.
+// Kinds lists the kinds of maps of a reconstruction.
 func Kinds() []Kind { return []Kind{SSIMMap, L2Map, L1Map} }
 
 // Options of [Map]; nil is all defaults.
@@ -51,18 +55,22 @@ func (o *Options) withDefaults() Options {
 // Validate reports what is wrong with the options.
 func (o *Options) Validate() error {
 	switch c := o.withDefaults(); {
-	case c.Kind != SSIMMap && c.Kind != L2Map && c.Kind != L1Map:
-		return fmt.Errorf("%w: map: got %q, want one of %v", ErrOption, c.Kind, Kinds())
+	case c.Kind != NetworkMap && !slices.Contains(Kinds(), c.Kind):
+		return fmt.Errorf("%w: map: got %q, want one of %v", ErrOption, c.Kind, append(Kinds(), NetworkMap))
 	case !(c.Blur >= 0 && c.Blur <= 100):
 		return fmt.Errorf("%w: blur: got %v, want 0 to 100 pixels", ErrOption, c.Blur)
 	}
 	return nil
 }
 
-// Top returns the largest residual that a map can have: 2 for SSIM, 1 for the others.
+// Top returns the largest residual that a map can have: 2 for SSIM, 1 for the
+// others; 0 where that is not known, for the network's own.
 func (o *Options) Top() float64 {
-	if o.withDefaults().Kind == SSIMMap {
+	switch o.withDefaults().Kind {
+	case SSIMMap:
 		return 2
+	case NetworkMap:
+		return 0
 	}
 	return 1
 }
@@ -72,32 +80,51 @@ func (o *Options) Top() float64 {
 func Map(x, y *graph.Value, o *Options) *graph.Value {
 	c := o.withDefaults()
 	var m *graph.Value
-	by := reflected
-	if c.BySums {
-		by = bySums
-	}
 	switch c.Kind {
 	case L2Map:
 		m = graph.ReduceMean(graph.Square(graph.Sub(x, y)), true, 1)
 	case L1Map:
 		m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
 	default:
-		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, by), true, 1))
+		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, c.filter()), true, 1))
 	}
-	return blur(m, c.Blur, by)
+	return Smooth(m, &c)
+}
+
+// Smooth returns a map [N,1,H,W] filtered as the options say, whatever its kind.
+func Smooth(m *graph.Value, o *Options) *graph.Value {
+	c := o.withDefaults()
+	return blur(m, c.Blur, c.filter())
+}
+
+func (o *Options) filter() filter {
+	if o.BySums {
+		return bySums
+	}
+	return reflected
 }
 
 // Score returns the score [N] of each map [N,1,H,W]: its maximum, edges included.
 func Score(m *graph.Value) *graph.Value { return graph.ReduceMax(m, false, 1, 2, 3) }
 
-// A Term is one summand of a loss.
-type Term struct {
-	Name   string // "mse", "l1" or "ssim"
-	Weight float64
+// A Loss is a weighted sum of mse, l1 and ssim, as [ParseLoss] makes it; the zero
+// Loss is ssim.
+type Loss struct{ terms []term }
+
+// A term is one summand of a loss.
+type term struct {
+	name   string // of losses
+	weight float64
 }
 
-// A Loss is a weighted sum.
-type Loss []Term
+// losses are what a [Loss] can be made of, each of shape [1].
+var losses = map[string]func(x, y *graph.Value) *graph.Value{
+	"mse": func(x, y *graph.Value) *graph.Value { return graph.MeanAll(graph.Square(graph.Sub(x, y))) },
+	"l1":  func(x, y *graph.Value) *graph.Value { return graph.MeanAll(graph.Abs(graph.Sub(x, y))) },
+	"ssim": func(x, y *graph.Value) *graph.Value {
+		return graph.Sub(x.Graph().Scalar(1), graph.MeanAll(SSIM(x, y, true)))
+	},
+}
 
 // ParseLoss reads a loss such as "ssim" or "ssim+mse:0.1": names joined by +,
 // each with an optional weight (default 1, positive).
@@ -105,31 +132,37 @@ func ParseLoss(s string) (Loss, error) {
 	var l Loss
 	for _, part := range strings.Split(s, "+") {
 		name, weight, weighted := strings.Cut(part, ":")
-		t := Term{strings.TrimSpace(name), 1}
+		t := term{strings.TrimSpace(name), 1}
 		if weighted {
 			w, err := strconv.ParseFloat(weight, 64)
 			if err != nil || !(w > 0 && w < 1e9) {
-				return nil, fmt.Errorf("%w: loss %q: weight: got %q, want a positive number", ErrOption, s, weight)
+				return Loss{}, fmt.Errorf("%w: loss %q: weight: got %q, want a positive number", ErrOption, s, weight)
 			}
-			t.Weight = w
+			t.weight = w
 		}
-		switch t.Name {
-		case "mse", "l1", "ssim":
-		default:
-			return nil, fmt.Errorf("%w: loss %q: got %q, want mse, l1 or ssim", ErrOption, s, t.Name)
+		if losses[t.name] == nil {
+			return Loss{}, fmt.Errorf("%w: loss %q: got %q, want mse, l1 or ssim", ErrOption, s, t.name)
 		}
-		l = append(l, t)
+		l.terms = append(l.terms, t)
 	}
 	return l, nil
+}
+
+// summands returns the terms, those of the zero Loss included.
+func (l Loss) summands() []term {
+	if len(l.terms) == 0 {
+		return []term{{"ssim", 1}}
+	}
+	return l.terms
 }
 
 // String formats the loss so that ParseLoss reads it.
 func (l Loss) String() string {
 	var parts []string
-	for _, t := range l {
-		s := t.Name
-		if t.Weight != 1 {
-			s += ":" + strconv.FormatFloat(t.Weight, 'g', -1, 64)
+	for _, t := range l.summands() {
+		s := t.name
+		if t.weight != 1 {
+			s += ":" + strconv.FormatFloat(t.weight, 'g', -1, 64)
 		}
 		parts = append(parts, s)
 	}
@@ -142,18 +175,10 @@ func (l Loss) String() string {
 func (l Loss) Of(x, y *graph.Value) *graph.Value {
 	var sum *graph.Value
 	g := x.Graph()
-	for _, t := range l {
-		var v *graph.Value
-		switch t.Name {
-		case "mse":
-			v = graph.MeanAll(graph.Square(graph.Sub(x, y)))
-		case "l1":
-			v = graph.MeanAll(graph.Abs(graph.Sub(x, y)))
-		case "ssim":
-			v = graph.Sub(g.Scalar(1), graph.MeanAll(SSIM(x, y, true)))
-		}
-		if t.Weight != 1 {
-			v = graph.Mul(v, g.Scalar(t.Weight))
+	for _, t := range l.summands() {
+		v := losses[t.name](x, y)
+		if t.weight != 1 {
+			v = graph.Mul(v, g.Scalar(t.weight))
 		}
 		if sum == nil {
 			sum = v

@@ -47,7 +47,7 @@ func TestAnomalibProfile(t *testing.T) {
 	for _, channels := range []int{1, 3} {
 		spec := models.Spec{Channels: channels, Height: 24, Width: 16, Filters: 4}
 		o := onnxexport.Options{Map: residual.Options{Blur: .5}, Threshold: 1}
-		probe := openDetector(t, detectorModel(t, spec, &o), &Options{Provider: Go})
+		probe := openDetector(t, detectorModel(t, spec, &o), &Options{SessionOptions: SessionOptions{Provider: Go}})
 		imgs, _ := photos(3, 90, 91)
 		// Between the scores, far from all of them.
 		var scores []float64
@@ -61,10 +61,10 @@ func TestAnomalibProfile(t *testing.T) {
 		anomalib := detectorModel(t, spec, &o)
 		normal := func(x float32) float64 { return float64(onnxexport.Normalize(x, o.Threshold, &o.Map)) }
 
-		each(t, func(t *testing.T, provider string) {
-			d := openDetector(t, detector, &Options{Provider: provider})
-			s := openTest(t, anomalib, &Options{Provider: provider})
-			a := openDetector(t, anomalib, &Options{Provider: provider})
+		each(t, func(t *testing.T, provider Provider) {
+			d := openDetector(t, detector, &Options{SessionOptions: SessionOptions{Provider: provider}})
+			s := openTest(t, anomalib, &SessionOptions{Provider: provider})
+			a := openDetector(t, anomalib, &Options{SessionOptions: SessionOptions{Provider: provider}})
 			for _, size := range [][2]int{{24, 16}, {90, 91}, {20, 37}, {900, 900}} {
 				if testing.Short() && size[0] == 900 {
 					continue
@@ -125,7 +125,7 @@ func TestAnomalibProfile(t *testing.T) {
 // TestAnomalibProfileReview: the band, too, is where the scores are.
 func TestAnomalibProfileReview(t *testing.T) {
 	o := onnxexport.Options{Profile: onnxexport.Anomalib, Threshold: .5, Metadata: map[string]string{"review": "0.25:0.75"}}
-	d := openDetector(t, detectorModel(t, models.Spec{Height: 16, Filters: 2, Depth: 1}, &o), &Options{Provider: Go})
+	d := openDetector(t, detectorModel(t, models.Spec{Height: 16, Filters: 2, Depth: 1}, &o), &Options{SessionOptions: SessionOptions{Provider: Go}})
 	want := Band{onnxexport.Normalize(.25, .5, nil), onnxexport.Normalize(.75, .5, nil)}
 	if got := d.Info().Review; got == nil || *got != want || !(want.Low < .5 && .5 < want.High) {
 		t.Errorf("got %v, want %v", got, want)

@@ -187,7 +187,7 @@ func TestDetectorSideBySide(t *testing.T) {
 		return s.bytes(t)
 	}
 	imgs := pictures(9)
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		for name, model := range map[string][]byte{
 			"detector":       detectorModel(t, spec, nil),
 			"float":          detectorModel(t, spec, &onnxexport.Options{Input: onnxexport.FloatNCHW}),
@@ -200,7 +200,7 @@ func TestDetectorSideBySide(t *testing.T) {
 				continue // which needs to know shapes
 			}
 			for _, window := range []time.Duration{0, time.Millisecond} {
-				d := openDetector(t, model, &Options{Provider: provider, Batch: 4, BatchWindow: window, Reconstruction: true})
+				d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: provider}, Batch: 4, BatchWindow: window, Reconstruction: true})
 				want := detect(t, d, imgs...)
 				var calls sync.WaitGroup
 				for first := range len(imgs) {
@@ -244,7 +244,7 @@ func TestDetectorFailureIsOneCalls(t *testing.T) {
 	x := g.Input("x", graph.Float32, graph.Dynamic, 1, 16, 16)
 	white := graph.Sub(x, g.Scalar(1)) // 0 where a pixel is white
 	g.Output("y", graph.Add(x, graph.Div(white, white)))
-	d := openDetector(t, marshal(t, g, nil), &Options{Provider: Go, BatchWindow: time.Millisecond})
+	d := openDetector(t, marshal(t, g, nil), &Options{SessionOptions: SessionOptions{Provider: Go}, BatchWindow: time.Millisecond})
 	grey, bad := make([]uint8, 256), slices.Repeat([]uint8{255}, 256)
 	var calls sync.WaitGroup
 	for i := range 32 {
@@ -263,7 +263,7 @@ func TestDetectorFailureIsOneCalls(t *testing.T) {
 
 func TestDefaultBatch(t *testing.T) {
 	for _, tt := range []struct {
-		provider               string
+		provider               Provider
 		threads, height, width int
 		want                   int
 	}{
@@ -294,7 +294,7 @@ func TestSizesOfBatches(t *testing.T) {
 	model := detectorModel(t, models.Spec{Height: 16, Filters: 2}, nil)
 	imgs := pictures(12)
 	for _, tt := range []struct {
-		provider string
+		provider Provider
 		warm     []int
 		calls    [12]int // what 1, 2, … images come to
 	}{
@@ -303,7 +303,7 @@ func TestSizesOfBatches(t *testing.T) {
 		{CUDA, []int{12, 1, 2, 4, 8}, [12]int{1, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12}},
 		{TensorRT, []int{12, 1, 2, 4, 8}, [12]int{1, 2, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12}},
 	} {
-		d := openDetector(t, model, &Options{Provider: Go, Batch: 12})
+		d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}, Batch: 12})
 		want := detect(t, d, imgs...)
 		l := d.current.loaded
 		e := &sizesEngine{engine: l.network.engine}

@@ -15,9 +15,9 @@ import (
 // What a Run costs beside the computation.
 func BenchmarkSessionOverhead(b *testing.B) {
 	for _, provider := range testProviders {
-		b.Run(provider, func(b *testing.B) {
+		b.Run(string(provider), func(b *testing.B) {
 			needProvider(b, provider)
-			s := openTest(b, affine(b), &Options{Provider: provider, Threads: 1})
+			s := openTest(b, affine(b), &SessionOptions{Provider: provider, Threads: 1})
 			in := map[string]*graph.Tensor{"x": random(1, 1, 2), "a": vector(1, 2)}
 			for b.Loop() { // with a context that can end, as callers have
 				if _, err := s.Run(b.Context(), in, "y"); err != nil {
@@ -35,7 +35,7 @@ func BenchmarkDetectorForms(b *testing.B) {
 		{}, {Input: onnxexport.FloatNCHW}, {Profile: onnxexport.Reconstruction}, {Profile: onnxexport.Reconstruction, Input: onnxexport.FloatNCHW},
 	} {
 		b.Run(fmt.Sprintf("%v/%v", o.Profile, o.Input), func(b *testing.B) {
-			d := openDetector(b, detectorModel(b, models.Spec{Height: 64}, &o), &Options{Provider: CPU})
+			d := openDetector(b, detectorModel(b, models.Spec{Height: 64}, &o), &Options{SessionOptions: SessionOptions{Provider: CPU}})
 			img := pictures(1)[0]
 			for b.Loop() {
 				if _, err := d.Detect(b.Context(), img); err != nil {
@@ -92,7 +92,7 @@ func BenchmarkOneByOne(b *testing.B) {
 		for _, threads := range []int{1, 2} {
 			for _, batch := range []int{1, 0, 16} {
 				b.Run(fmt.Sprintf("%d/threads=%d/batch=%d", size, threads, batch), func(b *testing.B) {
-					d := openDetector(b, model, &Options{Provider: CPU, Threads: threads, Batch: batch})
+					d := openDetector(b, model, &Options{SessionOptions: SessionOptions{Provider: CPU, Threads: threads}, Batch: batch})
 					pix := make([]uint8, images*size*size*3)
 					for b.Loop() {
 						if _, err := d.DetectPixels(b.Context(), pix, images); err != nil {

@@ -66,7 +66,7 @@ type contract struct {
 func recognize(m *model, o *Options) (*contract, error) {
 	unknown := fmt.Errorf("%w: is none that a detector understands: got inputs %s and outputs %s; want one input, images of 1 or 3 channels and H×W up to %d:\n"+
 		"  uint8 or float32 [N,H,W,C] or [N,C,H,W]\n"+
-		"and outputs of these, under these names, under others if there is one of a kind, or named in Options (--map-output, …):\n"+
+		"and outputs of these, under these names, under others if there is one of a kind, or named by who opens it:\n"+
 		"  %q, the map: float32 [N,1,H,W], [N,H,W,1] or [N,H,W]\n"+
 		"  %q, the score: float32 [N] or [N,1]\n"+
 		"  %q and %q, bool of the same shapes\n"+
@@ -154,7 +154,7 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 			*into, taken[names[0]] = find(m.outputs, names[0]), true
 			return nil
 		default:
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one in Options (--%s-output)", ErrModel, describe(m.outputs), names, role, role)
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one as %s output", ErrModel, describe(m.outputs), names, role, role)
 		}
 	}
 
@@ -278,7 +278,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 		}
 	}
 	if i.height > 0 || i.width > 0 {
-		return fmt.Errorf("%w: got input %v, of which one side is open: want its size in Options (--size)", ErrInput, &c.input)
+		return fmt.Errorf("%w: got input %v, of which one side is open: want its size given", ErrInput, &c.input)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func TestDetectorReview(t *testing.T) {
 	f := func(x float32) *float32 { return &x }
 	model := decisionModel(t, .5, "0.4:0.6")
 	imgs := pictures(4)
-	scores := detect(t, openDetector(t, model, &Options{Provider: Go}), imgs...)
+	scores := detect(t, openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}}), imgs...)
 	for _, c := range []struct {
 		name string
 		o    Options
@@ -73,9 +73,9 @@ func TestDetectorReview(t *testing.T) {
 func TestDetectorMinArea(t *testing.T) {
 	model := decisionModel(t, .5, "0:2")
 	imgs := pictures(3)
-	plain := detect(t, openDetector(t, model, &Options{Provider: Go}), imgs...)
+	plain := detect(t, openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}}), imgs...)
 	threshold := plain[0].Map.Peak(12)
-	d := openDetector(t, model, &Options{Provider: Go, MinArea: 12, Threshold: &threshold})
+	d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}, MinArea: 12, Threshold: &threshold})
 	for i, r := range detect(t, d, imgs...) {
 		if want := plain[i].Map.Peak(12); r.Score != want || r.Anomalous != (want > threshold) || !slices.Equal(r.Map.Data, plain[i].Map.Data) {
 			t.Errorf("image %d: got %v, anomalous %v, want %v", i, r.Score, r.Anomalous, want)
@@ -89,9 +89,9 @@ func TestDetectorMinArea(t *testing.T) {
 func TestDetectorZones(t *testing.T) {
 	model := decisionModel(t, .5, "0.5:0.5")
 	imgs := pictures(3)
-	plain := detect(t, openDetector(t, model, &Options{Provider: Go}), imgs...)
+	plain := detect(t, openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}}), imgs...)
 	zones := &heatmap.Zones{Height: 2, Width: 2, Data: []uint8{0, 1, 2, 0}, Rules: map[uint8]heatmap.ZoneRule{1: {Ignore: true}, 2: {Threshold: .1}}}
-	for i, r := range detect(t, openDetector(t, model, &Options{Provider: Go, Zones: zones}), imgs...) {
+	for i, r := range detect(t, openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}, Zones: zones}), imgs...) {
 		var above bool
 		var score float32
 		for at, v := range plain[i].Map.Data {
@@ -145,7 +145,7 @@ func TestDecisionErrors(t *testing.T) {
 		}
 	}
 	// A band needs no threshold.
-	if r := detect(t, openDetector(t, bare, &Options{Provider: Go}), pictures(1)...); r[0].Verdict == "" || r[0].Threshold != nil {
+	if r := detect(t, openDetector(t, bare, &Options{SessionOptions: SessionOptions{Provider: Go}}), pictures(1)...); r[0].Verdict == "" || r[0].Threshold != nil {
 		t.Errorf("got %+v", r[0])
 	}
 }

@@ -61,14 +61,14 @@ type Result struct {
 
 // ModelInfo describes the model of a [Detector].
 type ModelInfo struct {
-	Hash     string // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
-	Kind     string // KindDetector, KindAnomalib or KindReconstruction
-	Provider string // that is in use
-	Library  string // version of ONNX Runtime; "" with provider go
-	Input    Info   // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
-	Layout   string // of the input: NHWC or NCHW
-	Batch    int    // images in a batch
-	Fixed    bool   // whether the model insists on Batch
+	Hash     string   // SHA-256 of its file, in hexadecimal; with weights in other files, of the model with them inside
+	Kind     string   // KindDetector, KindAnomalib or KindReconstruction
+	Provider Provider // that is in use
+	Library  string   // version of ONNX Runtime; "" with provider go
+	Input    Info     // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
+	Layout   string   // of the input: NHWC or NCHW
+	Batch    int      // images in a batch
+	Fixed    bool     // whether the model insists on Batch
 
 	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
 	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
@@ -90,7 +90,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(b, o, caller())
+	d, err := open(context.Background(), b, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -100,13 +100,13 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	return open(model, o, caller())
+	return open(context.Background(), model, o, caller())
 }
 
 // open is [OpenBytes], called at a line of some file.
-func open(model []byte, o *Options, at string) (*Detector, error) {
+func open(ctx context.Context, model []byte, o *Options, at string) (*Detector, error) {
 	options := o.withDefaults()
-	l, err := load(context.Background(), model, options)
+	l, err := load(ctx, model, options)
 	if err != nil {
 		return nil, err
 	}

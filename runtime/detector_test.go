@@ -101,13 +101,13 @@ func TestDetector(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	each(t, func(t *testing.T, provider string) {
-		s := openTest(t, model, &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		s := openTest(t, model, &SessionOptions{Provider: provider})
 		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"input": graph.NewTensor(pix, len(imgs), 24, 16, 3)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := openDetector(t, model, &Options{Provider: provider, Batch: 2, Reconstruction: true})
+		d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: provider}, Batch: 2, Reconstruction: true})
 		results := detect(t, d, imgs...)
 		again, err := d.DetectPixels(t.Context(), pix, len(imgs))
 		if err != nil {
@@ -149,7 +149,7 @@ func TestDetector(t *testing.T) {
 
 // However the same weights are exported, they find the same.
 func TestDetectorForms(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		for _, channels := range []int{1, 3} {
 			spec := models.Spec{Height: 16, Width: 24, Filters: 4, Channels: channels}
 			imgs := pictures(3)
@@ -158,7 +158,7 @@ func TestDetectorForms(t *testing.T) {
 				for _, input := range []onnxexport.InputKind{onnxexport.Uint8NHWC, onnxexport.FloatNCHW} {
 					model := detectorModel(t, spec, &onnxexport.Options{Profile: profile, Input: input})
 					threshold := float32(.5)
-					d := openDetector(t, model, &Options{Provider: provider, Reconstruction: true, Threshold: &threshold})
+					d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: provider}, Reconstruction: true, Threshold: &threshold})
 					got := detect(t, d, imgs...)
 					if want == nil {
 						want = got
@@ -180,8 +180,8 @@ func TestDetectorForms(t *testing.T) {
 func TestDetectorBatchMates(t *testing.T) {
 	model := detectorModel(t, models.Spec{Height: 16, Width: 16, Filters: 8}, nil)
 	imgs := pictures(7)
-	each(t, func(t *testing.T, provider string) {
-		d := openDetector(t, model, &Options{Provider: provider, Batch: 4})
+	each(t, func(t *testing.T, provider Provider) {
+		d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: provider}, Batch: 4})
 		all := detect(t, d, imgs...)
 		for i, img := range imgs {
 			alone := detect(t, d, img)[0]
@@ -194,7 +194,7 @@ func TestDetectorBatchMates(t *testing.T) {
 
 // Networks of other tools: fixed batches, either layout, names of their own.
 func TestDetectorForeign(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		for _, tt := range []struct {
 			name   string
 			dtype  graph.DType
@@ -210,7 +210,7 @@ func TestDetectorForeign(t *testing.T) {
 			g := graph.New("foreign")
 			x := g.Input("image:0", tt.dtype, tt.shape...)
 			g.Output("Identity:0", graph.Mul(x, g.Scalar(.5)))
-			d := openDetector(t, marshal(t, g, nil), &Options{Provider: provider, Reconstruction: true, Map: residual.Options{Kind: residual.L1Map}})
+			d := openDetector(t, marshal(t, g, nil), &Options{SessionOptions: SessionOptions{Provider: provider}, Reconstruction: true, Map: residual.Options{Kind: residual.L1Map}})
 			info := d.Info()
 			if info.Kind != KindReconstruction || info.Layout != tt.layout || info.Fixed != tt.fixed ||
 				info.Height != 16 || info.Width != 12 || info.Channels != 3 || info.Threshold != nil {
@@ -258,7 +258,7 @@ func TestDetectorThreshold(t *testing.T) {
 	} {
 		var said []string
 		logf := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
-		d := openDetector(t, detectorModel(t, spec, &onnxexport.Options{Threshold: tt.model}), &Options{Provider: Go, Threshold: tt.option, Logf: logf})
+		d := openDetector(t, detectorModel(t, spec, &onnxexport.Options{Threshold: tt.model}), &Options{SessionOptions: SessionOptions{Provider: Go, Logf: logf}, Threshold: tt.option})
 		r := detect(t, d, pictures(1)...)[0]
 		if r.Anomalous != tt.anomalous {
 			t.Errorf("%+v: got %+v", tt, r)
@@ -268,7 +268,7 @@ func TestDetectorThreshold(t *testing.T) {
 			t.Errorf("%+v: got threshold %v, %v in Info, said %q", tt, r.Threshold, d.Info().Threshold, said)
 		}
 	}
-	d := openDetector(t, detectorModel(t, spec, &onnxexport.Options{Threshold: .5, PixelThreshold: .25}), &Options{Provider: Go})
+	d := openDetector(t, detectorModel(t, spec, &onnxexport.Options{Threshold: .5, PixelThreshold: .25}), &Options{SessionOptions: SessionOptions{Provider: Go}})
 	if i := d.Info(); *i.Threshold != .5 || *i.PixelThreshold != .25 {
 		t.Errorf("got thresholds %v and %v, want .5 and .25", *i.Threshold, *i.PixelThreshold)
 	}
@@ -284,7 +284,7 @@ func TestDetectorNaN(t *testing.T) {
 	g := graph.New("nan")
 	x := g.Input("x", graph.Float32, graph.Dynamic, 1, 16, 16)
 	g.Output("y", graph.Div(x, graph.Sub(x, x)))
-	_, err := OpenBytes(marshal(t, g, nil), &Options{Provider: Go})
+	_, err := OpenBytes(marshal(t, g, nil), &Options{SessionOptions: SessionOptions{Provider: Go}})
 	if !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "NaN") {
 		t.Errorf("got %v, want ErrModel of NaN", err)
 	}
@@ -318,13 +318,14 @@ func TestDetectorErrors(t *testing.T) {
 		{"range of reconstructions", good, Options{ReconstructionRange: Range{2, 2}}, ErrInput, `range: got 2:2`},
 		{"no such output", good, Options{MapOutput: "map"}, ErrInput, `map: got output "map", the model has "anomaly_map"`},
 		{"size absurd", reconstruction(graph.Float32, -1, 3, 1<<15, 1<<15), Options{}, ErrModel, `up to 67108864`},
+		{"no batch", good, Options{Batch: -1}, ErrInput, `batch: got -1`},
 		{"batch absurd", good, Options{Batch: 1 << 30}, ErrInput, `batch: got 1073741824 images of 16x16`},
 		{"dtype", reconstruction(graph.Float64, -1, 3, 16, 16), Options{}, ErrModel, `float64`},
 		{"smaller output", marshal(t, smaller, nil), Options{}, ErrModel, `"y" float32[N,3,8,8]`},
 		{"no model", []byte("no model"), Options{}, ErrModel, `no ONNX model`},
 		{"threshold", good, Options{Threshold: &nan}, ErrInput, `threshold`},
 		{"map", good, Options{Map: residual.Options{Kind: "l3"}}, ErrInput, `l3`},
-		{"provider", good, Options{Provider: "gpu"}, ErrProvider, `gpu`},
+		{"provider", good, Options{SessionOptions: SessionOptions{Provider: "gpu"}}, ErrProvider, `gpu`},
 	}
 	for _, tt := range tests {
 		o := tt.o
@@ -340,7 +341,7 @@ func TestDetectorErrors(t *testing.T) {
 		t.Errorf("absent file: got %v", err)
 	}
 
-	d := openDetector(t, good, &Options{Provider: Go})
+	d := openDetector(t, good, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	if _, err := d.DetectPixels(t.Context(), make([]uint8, 5), 1); !errors.Is(err, ErrInput) {
 		t.Errorf("five bytes: got %v, want ErrInput", err)
 	}
@@ -357,8 +358,8 @@ func TestDetectorErrors(t *testing.T) {
 func TestDetectorSwapAndClose(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, seed uint64) string {
-		spec := models.Spec{Height: 16, Filters: 4}
-		m, err := onnxexport.Build(spec, spec.Init(seed), nil)
+		net := network(t, models.Spec{Height: 16, Filters: 4})
+		m, err := onnxexport.Build(net, net.Init(seed), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -377,8 +378,8 @@ func TestDetectorSwapAndClose(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	each(t, func(t *testing.T, provider string) {
-		d, err := Open(one, &Options{Provider: provider, Threads: 1})
+	each(t, func(t *testing.T, provider Provider) {
+		d, err := Open(one, &Options{SessionOptions: SessionOptions{Provider: provider, Threads: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}

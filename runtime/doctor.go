@@ -23,7 +23,7 @@ type Report struct {
 
 // Availability says whether a provider can be used, and why not.
 type Availability struct {
-	Provider string    `json:"provider"`
+	Provider Provider  `json:"provider"`
 	Usable   bool      `json:"usable"`
 	Problem  string    `json:"problem,omitempty"` // "" for a usable one
 	Missing  []Missing `json:"missing,omitempty"` // libraries that it needs and the system does not find
@@ -35,11 +35,11 @@ type Availability struct {
 // model of one operator; all there are where it names none. It loads ONNX
 // Runtime into the process, as opening a session does: providers that come in
 // another build of it than the first one cannot be tried by the same process.
-func Diagnose(o *Options) Report {
+func Diagnose(o *SessionOptions) Report {
 	opts := o.withDefaults()
 	names := Providers()
 	if opts.Provider != "" {
-		list, err := parseProviders(opts.Provider)
+		list, err := opts.Provider.list()
 		if err == nil {
 			err = opts.validate()
 		}
@@ -47,7 +47,7 @@ func Diagnose(o *Options) Report {
 			return Report{Providers: []Availability{{Provider: opts.Provider, Problem: err.Error()}}}
 		}
 		if names = list; list[0] == Auto {
-			names = []string{CPU, Go}
+			names = []Provider{CPU, Go}
 		}
 	}
 	var r Report
@@ -78,7 +78,7 @@ func Diagnose(o *Options) Report {
 }
 
 // try runs a model of one operator.
-func try(provider string, o Options) error {
+func try(provider Provider, o SessionOptions) error {
 	g := graph.New("try")
 	x := g.Input("x", graph.Float32, 1, 1, 4, 4)
 	g.Output("y", graph.Relu(x))
@@ -90,8 +90,7 @@ func try(provider string, o Options) error {
 	if err != nil {
 		return err
 	}
-	o.Outputs = nil
-	s, err := openSession(m, provider, o)
+	s, err := openSession(m, provider, o, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"log"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -16,9 +17,9 @@ import (
 // grey stands for a trained network: it reconstructs every image as middle grey.
 type grey struct{}
 
-func (grey) Forward(x *graph.Value) *graph.Value {
+func (grey) Forward(x *graph.Value) models.Outputs {
 	g := x.Graph()
-	return graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))
+	return models.Outputs{Reconstruction: graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))}
 }
 
 func (grey) InputSize() (channels, height, width int) { return 1, 16, 16 }
@@ -33,7 +34,7 @@ func ExampleOpenBytes() {
 		log.Fatal(err)
 	}
 
-	det, err := anrt.OpenBytes(model, &anrt.Options{Provider: anrt.Go})
+	det, err := anrt.OpenBytes(model, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func ExampleSession_Run() {
 		log.Fatal(err)
 	}
 
-	ses, err := anrt.OpenSession(model, &anrt.Options{Provider: anrt.Go})
+	ses, err := anrt.OpenSession(model, &anrt.SessionOptions{Provider: anrt.Go})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -61,16 +61,16 @@ func TestExternalWeights(t *testing.T) {
 		}
 	}
 	write(split(func() {}))
-	each(t, func(t *testing.T, provider string) {
-		d, err := Open(path, &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		d, err := Open(path, &Options{SessionOptions: SessionOptions{Provider: provider}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer d.Close()
 		img := pictures(1)[0]
-		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{Provider: provider}), img)[0], 0)
+		wantSame(t, "weights beside", detect(t, d, img)[0], detect(t, openDetector(t, whole, &Options{SessionOptions: SessionOptions{Provider: provider}}), img)[0], 0)
 
-		s, err := OpenSessionFile(path, &Options{Provider: provider})
+		s, err := OpenSessionFile(path, &SessionOptions{Provider: provider})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,13 +86,13 @@ func TestExternalWeights(t *testing.T) {
 	} {
 		b := split(change)
 		write(b)
-		if _, err := Open(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), first.GetName()) {
+		if _, err := Open(path, &Options{SessionOptions: SessionOptions{Provider: Go}}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), first.GetName()) {
 			t.Errorf("%s: got %v, want ErrModel of weight %q", name, err, first.GetName())
 		}
-		if _, err := OpenSession(b, &Options{Provider: Go}); !errors.Is(err, ErrModel) {
+		if _, err := OpenSession(b, &SessionOptions{Provider: Go}); !errors.Is(err, ErrModel) {
 			t.Errorf("%s: bytes alone: got %v, want ErrModel", name, err)
 		}
-		if _, err := OpenSessionFile(path, &Options{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), path) {
+		if _, err := OpenSessionFile(path, &SessionOptions{Provider: Go}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: session: got %v, want ErrModel of %s", name, err, path)
 		}
 	}
@@ -136,7 +136,7 @@ func TestExternalConstants(t *testing.T) {
 		if err := os.WriteFile(path, model(location), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d, err := Open(path, &Options{Provider: CPU})
+		d, err := Open(path, &Options{SessionOptions: SessionOptions{Provider: CPU}})
 		if fine != (err == nil) || !fine && !errors.Is(err, ErrModel) {
 			t.Errorf("%s: got %v", location, err)
 		}
@@ -147,7 +147,7 @@ func TestExternalConstants(t *testing.T) {
 			t.Errorf("%s: inspect: got %v", location, err)
 		}
 	}
-	if _, err := OpenBytes(model("weights.bin"), &Options{Provider: CPU}); !errors.Is(err, ErrModel) {
+	if _, err := OpenBytes(model("weights.bin"), &Options{SessionOptions: SessionOptions{Provider: CPU}}); !errors.Is(err, ErrModel) {
 		t.Errorf("bytes alone: got %v, want ErrModel", err)
 	}
 }

@@ -31,7 +31,7 @@ const (
 // mean of the channels, in [0,1], the reconstruction half the input.
 func TestForeign(t *testing.T) { each(t, testForeign) }
 
-func testForeign(t *testing.T, provider string) {
+func testForeign(t *testing.T, provider Provider) {
 	const h, w = foreignHeight, foreignWidth
 	half := float32(.5)
 	// A model from a dynamic batch of images to their means.
@@ -504,7 +504,7 @@ func with(o Options, change func(*Options)) Options {
 // Models of no size of their own see each image at its own, alone or among others.
 func TestForeignNativeSize(t *testing.T) { each(t, testForeignNativeSize) }
 
-func testForeignNativeSize(t *testing.T, provider string) {
+func testForeignNativeSize(t *testing.T, provider Provider) {
 	model := func(pool bool) []byte {
 		s := newSketch(13)
 		s.input("image", graph.Float32, "n", 3, "h", "w")
@@ -522,7 +522,7 @@ func testForeignNativeSize(t *testing.T, provider string) {
 	imgs = append(imgs, imgs[0], imgs[3], imgs[0])
 	var want []Result
 	for _, batch := range []int{1, 2, 16} {
-		d := openDetector(t, model(false), &Options{Provider: provider, Batch: batch, Reconstruction: true})
+		d := openDetector(t, model(false), &Options{SessionOptions: SessionOptions{Provider: provider}, Batch: batch, Reconstruction: true})
 		if i := d.Info(); i.Height != 0 || i.Width != 0 || i.MapHeight != 0 || i.Kind != KindReconstruction {
 			t.Errorf("got %+v", i)
 		}
@@ -545,7 +545,7 @@ func testForeignNativeSize(t *testing.T, provider string) {
 			t.Errorf("no image: got %v, want ErrInput of image 1", err)
 		}
 	}
-	d := openDetector(t, model(true), &Options{Provider: provider})
+	d := openDetector(t, model(true), &Options{SessionOptions: SessionOptions{Provider: provider}})
 	detect(t, d, image.NewRGBA(image.Rect(0, 0, 40, 24)))
 	if _, err := d.Detect(t.Context(), image.NewRGBA(image.Rect(0, 0, 41, 25))); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "multiples of 8") {
 		t.Errorf("odd size: got %v, want ErrModel that says what to do", err)
@@ -561,7 +561,7 @@ func TestForeignContrast(t *testing.T) {
 	s.node("GlobalMaxPool", []string{"m"}, "most")
 	s.node("Div", []string{"m", "most"}, "anomaly_map") // 0/0
 	s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
-	d := openDetector(t, s.bytes(t), &Options{Provider: CPU})
+	d := openDetector(t, s.bytes(t), &Options{SessionOptions: SessionOptions{Provider: CPU}})
 	if r := detect(t, d, pictures(1)...); r[0].Score != 1 {
 		t.Errorf("got score %v, want 1", r[0].Score)
 	}
@@ -583,7 +583,7 @@ func TestForeignDoubt(t *testing.T) {
 	s.output("b", graph.Float32, "n", 1, foreignHeight, foreignWidth)
 	for name, maps := range map[string]bool{"": false, "b": true} {
 		var said []string
-		d := openDetector(t, s.bytes(t), &Options{Provider: CPU, MapOutput: name, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		d := openDetector(t, s.bytes(t), &Options{SessionOptions: SessionOptions{Provider: CPU, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}, MapOutput: name})
 		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, `["a" "b"] could each be the map`) }); got == maps || d.Info().Maps != maps {
 			t.Errorf("map output %q: maps %v, said %q", name, d.Info().Maps, said)
 		}
@@ -599,7 +599,7 @@ func TestForeignSizeUnknown(t *testing.T) {
 		s.mean("input", "anomaly_map", graph.Float32, 1)
 		s.output("anomaly_map", graph.Float32, "n", 1, "height", "width")
 		var said []string
-		openDetector(t, s.bytes(t), &Options{Provider: Go, Height: height, Width: height, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		openDetector(t, s.bytes(t), &Options{SessionOptions: SessionOptions{Provider: Go, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}, Height: height, Width: height})
 		if got := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "does not say which size it takes") }); got != unknown {
 			t.Errorf("size %d: said %q", height, said)
 		}
@@ -623,7 +623,7 @@ func TestForeignBatchMates(t *testing.T) {
 		s.output("anomaly_map", graph.Float32, "n", 1, foreignHeight, foreignWidth)
 		s.output("pred_score", graph.Float32, "n", 1)
 		var said []string
-		d := openDetector(t, s.bytes(t), &Options{Provider: Go, Batch: 4, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+		d := openDetector(t, s.bytes(t), &Options{SessionOptions: SessionOptions{Provider: Go, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}, Batch: 4})
 		info := d.Info()
 		told := slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, "depends on those beside it") })
 		if info.Batch != batch || info.Fixed != together || told != together {
@@ -652,7 +652,7 @@ func filled(level uint8) image.Image {
 // user has a rule of their own.
 func TestForeignLabel(t *testing.T) { each(t, testForeignLabel) }
 
-func testForeignLabel(t *testing.T, provider string) {
+func testForeignLabel(t *testing.T, provider Provider) {
 	model := func() sketch {
 		s := newSketch(13)
 		s.input("input", graph.Float32, "n", 3, foreignHeight, foreignWidth)
@@ -692,7 +692,7 @@ func testForeignLabel(t *testing.T, provider string) {
 	s := model() // a label of a score that nothing says the threshold of
 	s.Graph.Output = s.Graph.Output[:2]
 	s.Graph.Node[1].Input[2] = s.weight("two", graph.Float32, nil, 2)
-	d := openDetector(t, s.bytes(t), &Options{Provider: provider})
+	d := openDetector(t, s.bytes(t), &Options{SessionOptions: SessionOptions{Provider: provider}})
 	if i := d.Info(); !i.Judges || i.Threshold != nil || i.Maps {
 		t.Errorf("got %+v, want a verdict without a threshold", i)
 	}

@@ -49,7 +49,7 @@ func tensorOf(dtype graph.DType, dims ...int64) *onnxpb.TypeProto {
 // TestGoShapes: more shapes than graphs are kept, in turn, and values that shapes
 // depend on, which the caller changes in place.
 func TestGoShapes(t *testing.T) {
-	s := openTest(t, reshapedBy(t), &Options{Provider: Go})
+	s := openTest(t, reshapedBy(t), &SessionOptions{Provider: Go})
 	to := graph.NewTensor([]int64{0, 0}, 2)
 	for _, batch := range []int{1, 2, 3, 4, 5, 6, 1, 6, 2} {
 		for _, shape := range [][]int64{{-1, 2}, {1, -1}, {-1, 2}} {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -227,37 +226,26 @@ func shapes(b []byte, g *onnxpb.GraphProto, m *model) map[string][]int {
 // countMACs adds up the multiply-accumulates of the nodes with matrix arithmetic,
 // nil where a shape is missing.
 func countMACs(g *onnxpb.GraphProto, shapes map[string][]int) *int64 {
+	value := func(names []string, i int) *graph.Value {
+		v := &graph.Value{}
+		if i < len(names) {
+			v.Shape = shapes[names[i]]
+		}
+		return v
+	}
 	var sum int64
 	for _, n := range g.GetNode() {
 		if len(subgraphs(n)) > 0 {
 			return nil
 		}
-		op := n.GetOpType()
-		if op != "Conv" && op != "ConvTranspose" && op != "Gemm" && op != "MatMul" {
-			continue
-		}
-		if len(n.GetInput()) < 2 || len(n.GetOutput()) == 0 {
+		macs := (&graph.Node{
+			Op: n.GetOpType(), Attrs: []graph.Attr{{Name: "transA", Value: intAttr(n, "transA")}},
+			Inputs: []*graph.Value{value(n.GetInput(), 0), value(n.GetInput(), 1)}, Outputs: []*graph.Value{value(n.GetOutput(), 0)},
+		}).MACs()
+		if macs > graph.Open-1-sum {
 			return nil
 		}
-		a, w, y := shapes[n.GetInput()[0]], shapes[n.GetInput()[1]], shapes[n.GetOutput()[0]]
-		each, ok := elements(y)
-		if len(a) == 0 || len(w) == 0 {
-			return nil
-		}
-		inner, known := a[len(a)-1], true
-		switch {
-		case op == "Conv":
-			inner, known = elements(w[1:])
-		case op == "ConvTranspose": // counted from the pixels that go in
-			each, ok = elements(a)
-			inner, known = elements(w[1:])
-		case op == "Gemm" && intAttr(n, "transA") != 0:
-			inner = a[0]
-		}
-		if !ok || !known || inner < 0 || inner > 0 && int64(each) > (math.MaxInt64-sum)/int64(inner) {
-			return nil
-		}
-		sum += int64(each) * int64(inner)
+		sum += macs
 	}
 	return &sum
 }

@@ -20,7 +20,7 @@ func itoa(i int) string { return strconv.Itoa(i) }
 func TestInspect(t *testing.T) {
 	spec := models.Spec{Height: 32, Width: 16, Filters: 4, Depth: 2}
 	params := 0
-	for _, w := range spec.Init(1) {
+	for _, w := range network(t, spec).Init(1) {
 		params += w.Len()
 	}
 	// The convolutions, at the sizes that pooling leaves, times 3×3.

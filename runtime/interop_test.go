@@ -52,14 +52,14 @@ func interopModels(t *testing.T) []interopModel {
 // tools' results. (That sessions give the golden outputs is internal/conformance's.)
 func TestInterop(t *testing.T) { each(t, testInterop) }
 
-func testInterop(t *testing.T, provider string) {
+func testInterop(t *testing.T, provider Provider) {
 	kinds := map[string]string{"anomalib_padim_128": KindAnomalib, "torch_dynamo_dcae_128": KindReconstruction, "keras_dcae_128_nhwc": KindReconstruction}
 	for _, m := range interopModels(t) {
 		t.Run(m.Name, func(t *testing.T) {
 			dir := testenv.Shared(t, "interop", m.Name)
 			path := filepath.Join(dir, "model.onnx")
 			for _, batch := range []int{1, 3} {
-				d, err := Open(path, &Options{Provider: provider, Reconstruction: true, Batch: batch})
+				d, err := Open(path, &Options{SessionOptions: SessionOptions{Provider: provider}, Reconstruction: true, Batch: batch})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -14,11 +14,11 @@ func TestLeakIsReported(t *testing.T) {
 	model := detectorModel(t, models.Spec{Height: 16, Filters: 2}, nil)
 	for _, what := range []string{"Detector", "Session"} {
 		said := make(chan string, 8)
-		o := &Options{Provider: Go, Logf: func(format string, args ...any) {
+		o := &Options{SessionOptions: SessionOptions{Provider: Go, Logf: func(format string, args ...any) {
 			if s := fmt.Sprintf(format, args...); strings.Contains(s, "closed") {
 				said <- s
 			}
-		}}
+		}}}
 		open := func() interface{ Close() error } {
 			if what == "Detector" {
 				d, err := OpenBytes(model, o)
@@ -28,7 +28,7 @@ func TestLeakIsReported(t *testing.T) {
 				detect(t, d, pictures(1)...)
 				return d
 			}
-			s, err := OpenSession(model, o)
+			s, err := OpenSession(model, &o.SessionOptions)
 			if err != nil {
 				t.Fatal(err)
 			}

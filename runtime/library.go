@@ -34,9 +34,9 @@ func (p Place) named() bool { return p.Source == "options" || p.Source == librar
 const notThere = "no such file"
 
 // libraryPlaces lists where the library is looked for, best first; named is
-// Options.Library. One that somebody named is the only one. A place whose
+// SessionOptions.Library. One that somebody named is the only one. A place whose
 // library was built without the provider has that as its problem.
-func libraryPlaces(named, provider string) []Place {
+func libraryPlaces(named string, provider Provider) []Place {
 	var places []Place
 	if env := os.Getenv(libraryVariable); named != "" {
 		places = []Place{statPlace("options", named)}
@@ -69,13 +69,13 @@ func libraryPlaces(named, provider string) []Place {
 
 // providerFile is the file beside ONNX Runtime's library that a provider is in,
 // "" for one that is in the library itself.
-func providerFile(library, provider string) string {
+func providerFile(library string, provider Provider) string {
 	var name string
 	switch provider {
 	case CUDA, TensorRT, OpenVINO:
-		name = "libonnxruntime_providers_" + provider + ".so"
+		name = "libonnxruntime_providers_" + string(provider) + ".so"
 		if goruntime.GOOS == "windows" {
-			name = "onnxruntime_providers_" + provider + ".dll"
+			name = "onnxruntime_providers_" + string(provider) + ".dll"
 		}
 	case DirectML:
 		name = "DirectML.dll"
@@ -86,7 +86,7 @@ func providerFile(library, provider string) string {
 }
 
 // lacks says what a library is without, "" where it may have the provider.
-func lacks(library, provider string) string {
+func lacks(library string, provider Provider) string {
 	file := providerFile(library, provider)
 	if _, err := os.Stat(file); file == "" || err == nil {
 		return ""
@@ -157,7 +157,7 @@ func systemFolders() []string {
 
 // build is the build of ONNX Runtime that a provider is in, and the flag of
 // `anomaly doctor --install` that fetches it.
-func build(provider string) (ortlib.Build, string) {
+func build(provider Provider) (ortlib.Build, string) {
 	switch provider {
 	case CUDA, TensorRT:
 		return ortlib.GPU, " --gpu"
@@ -170,7 +170,7 @@ func build(provider string) (ortlib.Build, string) {
 }
 
 // errNoLibrary says why no library can be used, and how to get one.
-func errNoLibrary(provider string, places []Place) error {
+func errNoLibrary(provider Provider, places []Place) error {
 	for _, p := range places {
 		if p.Missing != nil {
 			return errors.New(p.Problem)
@@ -179,7 +179,7 @@ func errNoLibrary(provider string, places []Place) error {
 	b, flag := build(provider)
 	what := "ONNX Runtime's shared library (" + ortOldest + " or newer)"
 	if provider != CPU {
-		what = "an ONNX Runtime (" + ortOldest + " or newer) that has " + provider
+		what = "an ONNX Runtime (" + ortOldest + " or newer) that has " + string(provider)
 	}
 	var looked strings.Builder
 	for _, p := range places {

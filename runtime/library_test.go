@@ -31,7 +31,7 @@ func TestLibraryPlaces(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
 	t.Setenv("LD_LIBRARY_PATH", filepath.Join(dir, "lib"))
 	t.Setenv("VIRTUAL_ENV", filepath.Join(dir, "venv"))
-	list := func(named, provider string) string {
+	list := func(named string, provider Provider) string {
 		var s []string
 		for _, p := range libraryPlaces(named, provider) {
 			if rel, err := filepath.Rel(dir, p.Path); err == nil && !strings.HasPrefix(rel, "..") {
@@ -40,7 +40,7 @@ func TestLibraryPlaces(t *testing.T) {
 		}
 		return strings.Join(s, "\n")
 	}
-	want := func(named, provider, want string) {
+	want := func(named string, provider Provider, want string) {
 		t.Helper()
 		if got := list(named, provider); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -70,7 +70,7 @@ python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`
 	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime.so.1.31.1")
 	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime_providers_cuda.so")
 	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime_providers_openvino.so")
-	usable := func(provider string) string {
+	usable := func(provider Provider) string {
 		var s []string
 		for line := range strings.Lines(list("", provider)) {
 			if f := strings.Fields(line); len(f) == 2 {
@@ -81,7 +81,7 @@ python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`
 	}
 	const plain = "cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1 cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0"
 	const gpu, venv = "cache/anomaly/onnxruntime-gpu-1.31.1/libonnxruntime.so.1.31.1", "venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"
-	for provider, want := range map[string]string{
+	for provider, want := range map[Provider]string{
 		CPU:  plain + " " + gpu + " lib/libonnxruntime.so.1.31.0 lib/libonnxruntime.so.1.30.0 lib/libonnxruntime.so.1 " + venv,
 		CUDA: gpu, OpenVINO: venv, TensorRT: "",
 	} {
@@ -107,7 +107,7 @@ func TestLibraryChild(t *testing.T) {
 	}
 	providers := strings.Fields(os.Getenv("ANOMALY_TEST_PROVIDER"))
 	for i, library := range filepath.SplitList(os.Getenv("ANOMALY_TEST_CHILD")) {
-		s, err := OpenSession(affine(t), &Options{Provider: providers[min(i, len(providers)-1)], Library: strings.TrimPrefix(library, "-"),
+		s, err := OpenSession(affine(t), &SessionOptions{Provider: Provider(providers[min(i, len(providers)-1)]), Library: strings.TrimPrefix(library, "-"),
 			Logf: func(format string, args ...any) { fmt.Printf("said: "+format+"\n", args...) }})
 		if err != nil {
 			fmt.Printf("error: %v %v\n", errors.Is(err, ErrProvider), err)
@@ -165,26 +165,26 @@ func TestLibrary(t *testing.T) {
 	cuda := withoutCUDA(t)
 	list := func(paths ...string) string { return strings.Join(paths, string(filepath.ListSeparator)) }
 	tests := []struct {
-		name, provider, libraries string
-		want                      []string // in this order
+		name, providers, libraries string
+		want                       []string // in this order
 	}{
-		{"absent", CPU, absent, []string{"error: true", "missing", "run anomaly doctor --install", libraryVariable, "options: " + absent + ": no such file"}},
-		{"no library", CPU, text, []string{"error: true", "options: " + text + ": ", "too short"}},
-		{"auto", Auto, absent, []string{"said: not using provider cpu", "missing", "said: using provider go", "provider: go"}},
-		{"no cuda in it", CUDA, path, []string{"error: true runtime: provider cuda: an ONNX Runtime (1.24 or newer) that has cuda is missing: run anomaly doctor --install --gpu",
+		{"absent", "cpu", absent, []string{"error: true", "missing", "run anomaly doctor --install", libraryVariable, "options: " + absent + ": no such file"}},
+		{"no library", "cpu", text, []string{"error: true", "options: " + text + ": ", "too short"}},
+		{"auto", "auto", absent, []string{"said: not using provider cpu", "missing", "said: using provider go", "provider: go"}},
+		{"no cuda in it", "cuda", path, []string{"error: true runtime: provider cuda: an ONNX Runtime (1.24 or newer) that has cuda is missing: run anomaly doctor --install --gpu",
 			"has no cuda: there is no libonnxruntime_providers_cuda.so beside it"}},
 		{"no cuda in the one loaded", "cpu cuda", list(path, path), []string{"provider: cpu", "error: true runtime: provider cuda: the process has already loaded", "has no cuda"}},
-		{"no CUDA for it", CUDA, cuda, []string{"error: true runtime: provider cuda: libonnxruntime_providers_cuda.so needs libcublasLt.so.99",
+		{"no CUDA for it", "cuda", cuda, []string{"error: true runtime: provider cuda: libonnxruntime_providers_cuda.so needs libcublasLt.so.99",
 			"python3 -m pip install nvidia-cublas~=99.0"}},
-		{"another afterwards", CPU, list(path, other, absent, path), []string{"provider: cpu",
+		{"another afterwards", "cpu", list(path, other, absent, path), []string{"provider: cpu",
 			"error: true", "other.so is wanted, but the process has already loaded", "error: true", "absent.so is wanted", "provider: cpu"}},
-		{"the same by a link", CPU, list(link, path, "-"), []string{"provider: cpu", "provider: cpu", "provider: cpu"}},
-		{"after a failure", CPU, list(text, path), []string{"error: true", "provider: cpu"}},
+		{"the same by a link", "cpu", list(link, path, "-"), []string{"provider: cpu", "provider: cpu", "provider: cpu"}},
+		{"after a failure", "cpu", list(text, path), []string{"error: true", "provider: cpu"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := exec.Command(os.Args[0], "-test.run=^TestLibraryChild$")
-			c.Env = append(os.Environ(), libraryVariable+"=", "ANOMALY_TEST_CHILD="+tt.libraries, "ANOMALY_TEST_PROVIDER="+tt.provider)
+			c.Env = append(os.Environ(), libraryVariable+"=", "ANOMALY_TEST_CHILD="+tt.libraries, "ANOMALY_TEST_PROVIDER="+tt.providers)
 			out, err := c.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -207,12 +207,12 @@ func TestUnusableProvider(t *testing.T) {
 	if goruntime.GOOS == "windows" {
 		t.Skip("DirectML may be there")
 	}
-	_, err := OpenSession(affine(t), &Options{Provider: DirectML})
-	if !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), DirectML) {
+	_, err := OpenSession(affine(t), &SessionOptions{Provider: DirectML})
+	if !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), string(DirectML)) {
 		t.Errorf("got %v, want ErrProvider of %s", err, DirectML)
 	}
 	var said []string
-	o := &Options{Provider: "directml,cpu", Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	o := &SessionOptions{Provider: "directml,cpu", Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
 	if s := openTest(t, affine(t), o); s.Provider() != CPU || len(said) != 2 {
 		t.Errorf("got provider %s, said %q", s.Provider(), said)
 	}

@@ -38,8 +38,8 @@ func (s slowImage) At(x, y int) color.Color {
 // seeded writes the same small network with other weights, and opens it.
 func seeded(t *testing.T, seed uint64) (path string, b []byte) {
 	t.Helper()
-	spec := models.Spec{Height: 16, Filters: 2}
-	m, err := onnxexport.Build(spec, spec.Init(seed), nil)
+	net := network(t, models.Spec{Height: 16, Filters: 2})
+	m, err := onnxexport.Build(net, net.Init(seed), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,8 @@ func wantError(t *testing.T, what string, c <-chan error, want error) {
 // Close waits for what is in flight, and nothing begins any more.
 func TestCloseDuringDetect(t *testing.T) {
 	path, b := seeded(t, 1)
-	each(t, func(t *testing.T, provider string) {
-		d, err := OpenBytes(b, &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		d, err := OpenBytes(b, &Options{SessionOptions: SessionOptions{Provider: provider}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,14 +120,14 @@ func TestCloseDuringDetect(t *testing.T) {
 // Memory is the soak's affair (internal/soak).
 func TestOpenAndCloseLeaveNothing(t *testing.T) {
 	_, b := seeded(t, 1)
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		count := func() (goroutines, files int) {
 			entries, _ := os.ReadDir("/proc/self/fd")
 			return goruntime.NumGoroutine(), len(entries)
 		}
 		var goroutines, files int
 		for i := range 12 {
-			d, err := OpenBytes(b, &Options{Provider: provider})
+			d, err := OpenBytes(b, &Options{SessionOptions: SessionOptions{Provider: provider}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,13 +154,13 @@ func TestOpenAndCloseLeaveNothing(t *testing.T) {
 func TestSwapDuringDetect(t *testing.T) {
 	_, one := seeded(t, 1)
 	path, two := seeded(t, 2)
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		img := image.NewGray(image.Rect(0, 0, 16, 16))
 		score := func(b []byte) float32 {
-			return detect(t, openDetector(t, b, &Options{Provider: provider}), img)[0].Score
+			return detect(t, openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: provider}}), img)[0].Score
 		}
 		before, after := score(one), score(two)
-		d := openDetector(t, one, &Options{Provider: provider})
+		d := openDetector(t, one, &Options{SessionOptions: SessionOptions{Provider: provider}})
 		slow := newSlowImage()
 		var old []Result
 		detected := later(func() (err error) {
@@ -186,7 +186,7 @@ func TestSwapDuringDetect(t *testing.T) {
 // what did not take over is freed.
 func TestSwapIsCancelled(t *testing.T) {
 	path, b := seeded(t, 1)
-	d, err := OpenBytes(b, &Options{Provider: Go})
+	d, err := OpenBytes(b, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestSwapIsCancelled(t *testing.T) {
 	wantError(t, "a Swap that Close ends", third, ErrClosed)
 
 	refused := errors.New("refused")
-	d = openDetector(t, b, &Options{Provider: Go})
+	d = openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	err = d.swap(t.Context(), b, func(_ context.Context, next *loaded) error {
 		candidates = append(candidates, next)
 		return refused
@@ -239,7 +239,7 @@ func TestSwapIsCancelled(t *testing.T) {
 // Whatever stage a call is in, it returns when its context ends.
 func TestDetectIsCancelled(t *testing.T) {
 	_, b := seeded(t, 1)
-	d := openDetector(t, b, &Options{Provider: Go})
+	d := openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	ctx, cancel := context.WithCancel(t.Context())
 	img := newSlowImage()
 	preparing := later(func() error {

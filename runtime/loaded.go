@@ -47,7 +47,7 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 		return nil, err
 	}
 	var l *loaded
-	err = withProvider(o, func(provider string) error {
+	err = withProvider(o.SessionOptions, func(provider Provider) error {
 		l, err = loadOn(ctx, provider, m, c, o)
 		return err
 	})
@@ -58,7 +58,7 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
 	if !l.sized() {
-		o.Logf("the model does not say which size it takes: each image keeps its own; a size in Options (--size) brings all to the one that it was trained at")
+		o.Logf("the model does not say which size it takes: each image keeps its own; a size that is given brings all to the one that it was trained at")
 	}
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
@@ -76,7 +76,7 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 // up with: a multiple of what networks pool by.
 const warmSize = 256
 
-func loadOn(ctx context.Context, provider string, m *model, c *contract, o Options) (*loaded, error) {
+func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, options: o, info: ModelInfo{
 		Hash: m.hash, Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
@@ -112,8 +112,7 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 	slices.Sort(l.outputs)
 	l.outputs = slices.Compact(l.outputs)
 
-	o.Outputs = l.outputs
-	if l.network, err = openSession(m, provider, o); err != nil {
+	if l.network, err = openSession(m, provider, o.SessionOptions, l.outputs); err != nil {
 		return nil, err
 	}
 	if provider != Go {
@@ -133,16 +132,15 @@ func loadOn(ctx context.Context, provider string, m *model, c *contract, o Optio
 // defaultBatch is Options.Batch. On CPUs what one layer leaves should lie in the
 // cache for the next (measured in docs/latency.md). Where each image keeps its own
 // size it is taken for large.
-func defaultBatch(provider string, threads, height, width int) int {
+func defaultBatch(provider Provider, threads, height, width int) int {
 	const most, pixelsOfAThread = 16, 128 * 128
-	switch provider {
-	case CPU, Go, OpenVINO:
-		if height < 1 {
-			height, width = warmSize, warmSize
-		}
-		return min(max(threads*pixelsOfAThread/(height*width), 1), most)
+	if !provider.SharesCores() {
+		return most
 	}
-	return most
+	if height < 1 {
+		height, width = warmSize, warmSize
+	}
+	return min(max(threads*pixelsOfAThread/(height*width), 1), most)
 }
 
 // warmUp runs the model on the image of self-tests, and so finds out how large its
@@ -230,7 +228,7 @@ func (l *loaded) alike(ctx context.Context, first []uint8, height, width int) (b
 // searches reports whether a provider looks for the best way to compute, which
 // takes up to a second or more, for each shape that it has not seen yet: cuDNN's
 // search, TensorRT's building of an engine.
-func searches(provider string) bool { return provider == CUDA || provider == TensorRT }
+func searches(provider Provider) bool { return provider == CUDA || provider == TensorRT }
 
 // rows returns how many images the model computes when n are asked for; those
 // beyond are black. Calls side by side come in batches of any size: where each
@@ -402,7 +400,7 @@ func (l *loaded) explain(ctx context.Context, f frames, err error) error {
 	if l.sized() || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size in Options (--size) brings all images to it)", err, f.height, f.width)
+	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size that is given brings all images to it)", err, f.height, f.width)
 }
 
 // splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].

@@ -17,11 +17,11 @@ type Missing struct {
 
 // besides lists what a provider loads when it first needs it, so that its file
 // does not name it.
-var besides = map[string][]string{CUDA: {"libcudnn.so.9"}}
+var besides = map[Provider][]string{CUDA: {"libcudnn.so.9"}}
 
 // require checks that the place's library finds what the provider needs; what it
 // does not is the place's problem.
-func (p *Place) require(provider string) {
+func (p *Place) require(provider Provider) {
 	file := providerFile(p.Path, provider)
 	if file == "" {
 		return

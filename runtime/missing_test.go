@@ -33,7 +33,8 @@ func TestMissing(t *testing.T) {
 // makes another is an error.
 func TestPermit(t *testing.T) {
 	tests := []struct {
-		provider, env, option, err, after string
+		provider                Provider
+		env, option, err, after string
 	}{
 		{CUDA, "", "use_tf32=0", "", ""},
 		{CUDA, "", "use_tf32=1", "", ""},
@@ -63,7 +64,7 @@ func TestPermit(t *testing.T) {
 	}
 	// Without options TensorRT computes in float32 as well.
 	t.Setenv(tf32Variable, "1")
-	for _, p := range []string{CUDA, TensorRT} {
+	for _, p := range []Provider{CUDA, TensorRT} {
 		if err := permit(p, ProviderOptions{}); err == nil {
 			t.Errorf("%s: got no error", p)
 		}

@@ -38,12 +38,12 @@ func editModel(t *testing.T, b []byte, change func(*onnxpb.ModelProto)) []byte {
 
 // Outputs whose size the file does not tell are as good as others.
 func TestSessionUnknownShapes(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		model := edit(t, affine(t), func(g *onnxpb.GraphProto) {
 			g.Output[0].GetType().GetTensorType().GetShape().Dim[0].Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: "other"}
 			g.Output[1].GetType().GetTensorType().Shape = nil
 		})
-		s := openTest(t, model, &Options{Provider: provider})
+		s := openTest(t, model, &SessionOptions{Provider: provider})
 		for _, n := range []int{2, 1} {
 			x := random(1, n, 2)
 			out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": x, "a": vector(1, 1)})
@@ -64,13 +64,13 @@ func TestSessionUnknownShapes(t *testing.T) {
 
 // A file may list its weights among the inputs.
 func TestSessionWeightsAmongInputs(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		model := edit(t, affine(t), func(g *onnxpb.GraphProto) {
 			b := proto.Clone(g.Input[1]).(*onnxpb.ValueInfoProto)
 			b.Name = proto.String("b")
 			g.Input = append(g.Input, b)
 		})
-		s := openTest(t, model, &Options{Provider: provider})
+		s := openTest(t, model, &SessionOptions{Provider: provider})
 		if got := len(s.Inputs()); got != 2 {
 			t.Errorf("got %v, want two inputs", s.Inputs())
 		}
@@ -134,7 +134,7 @@ func TestPruneKeepsWhatBranchesRead(t *testing.T) {
 			},
 		})
 	})
-	s := openTest(t, model, &Options{Provider: CPU, Outputs: []string{"y"}})
+	s := openTest(t, model, &SessionOptions{Provider: CPU}, "y")
 	out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 1, 2), "a": vector(1, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestSessionPassesOn(t *testing.T) {
 	sk.output("y", graph.Float32, "n", 2)
 	sk.output("x", graph.Float32, "n", 2)
 	sk.output("w", graph.Float32, 2)
-	s := openTest(t, sk.bytes(t), &Options{Provider: CPU})
+	s := openTest(t, sk.bytes(t), &SessionOptions{Provider: CPU})
 	x := random(1, 2, 2)
 	for _, outputs := range [][]string{nil, {"x"}, {"w"}, {"x", "y"}} {
 		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": x}, outputs...)

@@ -11,11 +11,11 @@ import (
 	"github.com/anomaly-go/anomaly/residual"
 )
 
-// Options are options of [OpenSession], [Open] and [OpenBytes]; nil is all defaults.
-type Options struct {
-	// Provider is the name of a provider, a list such as "cuda,cpu" of which the
-	// first that works is taken, or "auto" (default).
-	Provider string
+// SessionOptions say what computes; nil is all defaults.
+type SessionOptions struct {
+	// Provider is a provider, a list such as "cuda,cpu" of which the first that
+	// works is taken, or [Auto] (default).
+	Provider Provider
 	// Threads is how many threads one operator is computed with on a CPU: 0
 	// (default) is GOMAXPROCS; 1 is the calling thread alone, for callers that
 	// run several sessions side by side.
@@ -31,42 +31,42 @@ type Options struct {
 	// and of what was not closed. It is called from any goroutine, and may not
 	// close or swap the detector that calls it.
 	Logf func(format string, args ...any)
+}
 
-	// Outputs lists what [Session.Run] computes when it is called without names;
-	// nil is all outputs. Sessions only.
-	Outputs []string
+// Options are those of a [Detector]; nil is all defaults.
+type Options struct {
+	SessionOptions
 
-	// Batch is how many images a [Detector] runs at once; 0 is 16, and on CPUs (cpu,
+	// Batch is how many images run at once; 0 is 16, and on CPUs (cpu,
 	// go, openvino) as many of those as suit their caches: 128x128 pixels a thread.
-	// A model of fixed batch size has its own. Detectors only.
+	// A model of fixed batch size has its own.
 	Batch int
-	// BatchWindow is how long a [Detector]'s batch that is not full waits for images
-	// of other calls; 0 (default) is not at all: as long as a batch is computed the
-	// next one gathers by itself. Detectors only.
+	// BatchWindow is how long a batch that is not full waits for images of other
+	// calls; 0 (default) is not at all: as long as a batch is computed the next one
+	// gathers by itself.
 	BatchWindow time.Duration
-	// Reconstruction asks a [Detector] for reconstructions too, of models that give
-	// them. Detectors only.
+	// Reconstruction asks for reconstructions too, of models that give them.
 	Reconstruction bool
 	// Threshold, where not nil, replaces the model's threshold, or the label that it
-	// gives itself. Detectors only.
+	// gives itself.
 	Threshold *float32
 	// Review, where not nil, replaces the model's review band; the zero Band is
 	// none. A band must hold the threshold. With Threshold alone there is no
-	// band: the model's is about its own. Detectors only.
+	// band: the model's is about its own.
 	Review *Band
 	// MinArea is the smallest area, in pixels of the map, that can make an image
 	// anomalous; 0 is 1. Above 1 a score is the highest residual that so many
-	// connected pixels reach together (heatmap's Map.Peak). Detectors only.
+	// connected pixels reach together (heatmap's Map.Peak).
 	MinArea int
 	// Zones, where not nil, are areas of the images with rules of their own:
 	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
-	// theirs. Do not change them while they are in use. Detectors only.
+	// theirs. Do not change them while they are in use.
 	Zones *heatmap.Zones
 	// Map says how the map of a model that gives but a reconstruction is made;
-	// zero is SSIM. Detectors only.
+	// zero is SSIM.
 	Map residual.Options
 
-	// What files of other tools may leave unsaid. Detectors only.
+	// What files of other tools may leave unsaid.
 
 	// MapOutput, ScoreOutput and ReconstructionOutput name outputs; "" goes by
 	// anomalib's names (anomaly_map, pred_score), else by rank and type where there
@@ -87,8 +87,8 @@ type Options struct {
 	Height, Width int
 }
 
-func (o *Options) withDefaults() Options {
-	c := Options{}
+func (o *SessionOptions) withDefaults() SessionOptions {
+	c := SessionOptions{}
 	if o != nil {
 		c = *o
 	}
@@ -98,16 +98,25 @@ func (o *Options) withDefaults() Options {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	// A Swap looks at them again, when they are the caller's to change.
-	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
-	p := &c.ProviderOptions
+	p := &c.ProviderOptions // which are the caller's to change
 	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
 	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
 	return c
 }
 
+func (o *Options) withDefaults() Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	c.SessionOptions = c.SessionOptions.withDefaults()
+	// A Swap looks at them again, when they are the caller's to change.
+	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
+	return c
+}
+
 // threads is how many a provider computes one operator with.
-func (o *Options) threads(provider string) int {
+func (o *SessionOptions) threads(provider Provider) int {
 	own := 0
 	switch {
 	case provider == CPU && o.CPU != nil:
@@ -118,10 +127,22 @@ func (o *Options) threads(provider string) int {
 	return cmp.Or(own, o.Threads)
 }
 
-func (o *Options) validate() error {
-	switch {
-	case o.Threads < 0:
+func (o *SessionOptions) validate() error {
+	if o.Threads < 0 {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
+	}
+	providers, err := o.Provider.list()
+	if err != nil {
+		return err
+	}
+	return o.ProviderOptions.validate(providers)
+}
+
+func (o *Options) validate() error {
+	if err := o.SessionOptions.validate(); err != nil {
+		return err
+	}
+	switch {
 	case o.Batch < 0:
 		return fmt.Errorf("%w: batch: got %d, want 0 or more", ErrInput, o.Batch)
 	case o.BatchWindow < 0:
@@ -140,11 +161,6 @@ func (o *Options) validate() error {
 		if err := r.check(); r != (Range{}) && err != nil {
 			return err
 		}
-	}
-	if providers, err := parseProviders(o.Provider); err != nil {
-		return err
-	} else if err := o.ProviderOptions.validate(providers); err != nil {
-		return err
 	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)

@@ -26,9 +26,9 @@ var environment struct {
 }
 
 // loadLibrary loads ONNX Runtime from the first place where one is to be had
-// that has the provider and finds what that needs; named is Options.Library.
+// that has the provider and finds what that needs; named is SessionOptions.Library.
 // Once loaded it is the one library of the process.
-func loadLibrary(named, provider string) (path, version string, places []Place, err error) {
+func loadLibrary(named string, provider Provider) (path, version string, places []Place, err error) {
 	environment.Lock()
 	defer environment.Unlock()
 	places = libraryPlaces(named, provider)
@@ -86,8 +86,8 @@ func whyNotLoaded(err error) string {
 // each list of outputs, of the model pruned to them.
 type ortEngine struct {
 	model    *model
-	provider string
-	options  Options
+	provider Provider
+	options  SessionOptions
 	plans    []plan // the one used last at the end
 }
 
@@ -96,7 +96,7 @@ type plan struct {
 	session *ort.DynamicAdvancedSession
 }
 
-func openORT(m *model, provider string, o Options) (engine, error) {
+func openORT(m *model, provider Provider, o SessionOptions) (engine, error) {
 	if _, _, _, err := loadLibrary(o.Library, provider); err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 	}
@@ -179,7 +179,7 @@ func message(err error) string {
 
 // sessionOptions sets threads and the provider. Every provider computes in
 // float32, and none may leave nodes to another.
-func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
+func sessionOptions(provider Provider, o SessionOptions) (*ort.SessionOptions, error) {
 	s, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func sessionOptions(provider string, o Options) (*ort.SessionOptions, error) {
 }
 
 // appendProvider adds the provider with its options as ONNX Runtime names them.
-func appendProvider(s *ort.SessionOptions, provider string, o Options) error {
+func appendProvider(s *ort.SessionOptions, provider Provider, o SessionOptions) error {
 	switch provider {
 	case CUDA:
 		c, err := ort.NewCUDAProviderOptions()

@@ -7,13 +7,13 @@ import (
 	"fmt"
 )
 
-var errNoCgo = errors.New("built without cgo, which ONNX Runtime needs: build with CGO_ENABLED=1 and a C compiler, or use provider " + Go)
+var errNoCgo = errors.New("built without cgo, which ONNX Runtime needs: build with CGO_ENABLED=1 and a C compiler, or use provider " + string(Go))
 
 // loadLibrary answers for ONNX Runtime, which is called through cgo.
-func loadLibrary(_, _ string) (path, version string, places []Place, err error) {
+func loadLibrary(string, Provider) (path, version string, places []Place, err error) {
 	return "", "", nil, errNoCgo
 }
 
-func openORT(_ *model, provider string, _ Options) (engine, error) {
+func openORT(_ *model, provider Provider, _ SessionOptions) (engine, error) {
 	return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, errNoCgo)
 }

@@ -34,7 +34,7 @@ func (p Precision) String() string {
 const tf32Variable = "NVIDIA_TF32_OVERRIDE"
 
 // precision is what a provider is asked to compute in.
-func (o *ProviderOptions) precision(provider string) Precision {
+func (o *ProviderOptions) precision(provider Provider) Precision {
 	switch {
 	case provider == CUDA && o.CUDA != nil:
 		return o.CUDA.Precision
@@ -49,7 +49,7 @@ func (o *ProviderOptions) precision(provider string) Precision {
 }
 
 // permit checks that the machine computes as the provider is asked to.
-func permit(provider string, o ProviderOptions) error {
+func permit(provider Provider, o ProviderOptions) error {
 	p := o.precision(provider)
 	switch provider {
 	case OpenVINO:

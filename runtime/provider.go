@@ -8,22 +8,26 @@ import (
 	"strings"
 )
 
-// Names of providers, for [Options].Provider.
+// A Provider names what computes. In [SessionOptions] it may also be [Auto], or a
+// list of names separated by commas.
+type Provider string
+
+// Providers.
 const (
-	Auto     = "auto"     // CPU, or Go where ONNX Runtime cannot be loaded; never an accelerator
-	Go       = "go"       // pure Go, needs nothing
-	CPU      = "cpu"      // ONNX Runtime's own kernels
-	CUDA     = "cuda"     // ONNX Runtime on NVIDIA GPUs
-	TensorRT = "tensorrt" // ONNX Runtime on NVIDIA GPUs, compiled by TensorRT
-	OpenVINO = "openvino" // ONNX Runtime on Intel CPUs through OpenVINO
-	CoreML   = "coreml"   // ONNX Runtime on Apple hardware
-	DirectML = "directml" // ONNX Runtime on Windows GPUs
+	Auto     Provider = "auto"     // CPU, or Go where ONNX Runtime cannot be loaded; never an accelerator
+	Go       Provider = "go"       // pure Go, needs nothing
+	CPU      Provider = "cpu"      // ONNX Runtime's own kernels
+	CUDA     Provider = "cuda"     // ONNX Runtime on NVIDIA GPUs
+	TensorRT Provider = "tensorrt" // ONNX Runtime on NVIDIA GPUs, compiled by TensorRT
+	OpenVINO Provider = "openvino" // ONNX Runtime on Intel CPUs through OpenVINO
+	CoreML   Provider = "coreml"   // ONNX Runtime on Apple hardware
+	DirectML Provider = "directml" // ONNX Runtime on Windows GPUs
 )
 
 // Providers lists the providers there are, those that need least first. Which of
 // them can be used here is [Diagnose]'s to say.
-func Providers() []string {
-	return []string{Go, CPU, CUDA, TensorRT, OpenVINO, CoreML, DirectML}
+func Providers() []Provider {
+	return []Provider{Go, CPU, CUDA, TensorRT, OpenVINO, CoreML, DirectML}
 }
 
 // Errors of this package wrap one of these.
@@ -34,29 +38,50 @@ var (
 	ErrClosed   = errors.New("runtime: closed")   // Run, Detect or Swap after Close
 )
 
-// parseProviders splits a provider, or a list of them in the order of preference.
-func parseProviders(s string) ([]string, error) {
-	if s == "" || s == Auto {
-		return []string{Auto}, nil
+// Check reports a name that is none of a provider, of Auto or of a list.
+func (p Provider) Check() error {
+	_, err := p.list()
+	return err
+}
+
+// list splits a list of providers, which are in the order of preference.
+func (p Provider) list() ([]Provider, error) {
+	if p == "" || p == Auto {
+		return []Provider{Auto}, nil
 	}
-	names := strings.Split(s, ",")
-	for i, name := range names {
-		names[i] = strings.TrimSpace(name)
-		if !slices.Contains(Providers(), names[i]) {
+	var names []Provider
+	for name := range strings.SplitSeq(string(p), ",") {
+		name := Provider(strings.TrimSpace(name))
+		if !slices.Contains(Providers(), name) {
 			return nil, fmt.Errorf("%w: got %q, want %s, %s, or several of the latter separated by commas",
-				ErrProvider, s, Auto, strings.Join(Providers(), ", "))
+				ErrProvider, p, Auto, joined(Providers(), ", "))
 		}
+		names = append(names, name)
 	}
 	return names, nil
 }
 
+// joined puts names into one string.
+func joined(names []Provider, separator string) string {
+	var list []string
+	for _, n := range names {
+		list = append(list, string(n))
+	}
+	return strings.Join(list, separator)
+}
+
+// SharesCores reports whether a provider computes on the processor's own cores, so
+// that several sessions side by side, and batches beyond its caches, gain nothing
+// by themselves.
+func (p Provider) SharesCores() bool { return p == Go || p == CPU || p == OpenVINO }
+
 // accelerator reports whether the provider leaves the work to something other
 // than ONNX Runtime's own CPU kernels, on which no node may then be left.
-func accelerator(name string) bool { return name != Go && name != CPU }
+func accelerator(name Provider) bool { return name != Go && name != CPU }
 
 // elsewhere is an error for a provider that this operating system cannot have.
-func elsewhere(provider string) error {
-	want := map[string]string{CoreML: "darwin", DirectML: "windows"}[provider]
+func elsewhere(provider Provider) error {
+	want := map[Provider]string{CoreML: "darwin", DirectML: "windows"}[provider]
 	if want == "" || goruntime.GOOS == want || want == "darwin" && goruntime.GOOS == "ios" {
 		return nil
 	}
@@ -66,14 +91,14 @@ func elsewhere(provider string) error {
 
 // withProvider calls open with each provider that o names until one can be used:
 // open's errors that wrap ErrProvider let the next one try, others end the search.
-func withProvider(o Options, open func(provider string) error) error {
-	names, err := parseProviders(o.Provider)
+func withProvider(o SessionOptions, open func(provider Provider) error) error {
+	names, err := o.Provider.list()
 	if err != nil {
 		return err
 	}
 	auto := names[0] == Auto
 	if auto {
-		names = []string{CPU, Go}
+		names = []Provider{CPU, Go}
 	}
 	var failed []error
 	for _, name := range names {

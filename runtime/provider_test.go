@@ -10,21 +10,21 @@ import (
 
 func TestParseProviders(t *testing.T) {
 	tests := []struct {
-		in   string
-		want []string // nil: an error
+		in   Provider
+		want []Provider // nil: an error
 	}{
-		{"", []string{Auto}},
-		{"auto", []string{Auto}},
-		{"go", []string{Go}},
-		{"cuda,cpu", []string{CUDA, CPU}},
-		{" cuda , cpu ", []string{CUDA, CPU}},
+		{"", []Provider{Auto}},
+		{"auto", []Provider{Auto}},
+		{"go", []Provider{Go}},
+		{"cuda,cpu", []Provider{CUDA, CPU}},
+		{" cuda , cpu ", []Provider{CUDA, CPU}},
 		{"gpu", nil},
 		{"cuda,", nil},
 		{"auto,cpu", nil},
 		{"CPU", nil},
 	}
 	for _, tt := range tests {
-		got, err := parseProviders(tt.in)
+		got, err := tt.in.list()
 		if !slices.Equal(got, tt.want) || (err == nil) != (tt.want != nil) || err != nil && !errors.Is(err, ErrProvider) {
 			t.Errorf("%q: got %v, %v, want %v", tt.in, got, err, tt.want)
 		}
@@ -33,11 +33,12 @@ func TestParseProviders(t *testing.T) {
 
 func TestWithProvider(t *testing.T) {
 	broken := errors.New("broken model")
-	fails := map[string]error{CUDA: fmt.Errorf("%w cuda: no GPU", ErrProvider), CPU: nil, TensorRT: broken, OpenVINO: fmt.Errorf("%w openvino: absent", ErrProvider)}
+	fails := map[Provider]error{CUDA: fmt.Errorf("%w cuda: no GPU", ErrProvider), CPU: nil, TensorRT: broken, OpenVINO: fmt.Errorf("%w openvino: absent", ErrProvider)}
 	tests := []struct {
-		provider, tried string
-		want            error
-		said            string
+		provider Provider
+		tried    string
+		want     error
+		said     string
 	}{
 		{"cpu", "cpu", nil, ""},
 		{"cuda", "cuda", ErrProvider, ""},
@@ -49,9 +50,9 @@ func TestWithProvider(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var tried, said []string
-		o := Options{Provider: tt.provider, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
-		err := withProvider(o, func(p string) error {
-			tried = append(tried, p)
+		o := SessionOptions{Provider: tt.provider, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+		err := withProvider(o, func(p Provider) error {
+			tried = append(tried, string(p))
 			return fails[p]
 		})
 		if !errors.Is(err, tt.want) || strings.Join(tried, " ") != tt.tried || strings.Join(said, "; ") != tt.said {
@@ -60,8 +61,8 @@ func TestWithProvider(t *testing.T) {
 	}
 	fails[CPU] = fmt.Errorf("%w: ONNX Runtime is missing", ErrProvider)
 	var said []string
-	o := Options{Provider: Auto, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
-	if err := withProvider(o, func(p string) error { return fails[p] }); err != nil {
+	o := SessionOptions{Provider: Auto, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	if err := withProvider(o, func(p Provider) error { return fails[p] }); err != nil {
 		t.Error(err)
 	}
 	if got, want := strings.Join(said, "; "), "not using provider cpu: runtime: provider: ONNX Runtime is missing; using provider go"; got != want {

@@ -14,7 +14,7 @@ import (
 )
 
 // ProviderOptions are the options that only one provider has. Nil is that
-// provider's defaults; options of a provider that [Options].Provider does not
+// provider's defaults; options of a provider that [SessionOptions].Provider does not
 // name are an error.
 type ProviderOptions struct {
 	CPU      *CPUOptions
@@ -30,7 +30,7 @@ type ProviderOptions struct {
 
 // CPUOptions are options of provider [CPU].
 type CPUOptions struct {
-	Threads int  // intra_op_num_threads: 0 (default) is Options.Threads
+	Threads int  // intra_op_num_threads: 0 (default) is SessionOptions.Threads
 	Spin    bool // allow_spinning: threads without work wait for it busily, which is faster where nothing else needs the cores
 }
 
@@ -64,7 +64,7 @@ type TensorRTOptions struct {
 type OpenVINOOptions struct {
 	Device   string // device_type: CPU (default), GPU, GPU.1, …, NPU
 	CacheDir string // cache_dir: folder for compiled models, which open faster the next time; "" (default) keeps none
-	Threads  int    // num_of_threads: 0 (default) is Options.Threads
+	Threads  int    // num_of_threads: 0 (default) is SessionOptions.Threads
 	Streams  int    // num_streams: 1 to 8 runs side by side; 0 is 1
 	// Precision is Float32 (default, not on an NPU), Float16 (GPU and NPU) or
 	// BFloat16 (CPUs that have AVX-512). Key precision: FP32, FP16, BF16.
@@ -89,8 +89,9 @@ type DirectMLOptions struct {
 
 // A key is an option as ONNX Runtime names it.
 type key struct {
-	provider, name string
-	want           string // values it takes, for a person
+	provider Provider
+	name     string
+	want     string // values it takes, for a person
 	// set sets the field; it reports whether it could read the value, whose
 	// range validate checks.
 	set func(p *ProviderOptions, value string) bool
@@ -155,7 +156,7 @@ func made[T any](p **T) *T {
 	return *p
 }
 
-func intKey[T int | int64](provider, name string, at func(*ProviderOptions) *T) key {
+func intKey[T int | int64](provider Provider, name string, at func(*ProviderOptions) *T) key {
 	return key{provider, name, "a number", func(p *ProviderOptions, value string) bool {
 		n, err := strconv.ParseInt(value, 10, int(8*unsafe.Sizeof(T(0))))
 		*at(p) = T(n)
@@ -163,12 +164,12 @@ func intKey[T int | int64](provider, name string, at func(*ProviderOptions) *T) 
 	}}
 }
 
-func boolKey(provider, name string, set func(*ProviderOptions, bool)) key {
+func boolKey(provider Provider, name string, set func(*ProviderOptions, bool)) key {
 	return enumKey(provider, name, func(p *ProviderOptions, v string) { set(p, v == "1") }, "0", "1")
 }
 
 // precisionKey is a key that turns a precision on, or off where it is on.
-func precisionKey(provider, name string, precision Precision, at func(*ProviderOptions) *Precision) key {
+func precisionKey(provider Provider, name string, precision Precision, at func(*ProviderOptions) *Precision) key {
 	return boolKey(provider, name, func(p *ProviderOptions, on bool) {
 		switch now := at(p); {
 		case on:
@@ -193,14 +194,14 @@ func cacheKey(name string, at func(*ProviderOptions) *string) key {
 	})
 }
 
-func enumKey(provider, name string, set func(*ProviderOptions, string), values ...string) key {
+func enumKey(provider Provider, name string, set func(*ProviderOptions, string), values ...string) key {
 	return key{provider, name, strings.Join(values, " or "), func(p *ProviderOptions, value string) bool {
 		set(p, value)
 		return slices.Contains(values, value)
 	}}
 }
 
-func textKey(provider, name, want string, at func(*ProviderOptions) *string) key {
+func textKey(provider Provider, name, want string, at func(*ProviderOptions) *string) key {
 	return key{provider, name, want, func(p *ProviderOptions, value string) bool {
 		*at(p) = value
 		return value != ""
@@ -208,17 +209,17 @@ func textKey(provider, name, want string, at func(*ProviderOptions) *string) key
 }
 
 // Set sets options given as "key=value" or, where several providers have the
-// key, "provider.key=value"; provider is what [Options].Provider is: a provider
+// key, "provider.key=value"; provider is what [SessionOptions].Provider is: a provider
 // or a list of them. The keys are ONNX Runtime's, the values are checked.
 //
 //	err := o.ProviderOptions.Set("cuda,cpu", "cuda.device_id=1", "gpu_mem_limit=2147483648")
-func (p *ProviderOptions) Set(provider string, options ...string) error {
-	names, err := parseProviders(provider)
+func (p *ProviderOptions) Set(provider Provider, options ...string) error {
+	names, err := provider.list()
 	if err != nil {
 		return err
 	}
 	if names[0] == Auto {
-		names = []string{CPU}
+		names = []Provider{CPU}
 	}
 	for _, option := range options {
 		if err := p.set(names, option); err != nil {
@@ -228,17 +229,18 @@ func (p *ProviderOptions) Set(provider string, options ...string) error {
 	return p.validate(names)
 }
 
-func (p *ProviderOptions) set(providers []string, option string) error {
+func (p *ProviderOptions) set(providers []Provider, option string) error {
 	name, value, ok := strings.Cut(option, "=")
 	if !ok {
 		return fmt.Errorf("want key=value%s", knownKeys(providers))
 	}
 	of := providers
-	if provider, rest, ok := strings.Cut(name, "."); ok && slices.Contains(Providers(), provider) {
+	if prefix, rest, ok := strings.Cut(name, "."); ok && slices.Contains(Providers(), Provider(prefix)) {
+		provider := Provider(prefix)
 		if !slices.Contains(providers, provider) {
 			return fmt.Errorf("%s is not the provider used%s", provider, knownKeys(providers))
 		}
-		of, name = []string{provider}, rest
+		of, name = []Provider{provider}, rest
 	}
 	var found []key
 	for _, k := range keys {
@@ -251,14 +253,14 @@ func (p *ProviderOptions) set(providers []string, option string) error {
 		if name == "enable_cuda_graph" || name == "trt_cuda_graph_enable" {
 			return errors.New("CUDA graphs are not supported: ONNX Runtime replays them on the GPU's memory alone, without the images given and the results wanted")
 		}
-		var others []string
+		var others []Provider
 		for _, k := range keys {
 			if k.name == name {
 				others = append(others, k.provider)
 			}
 		}
 		if others != nil {
-			return fmt.Errorf("it is an option of %s, not of the provider used%s", strings.Join(others, ", "), knownKeys(providers))
+			return fmt.Errorf("it is an option of %s, not of the provider used%s", joined(others, ", "), knownKeys(providers))
 		}
 		return fmt.Errorf("there is no key %q%s", name, knownKeys(providers))
 	case 1:
@@ -272,32 +274,32 @@ func (p *ProviderOptions) set(providers []string, option string) error {
 }
 
 // knownKeys lists the keys of providers.
-func knownKeys(providers []string) string {
+func knownKeys(providers []Provider) string {
 	var list []string
 	for _, k := range keys {
 		if slices.Contains(providers, k.provider) {
 			name := k.name
 			if len(providers) > 1 {
-				name = k.provider + "." + name
+				name = string(k.provider) + "." + name
 			}
 			list = append(list, name+" ("+k.want+")")
 		}
 	}
 	if len(list) == 0 {
-		return fmt.Sprintf("; provider %s has no options", strings.Join(providers, ","))
+		return fmt.Sprintf("; provider %s has no options", joined(providers, ","))
 	}
 	return "; the keys are " + strings.Join(list, ", ")
 }
 
 // validate checks the values, and that providers, of which one is used, have them.
-func (p *ProviderOptions) validate(providers []string) error {
-	used := strings.Join(providers, ",")
-	if used == Auto {
-		providers = []string{CPU}
+func (p *ProviderOptions) validate(providers []Provider) error {
+	used := joined(providers, ",")
+	if providers[0] == Auto {
+		providers = []Provider{CPU}
 	}
 	v := reflect.ValueOf(*p)
 	for i := range v.NumField() {
-		if name := strings.ToLower(v.Type().Field(i).Name); !v.Field(i).IsNil() && !slices.Contains(providers, name) {
+		if name := strings.ToLower(v.Type().Field(i).Name); !v.Field(i).IsNil() && !slices.Contains(providers, Provider(name)) {
 			return fmt.Errorf("%w: options of %s are given, the provider is %s", ErrProvider, name, used)
 		}
 	}

@@ -11,9 +11,10 @@ import (
 
 func TestProviderOptions(t *testing.T) {
 	tests := []struct {
-		provider, options string // options separated by spaces
-		entries           func(ProviderOptions) map[string]string
-		want              string // entries, sorted
+		provider Provider
+		options  string // options separated by spaces
+		entries  func(ProviderOptions) map[string]string
+		want     string // entries, sorted
 	}{
 		{CUDA, "", func(o ProviderOptions) map[string]string { return o.CUDA.entries() }, "device_id=0 use_tf32=0"},
 		{CUDA, "device_id=1 gpu_mem_limit=2147483648 use_tf32=1 arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC",
@@ -26,15 +27,15 @@ func TestProviderOptions(t *testing.T) {
 			func(o ProviderOptions) map[string]string { return o.TensorRT.entries() },
 			"device_id=2 trt_bf16_enable=0 trt_builder_optimization_level=5 trt_engine_cache_enable=1 trt_engine_cache_path=/e trt_fp16_enable=1 trt_max_workspace_size=9 trt_timing_cache_enable=1 trt_timing_cache_path=/t"},
 		{OpenVINO, "", func(o ProviderOptions) map[string]string {
-			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+			return o.OpenVINO.entries((&SessionOptions{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
 		},
 			`device_type=CPU load_config={"CPU":{"INFERENCE_PRECISION_HINT":"f32"}} num_of_threads=7 num_streams=1 precision=FP32`},
 		{OpenVINO, "precision=BF16 num_of_threads=3 num_streams=2 cache_dir=/c", func(o ProviderOptions) map[string]string {
-			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+			return o.OpenVINO.entries((&SessionOptions{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
 		},
 			`cache_dir=/c device_type=CPU load_config={"CPU":{"INFERENCE_PRECISION_HINT":"bf16"}} num_of_threads=3 num_streams=2`},
 		{OpenVINO, "precision=FP16 device_type=GPU.1", func(o ProviderOptions) map[string]string {
-			return o.OpenVINO.entries((&Options{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
+			return o.OpenVINO.entries((&SessionOptions{Threads: 7, ProviderOptions: o}).threads(OpenVINO))
 		},
 			`device_type=GPU.1 load_config={"GPU":{"INFERENCE_PRECISION_HINT":"f16"}} num_of_threads=7 num_streams=1 precision=FP16`},
 		{CoreML, "", func(o ProviderOptions) map[string]string { return o.CoreML.entries() },
@@ -44,7 +45,7 @@ func TestProviderOptions(t *testing.T) {
 			"AllowLowPrecisionAccumulationOnGPU=1 MLComputeUnits=CPUOnly ModelCacheDirectory=/c ModelFormat=NeuralNetwork"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.provider+" "+tt.options, func(t *testing.T) {
+		t.Run(string(tt.provider)+" "+tt.options, func(t *testing.T) {
 			var o ProviderOptions
 			if err := o.Set(tt.provider, strings.Fields(tt.options)...); err != nil {
 				t.Fatal(err)
@@ -68,7 +69,7 @@ func TestProviderOptionsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range keys {
-		line := regexp.MustCompile("(?m)^\\| `" + k.provider + "` \\| .*`" + k.name + "`")
+		line := regexp.MustCompile("(?m)^\\| `" + string(k.provider) + "` \\| .*`" + k.name + "`")
 		if !line.Match(b) {
 			t.Errorf("docs/providers.md: %s has no key %s", k.provider, k.name)
 		}
@@ -76,7 +77,10 @@ func TestProviderOptionsDocumented(t *testing.T) {
 }
 
 func TestProviderOptionsWrong(t *testing.T) {
-	tests := []struct{ provider, option, want string }{
+	tests := []struct {
+		provider     Provider
+		option, want string
+	}{
 		{CUDA, "device_id", "want key=value; the keys are device_id (a number)"},
 		{CUDA, "device_id=x", `got "x", want a number`},
 		{CUDA, "device_id=-1", "device_id: got -1, want 0 or more"},
@@ -111,7 +115,7 @@ func TestProviderOptionsWrong(t *testing.T) {
 		}
 	}
 
-	for want, o := range map[string]*Options{
+	for want, o := range map[string]*SessionOptions{
 		"options of cuda are given, the provider is cpu":  {Provider: CPU, ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{}}},
 		"options of cuda are given, the provider is auto": {ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{}}},
 		"precision: got bfloat16":                         {Provider: CUDA, ProviderOptions: ProviderOptions{CUDA: &CUDAOptions{Precision: BFloat16}}},

@@ -32,8 +32,8 @@ func TestProvidersAgreeOnRandomGraphs(t *testing.T) {
 		}
 		b := marshal(t, r.Graph, nil)
 		var results []map[string]*graph.Tensor
-		for _, p := range []string{Go, CPU} {
-			s, err := OpenSession(b, &Options{Provider: p, Threads: 1})
+		for _, p := range []Provider{Go, CPU} {
+			s, err := OpenSession(b, &SessionOptions{Provider: p, Threads: 1})
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}

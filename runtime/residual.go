@@ -16,7 +16,7 @@ import (
 // size of images, of which the ones used last are kept.
 type residuals struct {
 	contract *contract
-	provider string
+	provider Provider
 	options  Options
 
 	mu       sync.Mutex
@@ -31,7 +31,7 @@ type sizedSession struct {
 func (r *residuals) run(ctx context.Context, scratch *scratch, x, y *graph.Tensor, height, width int) (maps *graph.Tensor, scores []float32, err error) {
 	c := r.contract
 	if got, want := y.Shape(), c.reconstructed.at(height, width).shape(x.Shape()[0]); !slices.Equal(got, want) {
-		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size in Options (--size) brings all images to one that fits", ErrModel, got, want)
+		return nil, nil, fmt.Errorf("%w: got a reconstruction %v, want %v: networks that pool give images of other sizes than multiples of 8, 16 or 32 back smaller; a size that is given brings all images to one that fits", ErrModel, got, want)
 	}
 	r.mu.Lock() // until it has run, lest it be closed to make room for another
 	defer r.mu.Unlock()
@@ -61,9 +61,7 @@ func (r *residuals) session(height, width int) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := r.options
-	o.Outputs = nil
-	s, err := openSession(m, r.provider, o)
+	s, err := openSession(m, r.provider, r.options.SessionOptions, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ const (
 )
 
 // selfTestTol is the tolerance for what a provider computes with.
-func selfTestTol(provider string, o *ProviderOptions) float64 {
+func selfTestTol(provider Provider, o *ProviderOptions) float64 {
 	switch {
 	case !accelerator(provider):
 		return selfTestExact

@@ -20,7 +20,8 @@ import (
 // matter: an untrained network gives nearly one grey.
 func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Options) []byte {
 	t.Helper()
-	weights := spec.Init(seed)
+	net := network(t, spec)
+	weights := net.Init(seed)
 	for name, w := range weights {
 		if strings.HasSuffix(name, ".w") || len(w.Shape()) == 4 {
 			for i := range graph.Data[float32](w) {
@@ -28,7 +29,7 @@ func selfTested(t testing.TB, spec models.Spec, seed uint64, o *onnxexport.Optio
 			}
 		}
 	}
-	return stamped(t, spec, weights, o)
+	return stamped(t, net, weights, o)
 }
 
 func stamped(t testing.TB, net onnxexport.Network, weights map[string]*graph.Tensor, o *onnxexport.Options) []byte {
@@ -41,7 +42,7 @@ func stamped(t testing.TB, net onnxexport.Network, weights map[string]*graph.Ten
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := openDetector(t, b, &Options{Provider: Go, Batch: 1}).SelfTest(t.Context())
+	self, err := openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: Go}, Batch: 1}).SelfTest(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +78,10 @@ func TestVerify(t *testing.T) {
 		"reconstruction": {Profile: onnxexport.Reconstruction},
 	} {
 		model := selfTested(t, spec, 1, o)
-		each(t, func(t *testing.T, provider string) {
+		each(t, func(t *testing.T, provider Provider) {
 			for _, options := range []*Options{
-				{Provider: provider},
-				{Provider: provider, Batch: 3, Threshold: &threshold, MinArea: 9, Map: residual.Options{Kind: residual.L1Map, Blur: 2}},
+				{SessionOptions: SessionOptions{Provider: provider}},
+				{SessionOptions: SessionOptions{Provider: provider}, Batch: 3, Threshold: &threshold, MinArea: 9, Map: residual.Options{Kind: residual.L1Map, Blur: 2}},
 			} {
 				d := openDetector(t, model, options)
 				if tested, err := d.Verify(t.Context()); !tested || err != nil {
@@ -99,7 +100,7 @@ func TestVerify(t *testing.T) {
 				}
 			}
 		})
-		d := openDetector(t, damaged, &Options{Provider: Go})
+		d := openDetector(t, damaged, &Options{SessionOptions: SessionOptions{Provider: Go}})
 		if tested, err := d.Verify(t.Context()); !tested || !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "self-test") {
 			t.Errorf("%s, damaged: got %v, %v, want ErrModel of the self-test", name, tested, err)
 		}
@@ -131,7 +132,7 @@ func TestVerifyMetadata(t *testing.T) {
 		{"other mean", with(selfTestMeanKey, "0.1"), true, "mean residual of image pattern-1"},
 	}
 	for _, tt := range tests {
-		d := openDetector(t, tt.model, &Options{Provider: Go})
+		d := openDetector(t, tt.model, &Options{SessionOptions: SessionOptions{Provider: Go}})
 		tested, err := d.Verify(t.Context())
 		if tested != tt.tested || (err == nil) != (tt.err == "") || err != nil && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), tt.err)) {
 			t.Errorf("%s: got %v, %v, want %v, %q", tt.name, tested, err, tt.tested, tt.err)
@@ -142,12 +143,12 @@ func TestVerifyMetadata(t *testing.T) {
 // What a reconstruction is measured by, against the steps it is made of.
 func TestSelfTestReconstruction(t *testing.T) {
 	model := detectorModel(t, models.Spec{Height: 16, Width: 24, Filters: 4}, &onnxexport.Options{Profile: onnxexport.Reconstruction})
-	got, err := openDetector(t, model, &Options{Provider: Go}).SelfTest(t.Context())
+	got, err := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}}).SelfTest(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	pix := pattern(16, 24, 3)
-	out, err := openTest(t, model, &Options{Provider: Go}).Run(t.Context(), map[string]*graph.Tensor{"input": graph.NewTensor(pix, 1, 16, 24, 3)})
+	out, err := openTest(t, model, &SessionOptions{Provider: Go}).Run(t.Context(), map[string]*graph.Tensor{"input": graph.NewTensor(pix, 1, 16, 24, 3)})
 	if err != nil {
 		t.Fatal(err)
 	}

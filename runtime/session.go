@@ -27,7 +27,7 @@ type engine interface {
 const plans = 4
 
 // openEngine opens a model on exactly this provider.
-func openEngine(m *model, provider string, o Options) (engine, error) {
+func openEngine(m *model, provider Provider, o SessionOptions) (engine, error) {
 	if provider == Go {
 		return openGo(m)
 	}
@@ -46,7 +46,7 @@ func openEngine(m *model, provider string, o Options) (engine, error) {
 type Session struct {
 	model    *model
 	engine   engine
-	provider string
+	provider Provider
 	outputs  []string      // that Run computes by default
 	turn     chan struct{} // holds a value while the engine is in use
 	closed   bool          // guarded by turn
@@ -54,13 +54,15 @@ type Session struct {
 }
 
 // OpenSession opens an ONNX model given as the bytes of its file, which the
-// session keeps: do not change them. Close it when it is no longer needed.
-func OpenSession(model []byte, o *Options) (*Session, error) {
-	return openAlone(model, o, caller())
+// session keeps: do not change them. The outputs are those that [Session.Run]
+// computes when none are named; all that the model has where none are named here
+// either. Close it when it is no longer needed.
+func OpenSession(model []byte, o *SessionOptions, outputs ...string) (*Session, error) {
+	return openAlone(model, o, outputs, caller())
 }
 
 // openAlone opens a session of its own, for a line of some file.
-func openAlone(model []byte, o *Options, at string) (*Session, error) {
+func openAlone(model []byte, o *SessionOptions, outputs []string, at string) (*Session, error) {
 	opts := o.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -70,8 +72,8 @@ func openAlone(model []byte, o *Options, at string) (*Session, error) {
 		return nil, err
 	}
 	var s *Session
-	err = withProvider(opts, func(provider string) error {
-		s, err = openSession(m, provider, opts)
+	err = withProvider(opts, func(provider Provider) error {
+		s, err = openSession(m, provider, opts, outputs)
 		return err
 	})
 	if err != nil {
@@ -83,21 +85,21 @@ func openAlone(model []byte, o *Options, at string) (*Session, error) {
 
 // OpenSessionFile is [OpenSession] for a model in a file and weights in other files
 // of its folder.
-func OpenSessionFile(path string, o *Options) (*Session, error) {
+func OpenSessionFile(path string, o *SessionOptions, outputs ...string) (*Session, error) {
 	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openAlone(b, o, caller())
+	s, err := openAlone(b, o, outputs, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
 
-func openSession(m *model, provider string, o Options) (*Session, error) {
+// openSession opens a model on a provider, for outputs; none are all.
+func openSession(m *model, provider Provider, o SessionOptions, wanted []string) (*Session, error) {
 	s := &Session{model: m, provider: provider, turn: make(chan struct{}, 1)}
-	wanted := o.Outputs
 	if len(wanted) == 0 {
 		for _, p := range m.outputs {
 			wanted = append(wanted, p.Name)
@@ -129,10 +131,9 @@ func (s *Session) Metadata() map[string]string {
 }
 
 // Provider returns the name of the provider in use: never "auto" nor a list.
-func (s *Session) Provider() string { return s.provider }
+func (s *Session) Provider() Provider { return s.provider }
 
-// Run computes the named outputs, those of Options.Outputs where none are named,
-// from all inputs and returns them as new tensors. Only what these outputs need
+// Run computes the named outputs, those that [OpenSession] names where none are, from all inputs and returns them as new tensors. Only what these outputs need
 // is computed; each set of outputs is prepared when it is first asked for, and
 // the four used last are kept.
 //

@@ -17,10 +17,10 @@ import (
 )
 
 // testProviders are those that tests run on.
-var testProviders = []string{Go, CPU}
+var testProviders = []Provider{Go, CPU}
 
 // needProvider skips the test where the provider cannot be used.
-func needProvider(t testing.TB, provider string) {
+func needProvider(t testing.TB, provider Provider) {
 	t.Helper()
 	if provider == Go {
 		return
@@ -31,9 +31,9 @@ func needProvider(t testing.TB, provider string) {
 }
 
 // each runs a test on each provider.
-func each(t *testing.T, test func(t *testing.T, provider string)) {
+func each(t *testing.T, test func(t *testing.T, provider Provider)) {
 	for _, p := range testProviders {
-		t.Run(p, func(t *testing.T) {
+		t.Run(string(p), func(t *testing.T) {
 			needProvider(t, p)
 			test(t, p)
 		})
@@ -49,9 +49,9 @@ func marshal(t testing.TB, g *graph.Graph, weights map[string]*graph.Tensor) []b
 	return b
 }
 
-func openTest(t testing.TB, model []byte, o *Options) *Session {
+func openTest(t testing.TB, model []byte, o *SessionOptions, outputs ...string) *Session {
 	t.Helper()
-	s, err := OpenSession(model, o)
+	s, err := OpenSession(model, o, outputs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,8 +94,8 @@ func wantData[T graph.Elem](t *testing.T, got *graph.Tensor, shape []int, want .
 }
 
 func TestSession(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
-		s := openTest(t, affine(t), &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		s := openTest(t, affine(t), &SessionOptions{Provider: provider})
 		if got, want := fmt.Sprint(s.Provider(), s.Inputs(), s.Outputs(), s.Metadata()),
 			fmt.Sprint(provider, `["x" float32[N,2] "a" float32[2]] ["y" float32[N,2] "z" float32[N,2]] map[anomaly.note:test]`); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -144,7 +144,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestSessionTypes(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		g := graph.New("types")
 		x := g.Input("x", graph.Uint8, graph.Dynamic)
 		s := g.Input("s", graph.Float32)
@@ -153,7 +153,7 @@ func TestSessionTypes(t *testing.T) {
 		}
 		g.Output("uint8", graph.Cast(graph.Mul(graph.Cast(x, graph.Float32), s), graph.Uint8))
 		g.Output("scalar", graph.Neg(s))
-		ses := openTest(t, marshal(t, g, nil), &Options{Provider: provider})
+		ses := openTest(t, marshal(t, g, nil), &SessionOptions{Provider: provider})
 		in := map[string]*graph.Tensor{"x": graph.NewTensor([]uint8{0, 1, 7}, 3), "s": graph.NewTensor([]float32{2})}
 		for range 2 {
 			out, err := ses.Run(t.Context(), in)
@@ -177,8 +177,8 @@ func TestSessionTypes(t *testing.T) {
 }
 
 func TestSessionDefaultOutputs(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
-		s := openTest(t, affine(t), &Options{Provider: provider, Outputs: []string{"z"}})
+	each(t, func(t *testing.T, provider Provider) {
+		s := openTest(t, affine(t), &SessionOptions{Provider: provider}, "z")
 		in := map[string]*graph.Tensor{"x": graph.NewTensor([]float32{1, 2}, 1, 2), "a": vector(0, 0)}
 		out, err := s.Run(t.Context(), in)
 		if err != nil {
@@ -193,13 +193,13 @@ func TestSessionDefaultOutputs(t *testing.T) {
 
 // More lists of outputs than are kept, in turns.
 func TestSessionManyLists(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		g := graph.New("many")
 		x := g.Input("x", graph.Float32, 1)
 		for i := range 6 {
 			g.Output(fmt.Sprint(i), graph.Add(x, g.Scalar(float64(i))))
 		}
-		s := openTest(t, marshal(t, g, nil), &Options{Provider: provider})
+		s := openTest(t, marshal(t, g, nil), &SessionOptions{Provider: provider})
 		for i := range 20 {
 			name := fmt.Sprint(i * 5 % 6)
 			out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": vector(0)}, name)
@@ -211,10 +211,20 @@ func TestSessionManyLists(t *testing.T) {
 	})
 }
 
+func network(t testing.TB, spec models.Spec) models.Network {
+	t.Helper()
+	net, err := models.Open(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
 // detectorModel is the bytes of a detector with untrained weights.
 func detectorModel(t testing.TB, spec models.Spec, o *onnxexport.Options) []byte {
 	t.Helper()
-	m, err := onnxexport.Build(spec, spec.Init(1), o)
+	net := network(t, spec)
+	m, err := onnxexport.Build(net, net.Init(1), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,8 +264,8 @@ func TestSessionInputErrors(t *testing.T) {
 		{"output", map[string]*graph.Tensor{"x": x, "a": a}, []string{"w"}, `runtime: input: output "w" is asked for, the model has "y" float32[N,2], "z" float32[N,2]`},
 		{"twice", map[string]*graph.Tensor{"x": x, "a": a}, []string{"y", "y"}, `runtime: input: output "y" is asked for twice`},
 	}
-	each(t, func(t *testing.T, provider string) {
-		s := openTest(t, affine(t), &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		s := openTest(t, affine(t), &SessionOptions{Provider: provider})
 		for _, tt := range tests {
 			_, err := s.Run(t.Context(), tt.in, tt.outputs...)
 			if !errors.Is(err, ErrInput) || err.Error() != tt.want {
@@ -279,8 +289,8 @@ func TestSessionInputErrors(t *testing.T) {
 
 // NaN goes through as NaN: it is no error, and not lost.
 func TestSessionNaN(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
-		s := openTest(t, affine(t), &Options{Provider: provider})
+	each(t, func(t *testing.T, provider Provider) {
+		s := openTest(t, affine(t), &SessionOptions{Provider: provider})
 		nan := float32(math.NaN())
 		out, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": graph.NewTensor([]float32{nan, 1}, 1, 2), "a": vector(1, 1)}, "y")
 		if err != nil {
@@ -298,25 +308,23 @@ func TestOpenSessionErrors(t *testing.T) {
 	x := foreign.Input("x", graph.Float32, 1)
 	foreign.Output("y", foreign.ForeignOp("example.com", "Secret", nil, []graph.Type{{DType: graph.Float32, Shape: []int{1}}}, x)[0])
 	tests := []struct {
-		name  string
-		model []byte
-		o     Options
-		want  error
+		name    string
+		model   []byte
+		threads int
+		output  []string
+		want    error
 	}{
-		{"empty", nil, Options{}, ErrModel},
-		{"text", []byte("this is no model, but long enough to be one"), Options{}, ErrModel},
-		{"truncated", good[:len(good)/2], Options{}, ErrModel},
-		{"last byte", good[:len(good)-1], Options{}, ErrModel},
-		{"unknown operator", marshal(t, foreign, nil), Options{}, ErrModel},
-		{"output", good, Options{Outputs: []string{"w"}}, ErrInput},
-		{"threads", good, Options{Threads: -1}, ErrInput},
-		{"batch", good, Options{Batch: -1}, ErrInput},
+		{"empty", nil, 0, nil, ErrModel},
+		{"text", []byte("this is no model, but long enough to be one"), 0, nil, ErrModel},
+		{"truncated", good[:len(good)/2], 0, nil, ErrModel},
+		{"last byte", good[:len(good)-1], 0, nil, ErrModel},
+		{"unknown operator", marshal(t, foreign, nil), 0, nil, ErrModel},
+		{"output", good, 0, []string{"w"}, ErrInput},
+		{"threads", good, -1, nil, ErrInput},
 	}
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		for _, tt := range tests {
-			o := tt.o
-			o.Provider = provider
-			s, err := OpenSession(tt.model, &o)
+			s, err := OpenSession(tt.model, &SessionOptions{Provider: provider, Threads: tt.threads}, tt.output...)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 			}
@@ -344,9 +352,9 @@ func slow(t testing.TB) ([]byte, map[string]*graph.Tensor) {
 // A Run in flight ends with its context, before it has a result, and leaves the
 // session as good as it was.
 func TestSessionCancel(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		model, in := slow(t)
-		s := openTest(t, model, &Options{Provider: provider, Threads: 1})
+		s := openTest(t, model, &SessionOptions{Provider: provider, Threads: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(2*time.Millisecond, cancel)
 		if _, err := s.Run(ctx, in); !errors.Is(err, context.Canceled) {
@@ -370,7 +378,7 @@ func TestSessionCancel(t *testing.T) {
 
 // A Run that waits for its turn gives up when its context ends.
 func TestSessionCancelWaiting(t *testing.T) {
-	s := openTest(t, affine(t), &Options{Provider: Go})
+	s := openTest(t, affine(t), &SessionOptions{Provider: Go})
 	s.turn <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -382,9 +390,9 @@ func TestSessionCancelWaiting(t *testing.T) {
 
 // Close waits for runs in flight: each of them succeeds or finds the session closed.
 func TestSessionCloseDuringRun(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		for range 5 {
-			s, err := OpenSession(affine(t), &Options{Provider: provider})
+			s, err := OpenSession(affine(t), &SessionOptions{Provider: provider})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -428,13 +436,13 @@ func TestSessionCloseDuringRun(t *testing.T) {
 
 // Sessions of one library may be open side by side and closed in any order.
 func TestSessionsSideBySide(t *testing.T) {
-	each(t, func(t *testing.T, provider string) {
+	each(t, func(t *testing.T, provider Provider) {
 		in := map[string]*graph.Tensor{"x": graph.NewTensor([]float32{1, 2}, 1, 2), "a": vector(3, 4)}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
 				for range 5 {
-					s, err := OpenSession(affine(t), &Options{Provider: provider, Threads: 1})
+					s, err := OpenSession(affine(t), &SessionOptions{Provider: provider, Threads: 1})
 					if err != nil {
 						t.Error(err)
 						return

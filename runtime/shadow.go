@@ -19,10 +19,10 @@ type ShadowOptions struct {
 	// Duration, where not 0, is how long to compare: what is reached first counts.
 	Duration time.Duration
 	// MaxChanged is the share of verdicts that may differ for the candidate to be
-	// promoted, in [0,1]; 0 is 0.01. Negative is none at all.
-	MaxChanged float64
-	// Worst is how many disagreements the report lists; 0 is 10.
-	Worst int
+	// promoted, in [0,1]; nil is 0.01.
+	MaxChanged *float64
+	// Worst is how many disagreements the report lists; nil is 10.
+	Worst *int
 }
 
 func (o *ShadowOptions) withDefaults() ShadowOptions {
@@ -33,8 +33,8 @@ func (o *ShadowOptions) withDefaults() ShadowOptions {
 	if c.Images == 0 && c.Duration == 0 {
 		c.Images = 200
 	}
-	c.MaxChanged = max(cmp.Or(c.MaxChanged, .01), 0)
-	c.Worst = cmp.Or(c.Worst, 10)
+	share, worst := .01, 10
+	c.MaxChanged, c.Worst = copied(cmp.Or(c.MaxChanged, &share)), copied(cmp.Or(c.Worst, &worst))
 	return c
 }
 
@@ -44,10 +44,10 @@ func (o *ShadowOptions) validate() error {
 		return fmt.Errorf("%w: shadow: images: got %d, want 0 or more", ErrInput, o.Images)
 	case o.Duration < 0:
 		return fmt.Errorf("%w: shadow: duration: got %v, want 0 or more", ErrInput, o.Duration)
-	case !(o.MaxChanged <= 1):
-		return fmt.Errorf("%w: shadow: share of changed verdicts: got %v, want at most 1", ErrInput, o.MaxChanged)
-	case o.Worst < 0:
-		return fmt.Errorf("%w: shadow: disagreements: got %d, want 0 or more", ErrInput, o.Worst)
+	case !(*o.MaxChanged >= 0 && *o.MaxChanged <= 1):
+		return fmt.Errorf("%w: shadow: share of changed verdicts: got %v, want 0 to 1", ErrInput, *o.MaxChanged)
+	case *o.Worst < 0:
+		return fmt.Errorf("%w: shadow: disagreements: got %d, want 0 or more", ErrInput, *o.Worst)
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidate, err := open(b, &live.options, caller())
+	candidate, err := open(context.Background(), b, &live.options, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -262,7 +262,7 @@ func (s *Shadow) add(d Disagreement) {
 		}
 		return cmp.Compare(math.Abs(b.shift()), math.Abs(a.shift())) // NaN is least
 	})
-	r.Worst = r.Worst[:min(len(r.Worst), s.options.Worst)]
+	r.Worst = r.Worst[:min(len(r.Worst), *s.options.Worst)]
 }
 
 // Report says how the models differ so far. The candidate is promoted once enough
@@ -278,7 +278,7 @@ func (s *Shadow) Report() ShadowReport {
 		r.Shift = s.shift / float64(s.shifts)
 	}
 	r.Done = o.Images > 0 && r.Images+r.Failed >= o.Images || o.Duration > 0 && time.Since(s.started) >= o.Duration
-	allowed := int(o.MaxChanged * float64(s.verdict))
+	allowed := int(*o.MaxChanged * float64(s.verdict))
 	switch {
 	case !r.Done && o.Images > 0:
 		r.Why = fmt.Sprintf("%d of %d images compared", r.Images, o.Images)

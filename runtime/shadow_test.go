@@ -13,7 +13,7 @@ import (
 // shadowed opens two models and a shadow of the second beside the first.
 func shadowed(t *testing.T, live, candidate []byte, o *ShadowOptions) (*Detector, *Shadow) {
 	t.Helper()
-	d := openDetector(t, live, &Options{Provider: Go})
+	d := openDetector(t, live, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	path := filepath.Join(t.TempDir(), "candidate.onnx")
 	writeFile(t, path, candidate)
 	s, err := NewShadow(d, path, o)
@@ -39,7 +39,7 @@ func observe(t *testing.T, d *Detector, s *Shadow, values ...uint8) {
 // The models score |v-0.25| and |v-0.5| for images of grey value v.
 func TestShadow(t *testing.T) {
 	live, candidate := plainModel(t, plain{.25, 8, 8}, .5), plainModel(t, plain{.5, 16, 24}, .25)
-	d, s := shadowed(t, live, candidate, &ShadowOptions{Images: 4, MaxChanged: .6, Worst: 2})
+	d, s := shadowed(t, live, candidate, &ShadowOptions{Images: 4, MaxChanged: new(.6), Worst: new(2)})
 	observe(t, d, s, 0, 64, 255) // live: .25 .00 .75*, candidate .50* .25 .50*
 	r := s.Report()
 	if r.Images != 3 || r.Changed != 1 || r.Found != 1 || r.Lost != 0 || r.Done || r.Promote || r.Why != "3 of 4 images compared" {
@@ -91,8 +91,8 @@ func TestShadowDecides(t *testing.T) {
 		promote   bool
 		why       string
 	}{
-		{"one verdict of two", other, ShadowOptions{Images: 2, MaxChanged: .4}, []uint8{0, 255}, false, "1 of 2 verdicts differ, want at most 0"},
-		{"none", other, ShadowOptions{Images: 2, MaxChanged: -1}, []uint8{100, 255}, true, "0 of 2 verdicts differ, at most 0 may"},
+		{"one verdict of two", other, ShadowOptions{Images: 2, MaxChanged: new(.4)}, []uint8{0, 255}, false, "1 of 2 verdicts differ, want at most 0"},
+		{"none", other, ShadowOptions{Images: 2, MaxChanged: new(0.)}, []uint8{100, 255}, true, "0 of 2 verdicts differ, at most 0 may"},
 		{"no threshold", plainModel(t, plain{.5, 8, 8}, 0), ShadowOptions{Images: 1}, []uint8{0}, false, "not both models say what is anomalous, and there are no verdicts to compare"},
 		{"by time", other, ShadowOptions{Duration: 1}, []uint8{255}, true, "0 of 1 verdicts differ, at most 0 may"},
 		{"by time, with nothing", other, ShadowOptions{Duration: 1}, nil, false, "no image was compared"},
@@ -125,7 +125,7 @@ func TestShadowAfterSwap(t *testing.T) {
 
 func TestShadowErrors(t *testing.T) {
 	model := plainModel(t, plain{.25, 8, 8}, .5)
-	d := openDetector(t, model, &Options{Provider: Go})
+	d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	dir := t.TempDir()
 	same, bad := filepath.Join(dir, "same.onnx"), filepath.Join(dir, "bad.onnx")
 	writeFile(t, same, model)
@@ -135,7 +135,7 @@ func TestShadowErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrModel", path, err)
 		}
 	}
-	for _, o := range []ShadowOptions{{Images: -1}, {Duration: -1}, {MaxChanged: 2}, {MaxChanged: math.NaN()}, {Worst: -1}} {
+	for _, o := range []ShadowOptions{{Images: -1}, {Duration: -1}, {MaxChanged: new(2.)}, {MaxChanged: new(-.1)}, {MaxChanged: new(math.NaN())}, {Worst: new(-1)}} {
 		if _, err := NewShadow(d, same, &o); !errors.Is(err, ErrInput) {
 			t.Errorf("%+v: got %v, want ErrInput", o, err)
 		}

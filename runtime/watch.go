@@ -18,6 +18,11 @@ import (
 type WatchOptions struct {
 	// Interval is the time between two looks at the files; 0 is a second.
 	Interval time.Duration
+	// Try, where not nil, is given a new model, as [OpenBytes] takes it, before this
+	// process opens it, and may refuse it by an error: a program that runs the
+	// model's self-test in a process of its own loses but that to a model which
+	// kills the library that computes.
+	Try func(ctx context.Context, model []byte) error
 	// Gate, where not nil, may refuse a model that has loaded and passed its
 	// self-test: by an error, which is reported. Both detectors can be used until
 	// it returns, which ends the candidate; neither may be closed or swapped, for
@@ -146,7 +151,12 @@ func (w *watcher) look(ctx context.Context) error {
 		w.failed = ""
 		return nil
 	}
-	err = w.detector.swap(ctx, b, w.detector.verified(w.options.Gate))
+	if w.options.Try != nil {
+		err = w.options.Try(ctx, b)
+	}
+	if err == nil {
+		err = w.detector.swap(ctx, b, w.detector.verified(w.options.Gate))
+	}
 	switch {
 	case err == nil:
 		w.failed = ""

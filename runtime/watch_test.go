@@ -29,9 +29,9 @@ type plain struct {
 	height, width int
 }
 
-func (p plain) Forward(x *graph.Value) *graph.Value {
+func (p plain) Forward(x *graph.Value) models.Outputs {
 	g := x.Graph()
-	return graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(p.value))
+	return models.Outputs{Reconstruction: graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(p.value))}
 }
 
 func (p plain) InputSize() (channels, height, width int) { return 1, p.height, p.width }
@@ -72,7 +72,7 @@ func watch(t *testing.T, path string, gate func(ctx context.Context, current, ca
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(file, &Options{Provider: Go})
+	d, err := Open(file, &Options{SessionOptions: SessionOptions{Provider: Go}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,7 +479,7 @@ func TestWatchHalf(t *testing.T) {
 	b := s.bytes(t)
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	writeFile(t, path, b)
-	d := openDetector(t, b, &Options{Provider: CPU})
+	d := openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: CPU}})
 	if got, want := d.Info().Hash, Hash(b); got != want {
 		t.Errorf("hash: got %s, want the file's, %s", got, want)
 	}

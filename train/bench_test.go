@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // BenchmarkGradients is one optimiser step without the optimiser: the gradients
@@ -22,7 +23,7 @@ func BenchmarkGradients(b *testing.B) {
 		spec     models.Spec
 		batch    int
 		loss     string
-		provider string
+		provider anrt.Provider
 		plain    bool
 	}{
 		{"cpu/128x128x3/batch16/mse/native", article, 16, "mse", "cpu", false},
@@ -38,11 +39,10 @@ func BenchmarkGradients(b *testing.B) {
 		{"go/32x32x1/batch16/mse", models.Spec{Channels: 1, Height: 32, Filters: 16}, 16, "mse", "go", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			spec := c.spec.WithDefaults()
-			settings := Settings{Loss: c.loss, Batch: c.batch, Provider: c.provider}
-			s := settings.withDefaults(spec)
-			data := stripes(c.batch, spec.Channels, spec.Height, spec.Width)
-			t := &trainer{spec: spec, settings: s, data: data, n: c.batch, size: spec.Height * spec.Width * spec.Channels}
+			net := network(c.spec)
+			channels, height, width := net.InputSize()
+			data := stripes(c.batch, channels, height, width)
+			t := newTrainer(net, data, &Settings{Loss: c.loss, Batch: c.batch, Provider: c.provider})
 			if err := t.open(); err != nil {
 				b.Skip(err)
 			}
@@ -52,7 +52,7 @@ func BenchmarkGradients(b *testing.B) {
 			} else if t.block == 0 {
 				b.Skip("ONNX Runtime has no NCHWc convolutions for this processor")
 			}
-			weights := spec.Init(1)
+			weights := net.Init(1)
 			images := make([]int, c.batch)
 			for i := range images {
 				images[i] = i

@@ -16,6 +16,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // A state is everything that the rest of a run depends on.
@@ -53,7 +54,7 @@ type checkpointHeader struct {
 	Settings Settings
 	Data     string // hash
 	Images   int
-	Provider string
+	Provider anrt.Provider
 	Block    int // of the trainer: says how sums are grouped
 	Stages   int // of the run
 	Stage    int
@@ -154,7 +155,7 @@ func (t *trainer) save(st *state) error {
 // header describes the run and st, without the tensors.
 func (t *trainer) header(st *state) *checkpointHeader {
 	h := &checkpointHeader{
-		Spec: t.spec, Settings: t.settings, Data: t.hash, Images: t.n, Provider: t.settings.Provider, Block: t.block,
+		Spec: t.net.Spec(), Settings: t.settings, Data: t.hash, Images: t.n, Provider: t.settings.Provider, Block: t.block,
 		Stages: len(t.stages), Stage: st.Stage, Epoch: st.Epoch, Step: st.Step,
 		LossSum: math.Float64bits(st.LossSum), NormSum: math.Float64bits(st.NormSum), Seconds: math.Float64bits(st.Seconds),
 		BestVal: math.Float64bits(st.BestVal), BestEpoch: st.BestEpoch, BestEpochs: st.BestEpochs,
@@ -276,8 +277,8 @@ func (t *trainer) sameRun(h *checkpointHeader) error {
 		return fmt.Errorf("is of another run: %s: got %v, want %v", what, got, want)
 	}
 	switch {
-	case h.Spec != t.spec:
-		return differs("network", h.Spec, t.spec)
+	case h.Spec != t.net.Spec():
+		return differs("network", h.Spec, t.net.Spec())
 	case h.Data != t.hash:
 		return differs("images", fmt.Sprintf("%d with hash %.12s", h.Images, h.Data), fmt.Sprintf("%d with hash %.12s", t.n, t.hash))
 	case h.Stages != len(t.stages):

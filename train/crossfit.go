@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 )
@@ -15,7 +16,7 @@ import (
 // the images are split in folds, and each fold is scored by a network that was
 // trained on the others.
 type CrossFitted struct {
-	Spec     models.Spec
+	Network  models.Network
 	Settings Settings                   // with the defaults that were used
 	Scores   []float64                  // [N] by image
 	Fold     []int                      // [N] by image, an index of Weights
@@ -26,8 +27,8 @@ type CrossFitted struct {
 // as training one network for each of five folds. Settings are those of [Fit], and
 // so is what ctx does; a checkpoint must be another than that of Fit. [Scout] has
 // what suspects are best looked for with.
-func CrossFit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) (*CrossFitted, error) {
-	t, err := prepare(spec, data, settings)
+func CrossFit(ctx context.Context, net models.Trainable, data *Data, settings *Settings) (*CrossFitted, error) {
+	t, err := prepare(net, data, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func CrossFit(ctx context.Context, spec models.Spec, data *Data, settings *Setti
 	if err != nil {
 		return nil, err
 	}
-	c := &CrossFitted{Spec: t.spec, Settings: t.settings, Scores: make([]float64, t.n), Fold: make([]int, t.n), Weights: st.done}
+	c := &CrossFitted{Network: t.net, Settings: t.settings, Scores: make([]float64, t.n), Fold: make([]int, t.n), Weights: st.done}
 	scores := st.Scores
 	for fold, s := range t.stages {
 		for _, image := range s.heldBack {
@@ -100,7 +101,7 @@ func (c *CrossFitted) Ranked() []Suspect {
 // median sorts xs.
 func median(xs []float64) float64 {
 	slices.Sort(xs)
-	return Quantile(xs, .5)
+	return calibrate.Quantile(xs, .5)
 }
 
 // String says what makes the image suspect.

@@ -29,8 +29,11 @@ func ExampleFit() {
 		good = append(good, stripes(i)...)
 	}
 
-	spec := models.Spec{Channels: 1, Height: size, Filters: 8, Depth: 2}
-	result, err := train.Fit(context.Background(), spec, &train.Data{Pixels: good}, &train.Settings{
+	net, err := models.Open(models.Spec{Channels: 1, Height: size, Filters: 8, Depth: 2}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	result, err := train.Fit(context.Background(), net, &train.Data{Pixels: good}, &train.Settings{
 		Loss: "mse", Map: &residual.Options{Kind: residual.L2Map},
 		Epochs: 30, LearningRate: 1e-2, Batch: 4, Provider: "go",
 	})
@@ -38,14 +41,14 @@ func ExampleFit() {
 		log.Fatal(err)
 	}
 	var model bytes.Buffer
-	err = onnxexport.Write(&model, result.Spec, result.Weights, &onnxexport.Options{
+	err = onnxexport.Write(&model, result.Network, result.Weights, &onnxexport.Options{
 		Map: *result.Settings.Map, Threshold: result.Calibration.Threshold,
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	det, err := runtime.OpenBytes(model.Bytes(), &runtime.Options{Provider: "go"})
+	det, err := runtime.OpenBytes(model.Bytes(), &runtime.Options{SessionOptions: runtime.SessionOptions{Provider: "go"}})
 	if err != nil {
 		log.Fatal(err)
 	}

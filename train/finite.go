@@ -9,8 +9,6 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/lower"
-	"github.com/anomaly-go/anomaly/onnxexport"
-	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // checkFinite returns an error that says where, if loss or a gradient is NaN or infinite.
@@ -52,11 +50,11 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 			return fmt.Sprintf("weight %s is not finite already", name), nil
 		}
 	}
-	g, err := lossGraph(t.spec, t.settings.Loss, 1)
+	g, err := t.lossGraph(1)
 	if err != nil {
 		return "", err
 	}
-	if _, err := lower.Plain(g, graph.ByShift); err != nil {
+	if _, err := lower.Plain(g, graph.ByShift, t.frozen); err != nil {
 		return "", err
 	}
 	type place struct{ output, what string }
@@ -78,11 +76,11 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 		}
 		places = append(places, place{name, what})
 	}
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+	b, err := marshal(g)
 	if err != nil {
 		return "", err
 	}
-	ses, err := anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: 1})
+	ses, err := t.session(b, 1, nil)
 	if err != nil {
 		return "", err
 	}

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // Data are images of good parts, preprocessed.
@@ -23,15 +26,15 @@ type Data struct {
 
 // A Result is a trained network.
 type Result struct {
-	Spec        models.Spec
+	Network     models.Network
 	Settings    Settings                 // with the defaults that were used
 	Weights     map[string]*graph.Tensor // by parameter name, float32
-	History     []Epoch                  // of the network returned
-	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience
+	History     []Epoch                  // of the network returned; none of one that is fitted in closed form
+	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience; 0 without a History
 	Calibration Calibration
 	DataHash    string
-	Images      int    // in the data
-	Provider    string // that trained
+	Images      int           // in the data
+	Provider    anrt.Provider // that trained
 }
 
 // An Epoch is one pass over the training images.
@@ -54,7 +57,7 @@ type stage struct{ train, heldBack []int }
 // on others, in folds, and a last network is trained on all.
 //
 // fewest is how many images are held back at the least: with two, the bound of
-// [RuleRate] would lie 39 standard deviations above their mean, with five it is four.
+// [calibrate.Rate] would lie 39 standard deviations above their mean, with five it is four.
 const (
 	crossFit = 20
 	folds    = 5
@@ -100,12 +103,16 @@ func permutation(n int, seed uint64, stream, counter int) []int {
 	return rand.New(rand.NewPCG(seed, uint64(stream)<<32|uint64(counter))).Perm(n)
 }
 
-// Fit trains the network of spec on data. When ctx is cancelled it finishes the
-// step in flight, writes the checkpoint and returns ctx's error.
-func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) (*Result, error) {
-	t, err := prepare(spec, data, settings)
+// Fit trains the network on data: by gradient descent, or in closed form if it
+// is a [models.Fitter]. When ctx is cancelled it finishes the step in flight,
+// writes the checkpoint and returns ctx's error.
+func Fit(ctx context.Context, net models.Network, data *Data, settings *Settings) (*Result, error) {
+	t, err := prepare(net, data, settings)
 	if err != nil {
 		return nil, err
+	}
+	if t.fitter != nil {
+		return t.solve(ctx)
 	}
 	s := &t.settings
 	t.stages = stages(t.n, s.Val, s.Seed)
@@ -113,13 +120,11 @@ func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) 
 	if err != nil {
 		return nil, err
 	}
-	calibration := calibrate(st.Scores, s.FalseReject, s.ThresholdRule)
-	calibration.describe(data.Pixels, t.size, t.spec)
-	s.Logf("%s", calibration)
-	r := &Result{
-		Spec: t.spec, Settings: *s, Weights: st.exported(), Epoch: st.Epoch, Calibration: calibration,
-		DataHash: t.hash, Images: t.n, Provider: s.Provider,
+	r, err := t.result(st.exported(), st.Scores)
+	if err != nil {
+		return nil, err
 	}
+	r.Epoch = st.Epoch
 	for _, e := range st.History {
 		if e.Stage == len(t.stages) {
 			r.History = append(r.History, e)
@@ -132,12 +137,34 @@ func Fit(ctx context.Context, spec models.Spec, data *Data, settings *Settings) 
 	return r, nil
 }
 
+// result returns what Fit does, its threshold set from scores of images that were held back.
+func (t *trainer) result(weights map[string]*graph.Tensor, scores []float64) (*Result, error) {
+	s := &t.settings
+	threshold, err := calibrate.FromGood(scores, s.FalseReject, s.ThresholdRule)
+	if err != nil {
+		return nil, err
+	}
+	calibration := Calibration{Calibration: threshold}
+	calibration.describe(t.data.Pixels, t.channels, t.height, t.width)
+	s.Logf("%s", calibration)
+	return &Result{
+		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration,
+		DataHash: t.hash, Images: t.n, Provider: s.Provider,
+	}, nil
+}
+
 // A trainer is one run of Fit.
 type trainer struct {
-	spec     models.Spec
+	net       models.Network
+	trainable models.Trainable // net, or nil
+	fitter    models.Fitter    // net, or nil
+
+	channels, height, width int // of an image
+	size                    int // all of them multiplied
+
 	settings Settings
 	data     *Data
-	n, size  int
+	n        int // images
 	hash     string
 	stages   []stage
 	keep     bool // the weights of every stage, not of the last alone
@@ -149,24 +176,28 @@ type trainer struct {
 }
 
 // prepare checks what it is given. Stages are the caller's to set.
-func prepare(spec models.Spec, data *Data, settings *Settings) (*trainer, error) {
-	spec = spec.WithDefaults()
-	if err := spec.Validate(); err != nil {
+func prepare(net models.Network, data *Data, settings *Settings) (*trainer, error) {
+	if err := settings.Validate(net); err != nil {
 		return nil, err
 	}
-	if err := settings.Validate(); err != nil {
-		return nil, err
+	t := newTrainer(net, data, settings)
+	if t.n*t.size != len(data.Pixels) || t.n < 2 {
+		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), t.height, t.width, t.channels)
 	}
-	size := spec.Height * spec.Width * spec.Channels
-	n := len(data.Pixels) / size
-	if n*size != len(data.Pixels) || n < 2 {
-		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), spec.Height, spec.Width, spec.Channels)
-	}
-	t := &trainer{spec: spec, settings: settings.withDefaults(spec), data: data, n: n, size: size, hash: data.Hash, start: time.Now()}
 	if t.hash == "" {
 		t.hash = pixelHash(data.Pixels)
 	}
 	return t, nil
+}
+
+func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
+	t := &trainer{net: net, settings: settings.withDefaults(net), data: data, hash: data.Hash, start: time.Now()}
+	t.trainable, _ = net.(models.Trainable)
+	t.fitter, _ = net.(models.Fitter)
+	t.channels, t.height, t.width = net.InputSize()
+	t.size = t.channels * t.height * t.width
+	t.n = len(data.Pixels) / t.size
+	return t
 }
 
 // run trains the networks of all stages and returns the state after the last.
@@ -224,13 +255,13 @@ func (t *trainer) initial() (*state, error) {
 // fresh returns the state at the beginning of a stage; before is that at the end
 // of the one before, nil for none.
 func (t *trainer) fresh(stage int, before *state) *state {
-	st := &state{Stage: stage, weights: t.spec.Init(t.settings.Seed + uint64(stage)<<32)}
+	st := &state{Stage: stage, weights: t.net.Init(t.settings.Seed + uint64(stage)<<32)}
 	if before != nil {
 		st.History, st.Scores, st.BestEpochs, st.done = before.History, before.Scores, before.BestEpochs, before.done
 	}
-	st.m = zerosLike(st.weights)
+	st.m = zerosLike(t.learned(st.weights))
 	if t.settings.Optimizer != OptimizerSGD {
-		st.v = zerosLike(st.weights)
+		st.v = zerosLike(st.m)
 	}
 	if t.settings.EMA > 0 {
 		st.ema = clone(st.weights)
@@ -239,6 +270,19 @@ func (t *trainer) fresh(stage int, before *state) *state {
 		st.best = zerosLike(st.weights)
 	}
 	return st
+}
+
+// frozen reports whether a parameter keeps its initial values.
+func (t *trainer) frozen(param string) bool {
+	f, ok := t.net.(models.Frozen)
+	return ok && f.Frozen(param)
+}
+
+// learned returns those of the weights that training changes.
+func (t *trainer) learned(weights map[string]*graph.Tensor) map[string]*graph.Tensor {
+	learned := maps.Clone(weights)
+	maps.DeleteFunc(learned, func(name string, _ *graph.Tensor) bool { return t.frozen(name) })
+	return learned
 }
 
 // current returns the weights that are tested: the average where there is one.
@@ -321,7 +365,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 			}
 			done := st.Epoch*steps + st.Step
 			st.NormSum += clip(grads, s.Clip)
-			s.update(st, grads, rate(done), done+1)
+			s.update(st, t.learned(st.weights), grads, rate(done), done+1)
 			st.LossSum += loss * float64(len(batch))
 			st.Step++
 			if st.Step < steps {

@@ -12,10 +12,10 @@ import (
 // leaves it: what restore accepts must be a state that training can go on from.
 func FuzzRestore(f *testing.F) {
 	data := stripes(6, 1, 16, 16) // few enough for several stages
-	spec := tiny.WithDefaults()
 	path := filepath.Join(f.TempDir(), "ckpt")
 	given := &Settings{Epochs: 3, Batch: 2, Provider: "go", Checkpoint: path, Resume: true}
-	t := &trainer{spec: spec, settings: given.withDefaults(spec), data: data, n: 6, size: 256, hash: pixelHash(data.Pixels)}
+	t := newTrainer(tiny, data, given)
+	t.hash = pixelHash(data.Pixels)
 	t.stages = stages(t.n, t.settings.Val, t.settings.Seed)
 
 	seed := func(st *state) {

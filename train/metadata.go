@@ -9,26 +9,24 @@ import (
 // Metadata returns what an exported model should say of its training, without
 // the prefix "anomaly.": the network, the settings, the data and the calibration.
 func (r *Result) Metadata(tool string) (map[string]string, error) {
-	last := r.History[r.Epoch-1]
 	scores := r.Calibration.Scores
 	md := map[string]string{
 		"tool":             "anomaly " + tool,
-		"loss":             r.Settings.Loss,
-		"epochs":           strconv.Itoa(r.Settings.Epochs),
-		"epoch":            strconv.Itoa(r.Epoch), // of the weights
 		"seed":             strconv.FormatUint(r.Settings.Seed, 10),
-		"provider":         r.Provider,
+		"provider":         string(r.Provider),
 		"data.hash":        r.DataHash,
 		"data.images":      strconv.Itoa(r.Images),
-		"final_loss":       strconv.FormatFloat(last.Loss, 'g', 6, 64),
 		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),
 		"normal.score.max": strconv.FormatFloat(scores[len(scores)-1], 'g', -1, 32),
 	}
-	quantiles := map[string][]float64{"levels": Levels, "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
-	for _, p := range Levels {
-		quantiles["score"] = append(quantiles["score"], Quantile(scores, p))
+	if r.Epoch > 0 {
+		md["loss"] = r.Settings.Loss
+		md["epochs"] = strconv.Itoa(r.Settings.Epochs)
+		md["epoch"] = strconv.Itoa(r.Epoch) // of the weights
+		md["final_loss"] = strconv.FormatFloat(r.History[r.Epoch-1].Loss, 'g', 6, 64)
 	}
-	for key, v := range map[string]any{"model": r.Spec, "settings": r.Settings, "normal.quantiles": quantiles} {
+	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	for key, v := range map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal} {
 		b, err := json.Marshal(v)
 		if err != nil {
 			return nil, fmt.Errorf("train: metadata %s: %w", key, err)

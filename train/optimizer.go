@@ -26,16 +26,16 @@ const (
 // Optimizers lists them.
 func Optimizers() []Optimizer { return []Optimizer{OptimizerAdam, OptimizerAdamW, OptimizerSGD} }
 
-// update takes step number step (from 1 on) of size lr: it changes weights,
-// moments and average of st in place.
-func (s *Settings) update(st *state, grads map[string][]float32, lr float64, step int) {
-	if s.WeightDecay > 0 {
-		decay(st.weights, float32(1-lr*s.WeightDecay))
+// update takes step number step (from 1 on) of size lr: it changes the weights
+// given, which are of st, moments and average of st in place.
+func (s *Settings) update(st *state, weights map[string]*graph.Tensor, grads map[string][]float32, lr float64, step int) {
+	if *s.WeightDecay > 0 {
+		decay(weights, float32(1-lr**s.WeightDecay))
 	}
 	if s.Optimizer == OptimizerSGD {
-		sgd(st.weights, grads, st.m, float32(lr), float32(s.Momentum))
+		sgd(weights, grads, st.m, float32(lr), float32(*s.Momentum))
 	} else {
-		adam(st.weights, grads, st.m, st.v, lr, step)
+		adam(weights, grads, st.m, st.v, lr, step)
 	}
 	if st.ema != nil {
 		average(st.ema, st.weights, s.EMA, step)

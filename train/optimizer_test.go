@@ -39,9 +39,11 @@ func TestOptimizers(t *testing.T) {
 	}{
 		{Settings{}, byAdam(0), byAdam(0)},
 		{Settings{Optimizer: OptimizerAdamW}, byAdam(.01), byAdam(0)},
-		{Settings{Optimizer: OptimizerAdamW, WeightDecay: .3}, byAdam(.3), byAdam(0)},
+		{Settings{Optimizer: OptimizerAdamW, WeightDecay: new(.3)}, byAdam(.3), byAdam(0)},
+		{Settings{Optimizer: OptimizerAdamW, WeightDecay: new(0.)}, byAdam(0), byAdam(0)},
 		{Settings{Optimizer: OptimizerSGD}, bySGD(.9, 0), bySGD(.9, 0)},
-		{Settings{Optimizer: OptimizerSGD, Momentum: .5, WeightDecay: .2}, bySGD(.5, .2), bySGD(.5, 0)},
+		{Settings{Optimizer: OptimizerSGD, Momentum: new(0.)}, bySGD(0, 0), bySGD(0, 0)},
+		{Settings{Optimizer: OptimizerSGD, Momentum: new(.5), WeightDecay: new(.2)}, bySGD(.5, .2), bySGD(.5, 0)},
 	} {
 		s := c.settings.withDefaults(tiny)
 		weights := map[string]*graph.Tensor{
@@ -50,11 +52,11 @@ func TestOptimizers(t *testing.T) {
 		}
 		st := &state{weights: weights, m: zerosLike(weights), v: zerosLike(weights)}
 		for i, g := range gradients {
-			s.update(st, map[string][]float32{"a.weight": {float32(g)}, "a.bias": {float32(g)}}, lr, i+1)
+			s.update(st, weights, map[string][]float32{"a.weight": {float32(g)}, "a.bias": {float32(g)}}, lr, i+1)
 		}
 		for name, want := range map[string]float64{"a.weight": c.matrix, "a.bias": c.bias} {
 			if got := float64(graph.Data[float32](weights[name])[0]); math.Abs(got-want) > updateTolerance*math.Abs(w0) {
-				t.Errorf("%s, decay %v, momentum %v: %s: got %v, want %v", s.Optimizer, s.WeightDecay, s.Momentum, name, got, want)
+				t.Errorf("%s, decay %v, momentum %v: %s: got %v, want %v", s.Optimizer, *s.WeightDecay, *s.Momentum, name, got, want)
 			}
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/lower"
-	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -33,26 +32,27 @@ type programKey struct {
 // one layer leaves lies in the cache for the next: as many as make up one image
 // of 128x128, but no more than leave work for four cores. It depends on the
 // sizes alone, since sums of floats depend on it.
-func microBatch(spec models.Spec, batch int, provider string) int {
-	if !onCPU(provider) {
+func microBatch(height, width, batch int, provider anrt.Provider) int {
+	if !provider.SharesCores() {
 		return batch
 	}
-	return min((batch+3)/4, max(1, 128*128/(spec.Height*spec.Width)))
+	return min((batch+3)/4, max(1, 128*128/(height*width)))
 }
 
-// onCPU reports whether sessions of a provider share the processor's cores.
-func onCPU(provider string) bool { return provider == "cpu" || provider == "go" }
+func (t *trainer) microBatch() int {
+	return microBatch(t.height, t.width, t.settings.Batch, t.settings.Provider)
+}
 
 // lossGraph builds the graph of the loss of n images: uint8 images `input`
 // [n,H,W,C] and the parameters in, `loss` [1] out.
-func lossGraph(spec models.Spec, loss string, n int) (*graph.Graph, error) {
-	l, err := residual.ParseLoss(loss)
+func (t *trainer) lossGraph(n int) (*graph.Graph, error) {
+	l, err := residual.ParseLoss(t.settings.Loss)
 	if err != nil {
 		return nil, err
 	}
 	g := graph.New("train")
-	x := onnxexport.Pixels(g.Input("input", graph.Uint8, n, spec.Height, spec.Width, spec.Channels))
-	g.Output("loss", l.Of(x, spec.Forward(x)))
+	x := onnxexport.Pixels(g.Input("input", graph.Uint8, n, t.height, t.width, t.channels))
+	g.Output("loss", t.trainable.Loss(x, x, l))
 	if err := g.Err(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -61,18 +61,18 @@ func lossGraph(spec models.Spec, loss string, n int) (*graph.Graph, error) {
 
 // step builds what a program runs, in the form that is fastest on the provider.
 func (t *trainer) step(key programKey) (*lower.Step, error) {
-	g, err := lossGraph(t.spec, t.settings.Loss, key.images)
+	g, err := t.lossGraph(key.images)
 	switch {
 	case err != nil:
 		return nil, err
 	case !key.gradients:
 		return &lower.Step{Graph: g}, nil
 	case t.block > 0:
-		return lower.CPU(g, t.block)
-	case onCPU(t.settings.Provider):
-		return lower.Plain(g, graph.ByShift)
+		return lower.CPU(g, t.block, t.frozen)
+	case t.settings.Provider.SharesCores():
+		return lower.Plain(g, graph.ByShift, t.frozen)
 	default:
-		return lower.Plain(g, graph.ByShiftConcat)
+		return lower.Plain(g, graph.ByShiftConcat, t.frozen)
 	}
 }
 
@@ -84,7 +84,11 @@ func (t *trainer) open() error {
 	if err != nil {
 		return err
 	}
-	ses, err := t.session(probe.Graph, 1, t.settings.Logf)
+	b, err := marshal(probe.Graph)
+	if err != nil {
+		return err
+	}
+	ses, err := t.session(b, 1, t.settings.Logf)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,11 @@ func (t *trainer) open() error {
 // ONNX Runtime promises to keep: the first gradients must be those of the plain
 // step.
 func (t *trainer) nativeBlock() (int, error) {
-	ses, err := t.session(lower.Probe(), 1, nil)
+	b, err := marshal(lower.Probe())
+	if err != nil {
+		return 0, err
+	}
+	ses, err := t.session(b, 1, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -147,20 +155,24 @@ func (t *trainer) trial(block int) (map[string][]float32, error) {
 	one := *t
 	one.block, one.settings.Workers, one.programs = block, 1, map[programKey]*program{}
 	defer one.close()
-	images := make([]int, min(t.n, microBatch(t.spec, t.settings.Batch, t.settings.Provider)))
+	images := make([]int, min(t.n, t.microBatch()))
 	for i := range images {
 		images[i] = i
 	}
-	_, grads, err := one.gradients(context.Background(), t.spec.Init(t.settings.Seed), images)
+	_, grads, err := one.gradients(context.Background(), t.net.Init(t.settings.Seed), images)
 	return grads, err
 }
 
-func (t *trainer) session(g *graph.Graph, threads int, logf func(string, ...any)) (*anrt.Session, error) {
+func marshal(g *graph.Graph) ([]byte, error) {
 	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	return anrt.OpenSession(b, &anrt.Options{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
+	return b, nil
+}
+
+func (t *trainer) session(model []byte, threads int, logf func(string, ...any)) (*anrt.Session, error) {
+	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
 }
 
 // program returns the program for a key, made at its first use.
@@ -169,17 +181,21 @@ func (t *trainer) program(key programKey) (*program, error) {
 		return p, nil
 	}
 	workers, threads := t.settings.Workers, 1
-	if !onCPU(t.settings.Provider) {
+	if !t.settings.Provider.SharesCores() {
 		workers, threads = 1, 0
 	}
 	step, err := t.step(key)
 	if err != nil {
 		return nil, err
 	}
+	b, err := marshal(step.Graph)
+	if err != nil {
+		return nil, err
+	}
 	p := &program{step: step, idle: make(chan *anrt.Session, workers)}
 	t.programs[key] = p
 	for range workers {
-		ses, err := t.session(step.Graph, threads, nil)
+		ses, err := t.session(b, threads, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -210,8 +226,7 @@ func (p part) share(images []int) float64 { return float64(p.images) / float64(l
 // compute computes the outputs of the program for the images, a micro-batch a run,
 // on all workers; parts come in the order of the images.
 func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, images []int, gradients bool) ([]part, *lower.Step, error) {
-	micro := microBatch(t.spec, t.settings.Batch, t.settings.Provider)
-	chunks := slices.Collect(slices.Chunk(images, micro))
+	chunks := slices.Collect(slices.Chunk(images, t.microBatch()))
 	parts := make([]part, len(chunks))
 	var step *lower.Step // of the first chunk: those of others pack alike
 	var packed map[string]*graph.Tensor
@@ -249,7 +264,7 @@ func (t *trainer) pixels(images []int) *graph.Tensor {
 	for _, i := range images {
 		pix = append(pix, t.data.Pixels[i*t.size:(i+1)*t.size]...)
 	}
-	return graph.NewTensor(pix, len(images), t.spec.Height, t.spec.Width, t.spec.Channels)
+	return graph.NewTensor(pix, len(images), t.height, t.width, t.channels)
 }
 
 // gradients returns the mean loss of the images and its gradient by parameter,

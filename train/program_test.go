@@ -19,12 +19,10 @@ import (
 const stepTolerance = 1e-3
 
 // openCPU returns a trainer on ONNX Runtime and skips the test where there is none.
-func openCPU(t *testing.T, spec models.Spec, data *Data, s Settings) *trainer {
+func openCPU(t *testing.T, net models.Network, data *Data, s Settings) *trainer {
 	t.Helper()
 	s.Provider = anrt.CPU
-	spec = spec.WithDefaults()
-	tr := &trainer{spec: spec, settings: s.withDefaults(spec), data: data, size: spec.Height * spec.Width * spec.Channels}
-	tr.n = len(data.Pixels) / tr.size
+	tr := newTrainer(net, data, &s)
 	switch err := tr.open(); {
 	case errors.Is(err, anrt.ErrProvider):
 		t.Skipf("no ONNX Runtime: %v", err)
@@ -38,13 +36,13 @@ func openCPU(t *testing.T, spec models.Spec, data *Data, s Settings) *trainer {
 // On provider cpu the native step gives the plain step's gradients, whatever the
 // number of workers, and with a last micro-batch that is smaller.
 func TestNativeGradients(t *testing.T) {
-	spec := models.Spec{Height: 32, Channels: 1, Filters: 16}
+	net := network(models.Spec{Height: 32, Channels: 1, Filters: 16})
 	data := stripes(19, 1, 32, 32)
 	images := make([]int, 19)
 	for i := range images {
 		images[i] = i
 	}
-	weights := spec.Init(1)
+	weights := net.Init(1)
 	step := func(tr *trainer) (float64, map[string][]float32) {
 		t.Helper()
 		loss, grads, err := tr.gradients(context.Background(), weights, images)
@@ -55,12 +53,12 @@ func TestNativeGradients(t *testing.T) {
 	}
 	var logged []string
 	logf := func(format string, args ...any) { logged = append(logged, format) }
-	native := openCPU(t, spec, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 1, Logf: logf})
+	native := openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 1, Logf: logf})
 	if native.block == 0 {
 		t.Skipf("ONNX Runtime has no NCHWc convolutions for this processor: %q", logged)
 	}
 	loss, grads := step(native)
-	plain := openCPU(t, spec, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 1})
+	plain := openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 1})
 	plain.block = 0
 	wantLoss, want := step(plain)
 	if math.Abs(loss-wantLoss) > stepTolerance*wantLoss {
@@ -76,7 +74,7 @@ func TestNativeGradients(t *testing.T) {
 			t.Errorf("%s: differs by %g of %g", name, diff, norm)
 		}
 	}
-	workers := openCPU(t, spec, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 3})
+	workers := openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 3})
 	againLoss, again := step(workers)
 	if againLoss != loss {
 		t.Errorf("3 workers: got loss %v, want %v", againLoss, loss)
@@ -90,7 +88,7 @@ func TestNativeGradients(t *testing.T) {
 
 // A runtime that does not know the native operators says so, which leaves the plain step.
 func TestNativeNeedsRuntime(t *testing.T) {
-	tr := newTrainer(t, tiny, stripes(20, 1, 16, 16), Settings{Loss: "mse"})
+	tr := opened(t, tiny, stripes(20, 1, 16, 16), Settings{Loss: "mse"})
 	block, err := tr.nativeBlock()
 	if block != 0 || err == nil || !strings.Contains(err.Error(), "ReorderInput") {
 		t.Errorf("got block %d and %v, want an error that names the operator", block, err)
@@ -102,9 +100,9 @@ func TestNativeNeedsRuntime(t *testing.T) {
 
 // The parameters of a step's program are what Pack gives, and the network's own for the loss alone.
 func TestStepParameters(t *testing.T) {
-	spec := models.Spec{Channels: 1, Height: 16, Filters: 8, Depth: 1}
-	tr := newTrainer(t, spec, stripes(20, 1, 16, 16), Settings{Loss: "mse"})
-	weights := tr.spec.Init(1)
+	net := network(models.Spec{Channels: 1, Height: 16, Filters: 8, Depth: 1})
+	tr := opened(t, net, stripes(20, 1, 16, 16), Settings{Loss: "mse"})
+	weights := tr.net.Init(1)
 	for _, c := range []struct {
 		name  string
 		key   programKey
@@ -144,12 +142,12 @@ func TestStepParameters(t *testing.T) {
 
 // Training on provider cpu learns, and gives the same bits whatever the number of workers.
 func TestFitOnRuntime(t *testing.T) {
-	spec := models.Spec{Channels: 1, Height: 32, Filters: 16, Depth: 2}
+	net := network(models.Spec{Channels: 1, Height: 32, Filters: 16, Depth: 2})
 	data := stripes(24, 1, 32, 32)
-	openCPU(t, spec, data, Settings{})
+	openCPU(t, net, data, Settings{})
 	var results [2]*Result
 	for i := range results {
-		r, err := Fit(context.Background(), spec, data, &Settings{
+		r, err := Fit(context.Background(), net, data, &Settings{
 			Provider: anrt.CPU, Workers: 1 + 2*i, Loss: "mse", Epochs: 6, Batch: 5, LearningRate: 1e-2,
 		})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 // What networks that look for suspects are, as measured in docs/suspects.md: small
 // and trained briefly, for a network that can hold more learns what is rare too.
 const (
+	scoutModel   = "dcae"
 	scoutSide    = 64 // pixels, at most
 	scoutDepth   = 4  // at most
 	scoutFilters = 12
@@ -17,15 +18,15 @@ const (
 )
 
 // Scout returns the network and the settings with which [CrossFit] is to look for
-// suspects among n images that spec is to be trained on with these settings.
+// suspects among n images that net is to be trained on with these settings.
 //
-// They are the same whatever spec and settings are, but for the images' channels,
+// They are the same whatever net and settings are, but for the images' channels,
 // sides that are smaller already, and what says where and from which seed
 // training runs. Images have to be brought to the network's size.
-func Scout(spec models.Spec, settings *Settings, n int) (models.Spec, *Settings) {
-	spec = spec.WithDefaults()
+func Scout(net models.Network, settings *Settings, n int) (models.Trainable, *Settings) {
+	channels, height, width := net.InputSize()
 	scout := models.Spec{
-		Model: "dcae", Channels: spec.Channels, Height: min(spec.Height, scoutSide), Width: min(spec.Width, scoutSide),
+		Model: scoutModel, Channels: channels, Height: min(even(height), scoutSide), Width: min(even(width), scoutSide),
 		Filters: scoutFilters, Depth: scoutDepth,
 	}
 	for (scout.Height|scout.Width)%(1<<scout.Depth) != 0 {
@@ -36,8 +37,15 @@ func Scout(spec models.Spec, settings *Settings, n int) (models.Spec, *Settings)
 		s.Seed, s.Provider, s.ProviderOptions, s.Workers = settings.Seed, settings.Provider, settings.ProviderOptions, settings.Workers
 		s.Checkpoint, s.Resume, s.Progress, s.Logf = settings.Checkpoint, settings.Resume, settings.Progress, settings.Logf
 	}
-	s = s.withDefaults(scout)
+	small, err := models.Open(scout, nil)
+	if err != nil {
+		panic(err) // even sides can be halved
+	}
+	s = s.withDefaults(small)
 	steps := math.Ceil(float64(n-n/folds) / float64(s.Batch)) // of an epoch
 	s.Epochs = max(int(math.Round(scoutSteps/steps)), 1)
-	return scout, &s
+	return small.(models.Trainable), &s
 }
+
+// even returns n, one less if it is odd, at least 2.
+func even(n int) int { return max(n&^1, 2) }

@@ -19,14 +19,11 @@ func TestScout(t *testing.T) {
 		{models.Spec{Height: 28, Width: 28, Depth: 2}, 2, models.Spec{Model: "dcae", Channels: 3, Height: 28, Width: 28, Filters: 12, Depth: 2}, 275},
 		{models.Spec{Height: 64, Width: 40, Depth: 3}, 30, models.Spec{Model: "dcae", Channels: 3, Height: 64, Width: 40, Filters: 12, Depth: 3}, 138},
 	} {
-		spec, s := Scout(c.spec, &given, c.images)
-		if spec != c.want || s.Epochs != c.epochs {
-			t.Errorf("%+v, %d images: got %+v and %d epochs, want %+v and %d", c.spec, c.images, spec, s.Epochs, c.want, c.epochs)
+		net, s := Scout(network(c.spec), &given, c.images)
+		if spec := net.Spec(); spec != c.want || s.Epochs != c.epochs {
+			t.Errorf("%+v, %d images: got %+v and %d epochs, want %+v and %d", c.spec, c.images, net.Spec(), s.Epochs, c.want, c.epochs)
 		}
-		if err := spec.Validate(); err != nil {
-			t.Error(err)
-		}
-		if err := s.Validate(); err != nil {
+		if err := s.Validate(net); err != nil {
 			t.Error(err)
 		}
 		if s.Loss != "ssim" || s.LearningRate != scoutRate || s.Optimizer != OptimizerAdam || s.Val == .5 {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
@@ -21,19 +23,22 @@ var (
 	ErrCheckpoint = errors.New("train: checkpoint") // a checkpoint that is damaged or of another run
 )
 
-// Settings say how to train. A nil *Settings and zero fields have the defaults given.
+// Settings say how to train. A nil *Settings and zero fields have the defaults
+// given, or the network's ([models.Recipe]), in brackets those of dcae. Networks
+// that are fitted in closed form have no use for a loss, an optimiser and what
+// belongs to them.
 type Settings struct {
-	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default "ssim"
-	Epochs       int     `json:"epochs"`        // default 50
+	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default the network's ("ssim")
+	Epochs       int     `json:"epochs"`        // default the network's (50)
 	Batch        int     `json:"batch"`         // images a step; default 16
-	LearningRate float64 `json:"learning_rate"` // at its peak; default 2e-3, right for Adam: SGD wants some hundred times more
+	LearningRate float64 `json:"learning_rate"` // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
 	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
 
-	Optimizer   Optimizer `json:"optimizer"`    // default OptimizerAdam
-	WeightDecay float64   `json:"weight_decay"` // decoupled, of AdamW (default 0.01) and SGD (default 0); biases do not decay
-	Momentum    float64   `json:"momentum"`     // of SGD, in (0,1); default 0.9
-	Schedule    Schedule  `json:"schedule"`     // of the learning rate; default ScheduleTrapezoid
+	Optimizer   Optimizer `json:"optimizer"`    // default the network's (OptimizerAdam)
+	WeightDecay *float64  `json:"weight_decay"` // decoupled, of AdamW (default 0.01) and SGD (default 0); biases do not decay
+	Momentum    *float64  `json:"momentum"`     // of SGD, in [0,1); default 0.9
+	Schedule    Schedule  `json:"schedule"`     // of the learning rate; default the network's (ScheduleTrapezoid)
 	Clip        float64   `json:"clip"`         // largest norm of all gradients together, longer ones are scaled down; default 0: none
 	// EMA is the decay, in (0,1), of an exponential moving average of the
 	// weights, which is then what is tested, scored and exported; default 0: none.
@@ -45,15 +50,15 @@ type Settings struct {
 	Patience int `json:"patience"`
 
 	// Map says which map the exported model computes and the threshold is of.
-	// Default: DefaultMap.
+	// Default: the network's.
 	Map *residual.Options `json:"map"`
 	// FalseReject is the share of good images that the threshold may reject; default 0.01.
 	FalseReject float64 `json:"false_reject"`
-	// ThresholdRule is RuleRate (default) or RuleMax.
-	ThresholdRule ThresholdRule `json:"threshold_rule"`
+	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
+	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
 	// Provider as package runtime names them; default "auto".
-	Provider string `json:"-"`
+	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
 	// Workers is how many sessions run side by side; default the number of CPUs.
@@ -90,22 +95,22 @@ type Progress struct {
 // EpochEnd reports whether p ends an epoch.
 func (p Progress) EpochEnd() bool { return p.Step == p.Steps }
 
-func (s *Settings) withDefaults(spec models.Spec) Settings {
+func (s *Settings) withDefaults(net models.Network) Settings {
 	c := Settings{}
 	if s != nil {
 		c = *s
 	}
-	if c.Loss == "" {
-		c.Loss = "ssim"
-	}
-	if c.Epochs == 0 {
-		c.Epochs = 50
+	r := net.Recipe()
+	c.Loss = cmp.Or(c.Loss, r.Loss)
+	c.Epochs = cmp.Or(c.Epochs, r.Epochs)
+	c.LearningRate = cmp.Or(c.LearningRate, r.LearningRate)
+	c.Optimizer = cmp.Or(c.Optimizer, Optimizer(r.Optimizer))
+	c.Schedule = cmp.Or(c.Schedule, Schedule(r.Schedule))
+	if c.Map == nil {
+		c.Map = &r.Map
 	}
 	if c.Batch == 0 {
 		c.Batch = 16
-	}
-	if c.LearningRate == 0 {
-		c.LearningRate = 2e-3
 	}
 	if c.Seed == 0 {
 		c.Seed = 1
@@ -113,29 +118,26 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 	if c.Val == 0 {
 		c.Val = 0.1
 	}
-	if c.Optimizer == "" {
-		c.Optimizer = OptimizerAdam
+	if c.WeightDecay == nil {
+		c.WeightDecay = new(0.)
+		if c.Optimizer == OptimizerAdamW {
+			c.WeightDecay = new(0.01)
+		}
 	}
-	if c.WeightDecay == 0 && c.Optimizer == OptimizerAdamW {
-		c.WeightDecay = 0.01
-	}
-	if c.Momentum == 0 && c.Optimizer == OptimizerSGD {
-		c.Momentum = 0.9
-	}
-	if c.Schedule == "" {
-		c.Schedule = ScheduleTrapezoid
-	}
-	if c.Map == nil {
-		c.Map = DefaultMap(spec)
+	if c.Momentum == nil {
+		c.Momentum = new(0.)
+		if c.Optimizer == OptimizerSGD {
+			c.Momentum = new(0.9)
+		}
 	}
 	if c.FalseReject == 0 {
-		c.FalseReject = 0.01
+		c.FalseReject = calibrate.DefaultFalseReject
 	}
 	if c.ThresholdRule == "" {
-		c.ThresholdRule = RuleRate
+		c.ThresholdRule = calibrate.Rate
 	}
 	if c.Provider == "" {
-		c.Provider = "auto"
+		c.Provider = anrt.Auto
 	}
 	if c.Workers == 0 {
 		c.Workers = goruntime.GOMAXPROCS(0)
@@ -149,22 +151,29 @@ func (s *Settings) withDefaults(spec models.Spec) Settings {
 	return c
 }
 
-// DefaultMap returns the map that is best for most parts: SSIM, smoothed by a
-// Gaussian of 3/128 of the image's height.
-func DefaultMap(spec models.Spec) *residual.Options {
-	return &residual.Options{Kind: residual.SSIMMap, Blur: 3 * float64(spec.WithDefaults().Height) / 128}
-}
-
-// Validate reports what is wrong with the settings. Fit calls it.
-func (s *Settings) Validate() error {
-	c := s.withDefaults(models.Spec{}.WithDefaults())
+// Validate reports what is wrong with the settings for a network. Fit calls it.
+func (s *Settings) Validate(net models.Network) error {
+	c := s.withDefaults(net)
 	bad := func(what string, got any, want string) error {
 		return fmt.Errorf("%w: %s: got %v, want %s", ErrSettings, what, got, want)
 	}
-	if _, err := residual.ParseLoss(c.Loss); err != nil {
+	if err := c.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
-	if err := c.Map.Validate(); err != nil {
+	switch {
+	case !(c.Val > 0 && c.Val < 1):
+		return bad("held-back share", c.Val, "a number between 0 and 1")
+	case !(c.FalseReject > 0 && c.FalseReject < 1):
+		return bad("false-reject rate", c.FalseReject, "a number between 0 and 1")
+	case c.ThresholdRule != calibrate.Rate && c.ThresholdRule != calibrate.Max:
+		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", calibrate.Rate, calibrate.Max))
+	case c.Workers < 1:
+		return bad("workers", c.Workers, "1 or more")
+	}
+	if _, ok := net.(models.Trainable); !ok {
+		return nil
+	}
+	if _, err := residual.ParseLoss(c.Loss); err != nil {
 		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	switch {
@@ -174,32 +183,24 @@ func (s *Settings) Validate() error {
 		return bad("batch", c.Batch, "1 or more")
 	case !(c.LearningRate > 0 && c.LearningRate < 10):
 		return bad("learning rate", c.LearningRate, "a positive number below 10")
-	case !(c.Val > 0 && c.Val < 1):
-		return bad("held-back share", c.Val, "a number between 0 and 1")
-	case !(c.FalseReject > 0 && c.FalseReject < 1):
-		return bad("false-reject rate", c.FalseReject, "a number between 0 and 1")
-	case c.ThresholdRule != RuleRate && c.ThresholdRule != RuleMax:
-		return bad("threshold rule", fmt.Sprintf("%q", c.ThresholdRule), fmt.Sprintf("%q or %q", RuleRate, RuleMax))
 	case !slices.Contains(Optimizers(), c.Optimizer):
 		return bad("optimizer", fmt.Sprintf("%q", c.Optimizer), fmt.Sprintf("one of %q", Optimizers()))
 	case !slices.Contains(Schedules(), c.Schedule):
 		return bad("schedule", fmt.Sprintf("%q", c.Schedule), fmt.Sprintf("one of %q", Schedules()))
-	case !(c.WeightDecay >= 0 && c.WeightDecay*c.LearningRate < 1):
-		return bad("weight decay", c.WeightDecay, "0 or more, and less than 1 over the learning rate")
-	case c.WeightDecay > 0 && c.Optimizer == OptimizerAdam:
-		return bad("weight decay", c.WeightDecay, "none with adam: adamw has it")
-	case !(c.Momentum >= 0 && c.Momentum < 1):
-		return bad("momentum", c.Momentum, "a number between 0 and 1")
-	case c.Momentum > 0 && c.Optimizer != OptimizerSGD:
-		return bad("momentum", c.Momentum, "none but with sgd")
+	case !(*c.WeightDecay >= 0 && *c.WeightDecay*c.LearningRate < 1):
+		return bad("weight decay", *c.WeightDecay, "0 or more, and less than 1 over the learning rate")
+	case *c.WeightDecay > 0 && c.Optimizer == OptimizerAdam:
+		return bad("weight decay", *c.WeightDecay, "none with adam: adamw has it")
+	case !(*c.Momentum >= 0 && *c.Momentum < 1):
+		return bad("momentum", *c.Momentum, "a number between 0 and 1")
+	case *c.Momentum > 0 && c.Optimizer != OptimizerSGD:
+		return bad("momentum", *c.Momentum, "none but with sgd")
 	case !(c.Clip >= 0) || math.IsInf(c.Clip, 1):
 		return bad("clip", c.Clip, "0 or more")
 	case !(c.EMA >= 0 && c.EMA < 1):
 		return bad("ema", c.EMA, "0, or a number between 0 and 1")
 	case c.Patience < 0:
 		return bad("patience", c.Patience, "0 or more")
-	case c.Workers < 1:
-		return bad("workers", c.Workers, "1 or more")
 	case c.Resume && c.Checkpoint == "":
 		return bad("checkpoint", "none", "a file to resume from")
 	}

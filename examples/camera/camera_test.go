@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -53,9 +54,9 @@ func encoded(t *testing.T, img image.Image) []byte {
 // grey stands for a trained network: it reconstructs every image as middle grey.
 type grey struct{}
 
-func (grey) Forward(x *graph.Value) *graph.Value {
+func (grey) Forward(x *graph.Value) models.Outputs {
 	g := x.Graph()
-	return graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))
+	return models.Outputs{Reconstruction: graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))}
 }
 
 func (grey) InputSize() (channels, height, width int) { return 1, 30, 40 }

@@ -23,7 +23,7 @@ import (
 // options are the arguments and flags.
 type options struct {
 	model, source string
-	provider      string
+	provider      anrt.Provider
 	rate          float64 // of files, frames a second
 	dir           string  // "" saves nothing
 	all           bool    // saves good frames too
@@ -32,7 +32,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.provider, "provider", anrt.Auto, "what computes")
+	flag.StringVar((*string)(&o.provider), "provider", string(anrt.Auto), "what computes")
 	flag.Float64Var(&o.rate, "rate", 10, "frames a second, of a folder")
 	flag.StringVar(&o.dir, "out", "", "folder for frames that are anomalous, as JPEG files")
 	flag.BoolVar(&o.all, "all", false, "save the good ones too")
@@ -52,7 +52,7 @@ func main() {
 // run looks at frames until the source ends or ctx does.
 func run(ctx context.Context, o *options, logf func(string, ...any)) error {
 	// One frame at a time: nothing is gained by waiting for others.
-	det, err := anrt.Open(o.model, &anrt.Options{Provider: o.provider, Batch: 1, Logf: logf})
+	det, err := anrt.Open(o.model, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: o.provider, Logf: logf}, Batch: 1})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -18,7 +19,9 @@ type black struct{}
 
 func (black) InputSize() (channels, height, width int) { return 1, 16, 16 }
 
-func (black) Forward(x *graph.Value) *graph.Value { return graph.Mul(x, x.Graph().Scalar(0)) }
+func (black) Forward(x *graph.Value) models.Outputs {
+	return models.Outputs{Reconstruction: graph.Mul(x, x.Graph().Scalar(0))}
+}
 
 func Example_detect() {
 	dir, err := os.MkdirTemp("", "embed")

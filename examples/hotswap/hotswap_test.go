@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -18,9 +19,9 @@ import (
 // grey stands for a trained network: it reconstructs every image as middle grey.
 type grey struct{}
 
-func (grey) Forward(x *graph.Value) *graph.Value {
+func (grey) Forward(x *graph.Value) models.Outputs {
 	g := x.Graph()
-	return graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))
+	return models.Outputs{Reconstruction: graph.Add(graph.Mul(x, g.Scalar(0)), g.Scalar(.5))}
 }
 
 func (grey) InputSize() (channels, height, width int) { return 1, 16, 16 }

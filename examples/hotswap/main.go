@@ -19,20 +19,20 @@ import (
 
 func main() {
 	workers := flag.Int("workers", 8, "goroutines that ask for results")
-	provider := flag.String("provider", anrt.Auto, "what computes")
+	provider := flag.String("provider", string(anrt.Auto), "what computes")
 	flag.Parse()
 	if flag.NArg() < 2 {
 		log.Fatal("usage: hotswap [-workers N] [-provider NAME] model.onnx|FOLDER IMAGES…")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := serve(ctx, flag.Arg(0), flag.Args()[1:], *workers, *provider); !errors.Is(err, context.Canceled) {
+	if err := serve(ctx, flag.Arg(0), flag.Args()[1:], *workers, anrt.Provider(*provider)); !errors.Is(err, context.Canceled) {
 		log.Fatal(err)
 	}
 }
 
 // serve detects the images over and over until ctx ends.
-func serve(ctx context.Context, model string, paths []string, workers int, provider string) error {
+func serve(ctx context.Context, model string, paths []string, workers int, provider anrt.Provider) error {
 	images, err := read(paths)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func serve(ctx context.Context, model string, paths []string, workers int, provi
 	if err != nil {
 		return err
 	}
-	det, err := anrt.Open(path, &anrt.Options{Provider: provider, Logf: log.Printf})
+	det, err := anrt.Open(path, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: provider, Logf: log.Printf}})
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,9 @@
-"""Writes inferno.json, Inferno's 256 colours, to stdout; with -go, the 33 anchors of colormap.go. Needs matplotlib.
+"""Writes inferno.json, Inferno's 256 colours, beside itself; with -go prints the 33 anchors of colormap.go. Needs matplotlib.
 
 Inferno is by Nathaniel Smith and Stefan van der Walt, CC0 (matplotlib's _cm_listed.py).
 """
 import json
+import pathlib
 import sys
 
 import matplotlib
@@ -13,4 +14,4 @@ if sys.argv[1:] == ["-go"]:
     for r, g, b in table[np.round(np.linspace(0, 255, 33)).astype(int)]:
         print(f"{{{r}, {g}, {b}, 255}},")
 else:
-    print(json.dumps(table.tolist()))
+    pathlib.Path(__file__).with_name("inferno.json").write_text(json.dumps(table.tolist()) + "\n")

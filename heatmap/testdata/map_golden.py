@@ -1,9 +1,10 @@
-"""Writes map.json, the golden values of Resize and Blur, to stdout. Needs numpy, scipy and Pillow.
+"""Writes map.json, the golden values of Resize and Blur. Needs numpy, scipy and Pillow.
 
 The map is 7x5 integer noise. Pillow's BILINEAR is the triangle filter, widened
 when it shrinks; scipy's gaussian_filter has the same radius and border.
 """
 import json
+import pathlib
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,7 @@ def resize(h, w):
     return np.asarray(Image.fromarray(m).resize((w, h), Image.BILINEAR)).ravel().tolist()
 
 
-print(json.dumps({
+pathlib.Path(__file__).with_name("map.json").write_text(json.dumps({
     "map": m.ravel().tolist(),
     "resize": [
         {"height": h, "width": w, "data": resize(h, w)}
@@ -31,4 +32,4 @@ print(json.dumps({
         {"sigma": sigma, "data": gaussian_filter(m.astype(float), sigma, mode="reflect", truncate=4).ravel().tolist()}
         for sigma in (0.1, 0.5, 1, 2.5, 6)
     ],
-}))
+}) + "\n")

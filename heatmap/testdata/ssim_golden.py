@@ -1,10 +1,11 @@
-"""Writes ssim.json, the golden values of the SSIM tests, to stdout. Needs numpy, scipy and scikit-image.
+"""Writes ssim.json, the golden values of the SSIM tests. Needs numpy, scipy and scikit-image.
 
 32x32 images made without any library's random numbers, data range 255. The
 means over the valid region are scikit-image's; the same-size ones come from
 scipy's convolutions, whose modes reflect, mirror and constant they are named for.
 """
 import json
+import pathlib
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -49,7 +50,7 @@ def scikit(a, b, **options):
 
 
 wang = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-print(json.dumps({
+pathlib.Path(__file__).with_name("ssim.json").write_text(json.dumps({
     "taps": taps[:6].tolist(),
     "sums": {name: v.sum() for name, v in dict(X=x, Y=y, Z=z, G=g, B=b).items()},
     "pairs": {
@@ -64,4 +65,4 @@ print(json.dumps({
         }
         for name, p in pairs.items()
     },
-}, indent=1))
+}, indent=1) + "\n")

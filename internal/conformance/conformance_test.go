@@ -29,7 +29,7 @@ type test interface {
 	name() string // SUITE/…
 	// try returns what is wrong with the provider's outputs, and by how much
 	// those that have golden values differ from them.
-	try(t *testing.T, provider string) (differences, error)
+	try(t *testing.T, provider runtime.Provider) (differences, error)
 }
 
 var suites = []suite{
@@ -39,18 +39,22 @@ var suites = []suite{
 }
 
 func TestConformance(t *testing.T) {
-	providers := []string{runtime.Go, runtime.CPU}
+	providers := []runtime.Provider{runtime.Go, runtime.CPU}
 	if *providerFlag != "" {
-		providers = []string{*providerFlag}
+		providers = []runtime.Provider{runtime.Provider(*providerFlag)}
 	}
-	report := runtime.Diagnose(&runtime.Options{Provider: strings.Join(providers, ",")})
-	problems := map[string]string{}
+	names := make([]string, len(providers))
+	for i, p := range providers {
+		names[i] = string(p)
+	}
+	report := runtime.Diagnose(&runtime.SessionOptions{Provider: runtime.Provider(strings.Join(names, ","))})
+	problems := map[runtime.Provider]string{}
 	for _, a := range report.Providers {
 		problems[a.Provider] = a.Problem
 	}
 	m, measured := readManifest(t), readMeasured(t)
 	for _, p := range providers {
-		t.Run(p, func(t *testing.T) {
+		t.Run(string(p), func(t *testing.T) {
 			switch problem := problems[p]; {
 			case problem != "" && *providerFlag != "":
 				t.Fatalf("%s cannot be used: %s", p, problem)

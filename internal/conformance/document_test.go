@@ -57,7 +57,7 @@ fails is listed there by name, under the same reasons.
 // header begins a table with a column for each provider.
 func (m measured) header(b *strings.Builder, first ...string) {
 	for _, c := range m {
-		first = append(first, c.Provider)
+		first = append(first, string(c.Provider))
 	}
 	fmt.Fprintf(b, "| %s |\n%s|\n", strings.Join(first, " | "), strings.Repeat("|---", len(first)))
 }

@@ -51,7 +51,7 @@ func foreignTests(t *testing.T, _ *manifest) []test {
 				c.golden[o.Name] = arrays[key]
 			}
 			path := filepath.Join(dir, m.Name, "model.onnx")
-			c.open = func(o *runtime.Options) (*runtime.Session, error) { return runtime.OpenSessionFile(path, o) }
+			c.open = func(o *runtime.SessionOptions) (*runtime.Session, error) { return runtime.OpenSessionFile(path, o) }
 			tests = append(tests, c)
 		}
 	}

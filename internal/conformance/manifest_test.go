@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/runtime"
 )
 
 const manifestFile = "testdata/manifest.txt"
@@ -29,9 +31,10 @@ type manifest struct {
 
 // A group is tests that fail on one provider for one reason.
 type group struct {
-	comments         []string // above it
-	provider, reason string
-	tests            []string
+	comments []string // above it
+	provider runtime.Provider
+	reason   string
+	tests    []string
 }
 
 // crashes begins the reason of tests that cannot be tried: they take the process
@@ -74,7 +77,7 @@ func parseManifest(text string) (*manifest, error) {
 			g.tests = append(g.tests, test)
 		case heading:
 			pending = slices.DeleteFunc(pending, func(line string) bool { return line == "" })
-			m.groups = append(m.groups, &group{comments: pending, provider: provider, reason: reason})
+			m.groups = append(m.groups, &group{comments: pending, provider: runtime.Provider(provider), reason: reason})
 			pending = nil
 		default:
 			return nil, fmt.Errorf("line %d: got %q, want operators NAME…, PROVIDER: REASON, or a test below one", i+1, line)
@@ -102,7 +105,7 @@ func (m *manifest) String() string {
 }
 
 // find returns the group that a test is in, nil where it is to pass.
-func (m *manifest) find(provider, test string) *group {
+func (m *manifest) find(provider runtime.Provider, test string) *group {
 	for _, g := range m.groups {
 		if g.provider == provider && slices.Contains(g.tests, test) {
 			return g
@@ -128,7 +131,7 @@ func (g *group) verdict(err error) error {
 // update makes the manifest say of a provider's tests, those of the groups that
 // crash apart, what they came to. New reasons want editing by hand: what an error
 // says of its cause, and a comment where that does not explain it.
-func (m *manifest) update(provider string, results map[string]error) {
+func (m *manifest) update(provider runtime.Provider, results map[string]error) {
 	for _, g := range m.groups {
 		g.tests = slices.DeleteFunc(g.tests, func(test string) bool {
 			err, tried := results[test]
@@ -167,7 +170,7 @@ func reason(err error) string {
 }
 
 // strangers lists the tests of a suite that the manifest knows and nobody else does.
-func (m *manifest) strangers(provider, suite string, tests []test) []string {
+func (m *manifest) strangers(provider runtime.Provider, suite string, tests []test) []string {
 	var unknown []string
 	for _, g := range m.groups {
 		for _, name := range g.tests {
@@ -203,9 +206,10 @@ func TestManifest(t *testing.T) {
 		t.Errorf("got %q, want %q", got, text)
 	}
 	for _, tt := range []struct {
-		provider, test string
-		err            error
-		want           string // what the verdict holds
+		provider runtime.Provider
+		test     string
+		err      error
+		want     string // what the verdict holds
 	}{
 		{"go", "s/1", fmt.Errorf("A is not known"), ""},
 		{"go", "s/1", nil, "passes, and"},

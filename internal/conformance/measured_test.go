@@ -26,7 +26,8 @@ type measured []*column
 
 // A column is what was seen of one provider.
 type column struct {
-	Provider, Library, Machine, Date string
+	Provider               runtime.Provider
+	Library, Machine, Date string
 
 	Suites map[string]*outcome
 }
@@ -73,7 +74,7 @@ func readMeasured(t *testing.T) measured {
 }
 
 // library returns what a provider was measured with, "" if it was not.
-func (m measured) library(provider string) string {
+func (m measured) library(provider runtime.Provider) string {
 	for _, c := range m {
 		if c.Provider == provider {
 			return c.Library
@@ -83,11 +84,11 @@ func (m measured) library(provider string) string {
 }
 
 // again is the command that measures a provider again.
-func again(provider string) string {
+func again(provider runtime.Provider) string {
 	if provider == runtime.Go || provider == runtime.CPU {
 		return "make conformance UPDATE=1"
 	}
-	return "make conformance PROVIDER=" + provider + " UPDATE=1"
+	return "make conformance PROVIDER=" + string(provider) + " UPDATE=1"
 }
 
 // check holds what was measured before to what a run saw: the tests, and what of
@@ -131,7 +132,7 @@ func (m *measured) update(c *column, r runtime.Report) {
 }
 
 // library says what computes.
-func library(provider string, r runtime.Report) string {
+func library(provider runtime.Provider, r runtime.Report) string {
 	if provider == runtime.Go {
 		return "none, " + goruntime.Version()
 	}

@@ -13,7 +13,7 @@ import (
 // A modelTest is a model of images with the outputs that it has for a batch of them.
 type modelTest struct {
 	title  string // SUITE/…
-	open   func(*runtime.Options) (*runtime.Session, error)
+	open   func(*runtime.SessionOptions) (*runtime.Session, error)
 	images *graph.Tensor // of the model's one input
 	golden map[string]*graph.Tensor
 	tol    tolerance // of the golden values
@@ -29,9 +29,9 @@ type label struct {
 
 func (c *modelTest) name() string { return c.title }
 
-func (c *modelTest) try(t *testing.T, provider string) (d differences, err error) {
+func (c *modelTest) try(t *testing.T, provider runtime.Provider) (d differences, err error) {
 	defer recovered(&err)
-	s, err := c.open(&runtime.Options{Provider: provider, Threads: 1})
+	s, err := c.open(&runtime.SessionOptions{Provider: provider, Threads: 1})
 	if err != nil {
 		return nil, err
 	}

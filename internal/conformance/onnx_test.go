@@ -103,13 +103,13 @@ func onnxFolder(t *testing.T) string {
 
 func (c *onnxTest) name() string { return "onnx/" + c.Kind + "/" + c.Name }
 
-func (c *onnxTest) try(t *testing.T, provider string) (d differences, err error) {
+func (c *onnxTest) try(t *testing.T, provider runtime.Provider) (d differences, err error) {
 	defer recovered(&err)
 	model, err := os.ReadFile(filepath.Join(c.folder, "model.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := runtime.OpenSession(model, &runtime.Options{Provider: provider, Threads: 1})
+	s, err := runtime.OpenSession(model, &runtime.SessionOptions{Provider: provider, Threads: 1})
 	if err != nil {
 		return nil, err
 	}

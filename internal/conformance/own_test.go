@@ -70,12 +70,16 @@ func ownTest(t *testing.T, title string, spec models.Spec, o onnxexport.Options,
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.open = func(o *runtime.Options) (*runtime.Session, error) { return runtime.OpenSession(b, o) }
+	c.open = func(o *runtime.SessionOptions) (*runtime.Session, error) { return runtime.OpenSession(b, o) }
 	return c
 }
 
 func built(t *testing.T, spec models.Spec, o onnxexport.Options) *onnxexport.Model {
-	m, err := onnxexport.Build(spec, spec.Init(1), &o)
+	net, err := models.Open(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnxexport.Build(net, net.Init(1), &o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // Tolerances in 1/255 for files stored at the best quality.
@@ -62,6 +64,7 @@ func checkRamp(t *testing.T, img image.Image, gray bool, tolerance int) {
 }
 
 func TestDecodeFiles(t *testing.T) {
+	testenv.Regenerate(t, "gen_decode.py")
 	files, err := filepath.Glob("testdata/decode/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files: ", err)

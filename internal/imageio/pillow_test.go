@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // How far in 1/255 an image may be from Pillow's, at the most and on average.
@@ -29,6 +31,7 @@ var (
 
 // TestPillow compares images as plants make them with what Pillow reads.
 func TestPillow(t *testing.T) {
+	testenv.Regenerate(t, "gen_pillow.py")
 	files, err := filepath.Glob("testdata/pillow/*.golden.png")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files: ", err)

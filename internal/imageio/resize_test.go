@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // pillowTolerance is 0: the arithmetic is Pillow's, in integers.
@@ -60,6 +62,7 @@ func bytesOf(img image.Image, channels int) []uint8 {
 }
 
 func TestResizeLikePillow(t *testing.T) {
+	testenv.Regenerate(t, "gen_resize.py")
 	files, err := filepath.Glob("testdata/resize/*.png")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no goldens: ", err)

@@ -190,3 +190,36 @@ func TestDocumentsComplains(t *testing.T) {
 		expect(t, complaints, name+": missing")
 	}
 }
+
+// TestGoldenScripts: the flag -regenerate of its package's tests runs every
+// script in testdata that writes goldens: those that take no arguments.
+func TestGoldenScripts(t *testing.T) {
+	for _, name := range tracked(t) {
+		folder, script := path.Split(name)
+		if path.Base(folder) != "testdata" || path.Ext(script) != ".py" {
+			continue
+		}
+		source, err := os.ReadFile(path.Join(testenv.Root(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(source), "sys.argv") {
+			continue
+		}
+		tests, err := fs.Glob(os.DirFS(testenv.Root()), path.Join(path.Dir(path.Clean(folder)), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := false
+		for _, test := range tests {
+			b, err := os.ReadFile(path.Join(testenv.Root(), test))
+			if err != nil {
+				t.Fatal(err)
+			}
+			run = run || strings.Contains(string(b), `testenv.Regenerate(t, "`+script+`")`) || strings.Contains(string(b), `testenv.Golden(t, "`+script+`"`)
+		}
+		if !run {
+			t.Errorf("%s: no test of its package runs it: see testenv.Golden and testenv.Regenerate", name)
+		}
+	}
+}

@@ -9,15 +9,18 @@ import (
 
 // CPU returns the training step of g, whose one output is a loss, for ONNX
 // Runtime's CPU provider on a processor that has the given block of channels
-// (see [Probe]). g stays as it is.
+// (see [Probe]). g stays as it is. Parameters that are frozen, nil being none, get
+// no gradient.
 //
 // What it knows are convolutions of stride 1, alone or with Relu, max-pooling
 // and nearest upsampling, whose channels fill blocks, and at the image's end
 // those of a few channels. All else stays in ONNX's operators on plain images.
 // Which is which depends on the network alone, not on the batch.
-func CPU(g *graph.Graph, block int) (*Step, error) { return cpu(g, block, longestSum) }
+func CPU(g *graph.Graph, block int, frozen func(param string) bool) (*Step, error) {
+	return cpu(g, block, longestSum, frozen)
+}
 
-func cpu(g *graph.Graph, block, longestSum int) (*Step, error) {
+func cpu(g *graph.Graph, block, longestSum int, frozen func(param string) bool) (*Step, error) {
 	loss, err := lossOf(g)
 	if err != nil {
 		return nil, err
@@ -27,7 +30,7 @@ func cpu(g *graph.Graph, block, longestSum int) (*Step, error) {
 	}
 	h := graph.New(g.Name())
 	l := &lowering{
-		block: block, longestSum: longestSum, g: h, step: newStep(g, h),
+		block: block, longestSum: longestSum, g: h, step: newStep(g, h, frozen),
 		plain: map[*graph.Value]*graph.Value{}, blocked: map[*graph.Value]*graph.Value{},
 		users: map[*graph.Value][]*graph.Node{}, done: map[*graph.Node]bool{}, variable: map[*graph.Value]bool{},
 		custom: map[*graph.Value]graph.CustomVJP{},
@@ -42,7 +45,7 @@ func cpu(g *graph.Graph, block, longestSum int) (*Step, error) {
 				continue
 			}
 			l.users[v] = append(l.users[v], n)
-			if v.IsParam() || l.variable[v] {
+			if v.IsParam() && l.step.learns(v.Name()) || l.variable[v] {
 				l.variable[n.Outputs[0]] = true
 			}
 		}
@@ -68,7 +71,7 @@ type lowering struct {
 
 	plain, blocked map[*graph.Value]*graph.Value // by the old value, which may be in both
 	users          map[*graph.Value][]*graph.Node
-	variable       map[*graph.Value]bool // depends on parameters
+	variable       map[*graph.Value]bool // depends on parameters that are learned
 	done           map[*graph.Node]bool  // part of a layer that is there already
 	custom         map[*graph.Value]graph.CustomVJP
 }
@@ -119,7 +122,7 @@ func (l *lowering) differentiate() error {
 	if err := l.g.Err(); err != nil {
 		return err
 	}
-	params := slices.Clone(l.g.Params())
+	params := slices.DeleteFunc(slices.Clone(l.g.Params()), func(p *graph.Value) bool { return !l.step.learns(p.Name()) })
 	grads, err := graph.Gradients(l.g.Outputs()[0], params, &graph.GradOptions{ConvWeight: graph.ByShift, Custom: l.custom})
 	if err != nil {
 		return err

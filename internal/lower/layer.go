@@ -89,11 +89,13 @@ func (l *lowering) layer(n *graph.Node) bool {
 }
 
 // absorb notes that the nodes are part of a layer that makes y of x and is
-// differentiated by vjp.
+// differentiated by vjp, if there is something to learn in it or before it.
 func (l *lowering) absorb(x, y *graph.Value, nodes []*graph.Node, vjp func(dy *graph.Value, need bool) *graph.Value) {
-	l.custom[y] = graph.CustomVJP{X: x, VJP: vjp}
 	for _, n := range nodes {
 		l.done[n] = true
+		if l.variable[n.Outputs[0]] {
+			l.custom[y] = graph.CustomVJP{X: x, VJP: vjp}
+		}
 	}
 }
 

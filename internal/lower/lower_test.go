@@ -40,11 +40,15 @@ type testCase struct {
 }
 
 func autoencoder(s models.Spec, loss string, batch int) testCase {
-	s = s.WithDefaults()
+	net, err := models.Open(s, nil)
+	if err != nil {
+		panic(err)
+	}
+	s = net.Spec()
 	return testCase{
 		name:  fmt.Sprintf("%dx%dx%d filters %d depth %d %s batch %d", s.Height, s.Width, s.Channels, s.Filters, s.Depth, loss, batch),
 		shape: []int{batch, s.Channels, s.Height, s.Width},
-		net:   s.Forward, loss: loss,
+		net:   func(x *graph.Value) *graph.Value { return net.Forward(x).Reconstruction }, loss: loss,
 	}
 }
 
@@ -93,11 +97,11 @@ func (c testCase) graph(t testing.TB) *graph.Graph {
 // steps returns the lowered and the plain step.
 func (c testCase) steps(t testing.TB, block int) (lowered, plain *Step) {
 	t.Helper()
-	lowered, err := CPU(c.graph(t), block)
+	lowered, err := CPU(c.graph(t), block, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err = Plain(c.graph(t), graph.ByShift)
+	plain, err = Plain(c.graph(t), graph.ByShift, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +193,7 @@ func TestCPUEmulated(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("block %d %s", block, c.name), func(t *testing.T) {
 				lowered, plain := c.steps(t, block)
-				banded, err := cpu(c.graph(t), block, 3*2*block)
+				banded, err := cpu(c.graph(t), block, 3*2*block, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -225,7 +229,7 @@ func onRuntime(g *graph.Graph, feeds map[string]*graph.Tensor) (map[string]*grap
 	if err != nil {
 		return nil, err
 	}
-	s, err := runtime.OpenSession(b, &runtime.Options{Provider: runtime.CPU, Threads: 1})
+	s, err := runtime.OpenSession(b, &runtime.SessionOptions{Provider: runtime.CPU, Threads: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -450,7 +454,7 @@ func TestPlain(t *testing.T) {
 func TestErrors(t *testing.T) {
 	good := autoencoder(models.Spec{Height: 16, Filters: 4, Depth: 1}, "mse", 1).graph(t)
 	for _, block := range []int{0, 4, 12, -8} {
-		if _, err := CPU(good, block); err == nil || !strings.Contains(err.Error(), "power of 2") {
+		if _, err := CPU(good, block, nil); err == nil || !strings.Contains(err.Error(), "power of 2") {
 			t.Errorf("block %d: got %v, want an error that says what blocks there are", block, err)
 		}
 	}
@@ -461,14 +465,14 @@ func TestErrors(t *testing.T) {
 	bad := graph.New("bad")
 	bad.Output("y", graph.Add(bad.Input("a", graph.Float32, 2), bad.Input("b", graph.Float32, 3)))
 	for _, g := range []*graph.Graph{two, bad} {
-		if _, err := CPU(g, 16); err == nil {
+		if _, err := CPU(g, 16, nil); err == nil {
 			t.Errorf("CPU of graph %q: got no error", g.Name())
 		}
-		if _, err := Plain(g, graph.ByConv); err == nil {
+		if _, err := Plain(g, graph.ByConv, nil); err == nil {
 			t.Errorf("Plain of graph %q: got no error", g.Name())
 		}
 	}
-	if _, err := CPU(bad, 16); !errors.Is(err, graph.ErrGraph) {
+	if _, err := CPU(bad, 16, nil); !errors.Is(err, graph.ErrGraph) {
 		t.Errorf("got %v, want the graph's error", err)
 	}
 }

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -16,7 +17,7 @@ type Step struct {
 	// them the packed parameters and, named "d <parameter>", gradients to unpack.
 	Graph *graph.Graph
 
-	params map[string][]int // shapes of the network's parameters by name
+	params map[string][]int // shapes of the network's parameters that are learned, by name
 	packs  []packing
 	grads  []gradient
 }
@@ -36,16 +37,31 @@ type gradient struct {
 }
 
 // newStep returns a step of g, whose parameters are those of the network.
-func newStep(network, g *graph.Graph) *Step {
+func newStep(network, g *graph.Graph, frozen func(param string) bool) *Step {
 	s := &Step{Graph: g, params: map[string][]int{}}
-	for _, p := range network.Params() {
+	for _, p := range learned(network, frozen) {
 		s.params[p.Name()] = p.Shape
 	}
 	return s
 }
 
-// output declares v as an output that holds a share of the gradient of a parameter.
+// learned returns the parameters of g that are not frozen.
+func learned(g *graph.Graph, frozen func(param string) bool) []*graph.Value {
+	return slices.DeleteFunc(slices.Clone(g.Params()), func(p *graph.Value) bool { return frozen != nil && frozen(p.Name()) })
+}
+
+// learns reports whether the network has a parameter of that name that is not frozen.
+func (s *Step) learns(name string) bool {
+	_, ok := s.params[name]
+	return ok
+}
+
+// output declares v as an output that holds a share of the gradient of a
+// parameter. That of a frozen one is nobody's, and nothing computes it.
 func (s *Step) output(param string, v *graph.Value, scale float32, places ...place) {
+	if !s.learns(param) {
+		return
+	}
 	name := "d " + param
 	for s.Graph.Lookup(name) != nil {
 		name += "+"
@@ -54,18 +70,20 @@ func (s *Step) output(param string, v *graph.Value, scale float32, places ...pla
 }
 
 // Plain appends to g, whose one output is a loss, the gradient of each parameter
-// in standard ONNX operators: outputs named "d <parameter>" of the parameter's shape.
-func Plain(g *graph.Graph, form graph.ConvWeightGrad) (*Step, error) {
+// that is not frozen, nil being none, in standard ONNX operators: outputs named
+// "d <parameter>" of the parameter's shape.
+func Plain(g *graph.Graph, form graph.ConvWeightGrad, frozen func(param string) bool) (*Step, error) {
 	loss, err := lossOf(g)
 	if err != nil {
 		return nil, err
 	}
-	s := newStep(g, g)
-	grads, err := graph.Gradients(loss, g.Params(), &graph.GradOptions{ConvWeight: form})
+	s := newStep(g, g, frozen)
+	params := learned(g, frozen)
+	grads, err := graph.Gradients(loss, params, &graph.GradOptions{ConvWeight: form})
 	if err != nil {
 		return nil, fmt.Errorf("lower: %w", err)
 	}
-	for i, p := range g.Params() {
+	for i, p := range params {
 		s.output(p.Name(), grads[i], 1)
 	}
 	if err := g.Err(); err != nil {
@@ -108,7 +126,7 @@ func (s *Step) Pack(weights map[string]*graph.Tensor) map[string]*graph.Tensor {
 	return out
 }
 
-// Unpack returns the gradient of each of the network's parameters, given all
+// Unpack returns the gradient of each learned parameter of the network, given all
 // outputs of the step's graph but the loss. It is linear: the outputs may be
 // sums over several runs.
 func (s *Step) Unpack(outputs map[string][]float32) map[string][]float32 {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // ramp holds 0, 1, … 23: the elements of the goldens of shape [2,3,4].
@@ -23,6 +25,7 @@ func ramp[T uint8 | uint16 | int32 | int64 | float32 | float64]() []T {
 }
 
 func TestGoldens(t *testing.T) {
+	testenv.Regenerate(t, "gen_npy.py")
 	odd := make([]bool, 24)
 	for i := range odd {
 		odd[i] = i%2 == 1

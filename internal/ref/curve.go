@@ -7,8 +7,8 @@ import (
 )
 
 // curveKernels are the functions of one number, all computed in float64.
-func curveKernels[T float]() map[string]kernel {
-	return map[string]kernel{
+func curveKernels[T float]() map[string]Kernel {
+	return map[string]Kernel{
 		"Sigmoid": curve[T](func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }),
 		"Tanh":    curve[T](math.Tanh),
 		"Exp":     curve[T](math.Exp),
@@ -34,7 +34,7 @@ func curveKernels[T float]() map[string]kernel {
 	}
 }
 
-func curve[T float](f func(x float64) float64) kernel {
+func curve[T float](f func(x float64) float64) Kernel {
 	return unary(func(dst, x []T) {
 		for i, v := range x {
 			dst[i] = T(f(float64(v)))
@@ -53,7 +53,7 @@ func fmod[T float](n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 
 // withAlpha makes the kernel of an activation that is x where x > 0 and f
 // elsewhere; alpha is the attribute's default.
-func withAlpha[T float](alpha float32, f func(x, alpha float64) float64) kernel {
+func withAlpha[T float](alpha float32, f func(x, alpha float64) float64) Kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		a := float64(n.Float("alpha", alpha))
 		return curve[T](func(x float64) float64 {

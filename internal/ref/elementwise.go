@@ -9,8 +9,8 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 )
 
-func numberKernels[E number]() map[string]kernel {
-	return map[string]kernel{
+func numberKernels[E number]() map[string]Kernel {
+	return map[string]Kernel{
 		"Add": binary(func(dst []E, a []E, da int, b []E, db int) {
 			for i := range dst {
 				dst[i] = a[i*da] + b[i*db]
@@ -98,8 +98,8 @@ func numberKernels[E number]() map[string]kernel {
 }
 
 // divisionKernels are those of integers, which cannot be divided by zero.
-func divisionKernels[E integer]() map[string]kernel {
-	divide := func(k kernel) kernel {
+func divisionKernels[E integer]() map[string]Kernel {
+	divide := func(k Kernel) Kernel {
 		return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 			if slices.Contains(graph.Data[E](in[1]), 0) {
 				return nil, errors.New("division by zero")
@@ -120,7 +120,7 @@ func divisionKernels[E integer]() map[string]kernel {
 			}
 		}
 	})
-	return map[string]kernel{
+	return map[string]Kernel{
 		"Div": divide(numberKernels[E]()["Div"]),
 		// With fmod the remainder has the sign of the dividend, else of the divisor.
 		"Mod": divide(func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
@@ -132,7 +132,7 @@ func divisionKernels[E integer]() map[string]kernel {
 	}
 }
 
-var logicKernels = map[string]kernel{
+var logicKernels = map[string]Kernel{
 	"And": binary(func(dst, a []bool, da int, b []bool, db int) {
 		for i := range dst {
 			dst[i] = a[i*da] && b[i*db]
@@ -152,7 +152,7 @@ var logicKernels = map[string]kernel{
 
 // binary makes the kernel of an operator on two operands that broadcast. row
 // computes a run of results from a run of each operand with steps da and db.
-func binary[R, E graph.Elem](row func(dst []R, a []E, da int, b []E, db int)) kernel {
+func binary[R, E graph.Elem](row func(dst []R, a []E, da int, b []E, db int)) Kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		shape, err := broadcast(in[0].Shape(), in[1].Shape())
 		if err != nil {
@@ -169,7 +169,7 @@ func binary[R, E graph.Elem](row func(dst []R, a []E, da int, b []E, db int)) ke
 }
 
 // extreme makes the kernel of an operator on any number of operands, which works on two.
-func extreme[E graph.Elem](row func(dst []E, a []E, da int, b []E, db int)) kernel {
+func extreme[E graph.Elem](row func(dst []E, a []E, da int, b []E, db int)) Kernel {
 	pair := binary(row)
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		y := in[0]
@@ -185,7 +185,7 @@ func extreme[E graph.Elem](row func(dst []E, a []E, da int, b []E, db int)) kern
 }
 
 // unary makes the kernel of an operator on one operand, of the same type as its result.
-func unary[E graph.Elem](row func(dst, x []E)) kernel {
+func unary[E graph.Elem](row func(dst, x []E)) Kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		y := make([]E, in[0].Len())
 		row(y, graph.Data[E](in[0]))
@@ -193,7 +193,7 @@ func unary[E graph.Elem](row func(dst, x []E)) kernel {
 	}
 }
 
-func equal[E graph.Elem]() kernel {
+func equal[E graph.Elem]() Kernel {
 	return binary(func(dst []bool, a []E, da int, b []E, db int) {
 		for i := range dst {
 			dst[i] = a[i*da] == b[i*db]

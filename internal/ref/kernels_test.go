@@ -1,11 +1,10 @@
 package ref
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // TestOperatorsHaveKernels: each operator of package graph is computed, those
@@ -25,14 +24,8 @@ func TestOperatorsHaveKernels(t *testing.T) {
 
 // TestKernelsHaveGoldens: each kernel is of an operator that package graph knows and has a golden.
 func TestKernelsHaveGoldens(t *testing.T) {
-	b, err := os.ReadFile("testdata/ops.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cases []struct{ Op string }
-	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Golden(t, "gen_ref.py", "ops.json", &cases)
 	golden := map[string]bool{}
 	for _, c := range cases {
 		golden[c.Op] = true

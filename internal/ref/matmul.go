@@ -51,7 +51,7 @@ func integerProduct[T integer](dst []T, a, b matrix[T]) error {
 
 // matMul makes the kernel of products of matrices, one for each place of the
 // leading dimensions, by a function that finds zeros in dst.
-func matMul[T number](product func(dst []T, a, b matrix[T]) error) kernel {
+func matMul[T number](product func(dst []T, a, b matrix[T]) error) Kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		as, bs := in[0].Shape(), in[1].Shape()
 		ra, rb := len(as)-2, len(bs)-2

@@ -8,7 +8,7 @@ import (
 )
 
 // reduceKernels are the reductions of elements E; sums are kept in A.
-func reduceKernels[E, A number]() map[string]kernel {
+func reduceKernels[E, A number]() map[string]Kernel {
 	add := func(y []A, step int, x []E) {
 		if step != 0 {
 			for i, v := range x {
@@ -42,7 +42,7 @@ func reduceKernels[E, A number]() map[string]kernel {
 			y[i*step] = max(y[i*step], v)
 		}
 	}
-	return map[string]kernel{
+	return map[string]Kernel{
 		"ReduceSum": func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 			y, shape, _, err := reduce(n, in, add)
 			return tensorOf[E](y, shape, err)

@@ -19,11 +19,12 @@ type number interface {
 
 type integer interface{ uint8 | int32 | int64 }
 
-// A kernel computes the results of a node from its operands; an omitted operand is nil.
-type kernel func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error)
+// A Kernel computes the results of a node from its operands; an omitted operand
+// is nil. Results may share elements with operands.
+type Kernel func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error)
 
 // kernels holds, by the element type that a node works on, the kernel of each operator.
-var kernels = map[graph.DType]map[string]kernel{
+var kernels = map[graph.DType]map[string]Kernel{
 	graph.Float32: floatKernels[float32](),
 	graph.Float64: floatKernels[float64](),
 	graph.Uint8:   intKernels[uint8](),
@@ -33,16 +34,16 @@ var kernels = map[graph.DType]map[string]kernel{
 }
 
 // merge joins the tables of several operator families.
-func merge(tables ...map[string]kernel) map[string]kernel {
-	all := map[string]kernel{}
+func merge(tables ...map[string]Kernel) map[string]Kernel {
+	all := map[string]Kernel{}
 	for _, t := range tables {
 		maps.Copy(all, t)
 	}
 	return all
 }
 
-func floatKernels[T float]() map[string]kernel {
-	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, float64](), map[string]kernel{
+func floatKernels[T float]() map[string]Kernel {
+	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, float64](), map[string]Kernel{
 		"Conv":              conv[T],
 		"ConvTranspose":     convTranspose[T],
 		"MaxPool":           maxPool[T],
@@ -56,13 +57,13 @@ func floatKernels[T float]() map[string]kernel {
 	}, searchKernels[T](), curveKernels[T]())
 }
 
-func intKernels[T integer]() map[string]kernel {
-	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64](), map[string]kernel{
+func intKernels[T integer]() map[string]Kernel {
+	return merge(shapeKernels[T](), numberKernels[T](), reduceKernels[T, int64](), map[string]Kernel{
 		"MatMul": matMul(integerProduct[T]),
 	}, searchKernels[T](), divisionKernels[T]())
 }
 
-func boolKernels() map[string]kernel { return merge(shapeKernels[bool](), logicKernels) }
+func boolKernels() map[string]Kernel { return merge(shapeKernels[bool](), logicKernels) }
 
 // Eval computes the wanted values, g's outputs if none is named, from tensors
 // for every input and parameter that they depend on, by name.
@@ -157,9 +158,6 @@ func (e *evaluation) run(n *graph.Node) error {
 	fail := func(err error) error {
 		return fmt.Errorf("ref: %s %q: %w", n.Op, n.Outputs[0].Name(), err)
 	}
-	if n.Domain != "" {
-		return fail(fmt.Errorf("domain %q is not known", n.Domain))
-	}
 	in := make([]*graph.Tensor, len(n.Inputs))
 	for i, v := range n.Inputs {
 		if v == nil {
@@ -191,18 +189,37 @@ func (e *evaluation) run(n *graph.Node) error {
 }
 
 func (e *evaluation) compute(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
-	if n.Op == "Cast" {
-		return one(cast(in[0], e.held(n.Outputs[0].DType)), nil)
-	}
-	works := in[0]
-	if n.Op == "Where" {
-		works = in[1]
-	}
-	k, ok := kernels[works.DType()][n.Op]
-	if !ok {
-		return nil, fmt.Errorf("not known for %v", works.DType())
+	k, err := kernelOf(n, e.held)
+	if err != nil {
+		return nil, err
 	}
 	return k(n, in)
+}
+
+// KernelOf returns what computes n from operands of their declared types: what a
+// faster engine falls back on.
+func KernelOf(n *graph.Node) (Kernel, error) {
+	return kernelOf(n, func(d graph.DType) graph.DType { return d })
+}
+
+// kernelOf is KernelOf where values of a type are held as another.
+func kernelOf(n *graph.Node, held func(graph.DType) graph.DType) (Kernel, error) {
+	if n.Domain != "" {
+		return nil, fmt.Errorf("domain %q is not known", n.Domain)
+	}
+	works := n.In(0)
+	switch n.Op {
+	case "Cast":
+		to := held(n.Outputs[0].DType)
+		return func(_ *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) { return one(cast(in[0], to), nil) }, nil
+	case "Where":
+		works = n.In(1)
+	}
+	k, ok := kernels[held(works.DType)][n.Op]
+	if !ok {
+		return nil, fmt.Errorf("not known for %v", works.DType)
+	}
+	return k, nil
 }
 
 // one makes the results of an operator with one result.

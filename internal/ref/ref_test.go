@@ -2,11 +2,9 @@ package ref_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/ref"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // opTolerance is relative to max(1, |want|): operands are multiples of 1/8 up
@@ -118,14 +117,8 @@ func floats(t *graph.Tensor) []float64 {
 
 func opCases(t *testing.T) []opCase {
 	t.Helper()
-	b, err := os.ReadFile("testdata/ops.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cases []opCase
-	if err := json.Unmarshal(b, &cases); err != nil {
-		t.Fatal(err)
-	}
+	testenv.Golden(t, "gen_ref.py", "ops.json", &cases)
 	return cases
 }
 

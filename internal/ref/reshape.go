@@ -8,8 +8,8 @@ import (
 )
 
 // shapeKernels are the operators that move elements of any type.
-func shapeKernels[E graph.Elem]() map[string]kernel {
-	return map[string]kernel{
+func shapeKernels[E graph.Elem]() map[string]Kernel {
+	return map[string]Kernel{
 		"Identity":       identity,
 		"Shape":          shape,
 		"Reshape":        reshape,

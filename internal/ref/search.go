@@ -9,8 +9,8 @@ import (
 )
 
 // searchKernels are the operators that find the places of elements.
-func searchKernels[E number]() map[string]kernel {
-	return map[string]kernel{
+func searchKernels[E number]() map[string]Kernel {
+	return map[string]Kernel{
 		"ArgMax": argExtreme(func(a, b E) bool { return a > b }),
 		"ArgMin": argExtreme(func(a, b E) bool { return a < b }),
 		"TopK":   topK[E],
@@ -32,7 +32,7 @@ func along(shape []int, axis int, visit func(row, first, step int)) {
 
 // argExtreme makes the kernel that gives the first place, or the last, of the
 // element that comes before all others.
-func argExtreme[E number](before func(a, b E) bool) kernel {
+func argExtreme[E number](before func(a, b E) bool) Kernel {
 	return func(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
 		shape := slices.Clone(in[0].Shape())
 		axis, err := fromFront("axis", int(n.Int("axis", 0)), len(shape))

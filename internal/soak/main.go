@@ -15,7 +15,7 @@ import (
 
 // settings are the flags.
 type settings struct {
-	provider string
+	provider anrt.Provider
 	swaps    int           // of models, under a stream of requests
 	clients  int           // that send requests, each after its last was answered
 	pause    time.Duration // of a client between two requests, on average
@@ -26,7 +26,7 @@ type settings struct {
 
 func main() {
 	s := settings{}
-	flag.StringVar(&s.provider, "provider", anrt.CPU, "provider of the swapped models")
+	flag.StringVar((*string)(&s.provider), "provider", string(anrt.CPU), "provider of the swapped models")
 	flag.IntVar(&s.swaps, "swaps", 200, "models swapped under a stream of requests, a multiple of the number of models")
 	flag.IntVar(&s.clients, "clients", 8, "goroutines that send requests")
 	flag.DurationVar(&s.pause, "pause", 20*time.Millisecond, "of a client between two requests, on average")
@@ -53,7 +53,7 @@ func run(ctx context.Context, s settings, command string) error {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, p.stream)
-	for _, provider := range []string{s.provider, anrt.Go} {
+	for _, provider := range []anrt.Provider{s.provider, anrt.Go} {
 		o, err := opens(ctx, provider, s.opens)
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 
 // An opened is what became of opening and closing a model again and again.
 type opened struct {
-	provider string
+	provider anrt.Provider
 	times    int
 	samples  []footprint // ten times on the way, and at the end
 	counts   []int       // opens until each
@@ -54,7 +54,7 @@ func (o *opened) wrong() []string {
 const opensVariant = 3
 
 // opens opens a model, runs it and closes it, times times.
-func opens(ctx context.Context, provider string, times int) (*opened, error) {
+func opens(ctx context.Context, provider anrt.Provider, times int) (*opened, error) {
 	v := variants[opensVariant]
 	b, err := v.bytes(1)
 	if err != nil {
@@ -75,7 +75,7 @@ func opens(ctx context.Context, provider string, times int) (*opened, error) {
 		if i == times {
 			break
 		}
-		d, err := anrt.OpenBytes(b, &anrt.Options{Provider: provider, Batch: 1})
+		d, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: provider}, Batch: 1})
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ func (p *page) markdown(w io.Writer) error {
 	s := p.stream
 	var b bytes.Buffer
 	library := ""
-	if v := anrt.Diagnose(&anrt.Options{Provider: p.provider}).Version; v != "" {
+	if v := anrt.Diagnose(&anrt.SessionOptions{Provider: p.provider}).Version; v != "" {
 		library = ", ONNX Runtime " + v
 	}
 	fmt.Fprintf(&b, `# Soak
@@ -178,7 +178,7 @@ func (p *page) opensPlot(w io.Writer) error {
 		for j, f := range o.samples {
 			rss = append(rss, plotter.XY{X: float64(o.counts[j]), Y: f.rss})
 		}
-		if err := addLine(pl, "resident memory, provider "+o.provider, i, false, rss); err != nil {
+		if err := addLine(pl, "resident memory, provider "+string(o.provider), i, false, rss); err != nil {
 			return err
 		}
 	}

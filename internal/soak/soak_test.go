@@ -52,7 +52,7 @@ func TestAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	two := file[3:4]
-	want, err := expectations(append(two, file[1]), img[:2], &anrt.Options{Provider: anrt.Go})
+	want, err := expectations(append(two, file[1]), img[:2], &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func stream(ctx context.Context, s settings) (*streamed, error) {
 	}
 	l := &line{pictures: pictures()}
 	l.served = make([]int64, len(variants))
-	o := &anrt.Options{Provider: s.provider, Batch: batch}
+	o := &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: s.provider}, Batch: batch}
 	if l.want, err = expectations(files, l.pictures, o); err != nil {
 		return nil, err
 	}

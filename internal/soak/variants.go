@@ -36,7 +36,11 @@ var variants = []variant{
 // image a score of its own as a trained one does.
 func (v variant) bytes(seed uint64) ([]byte, error) {
 	spec := models.Spec{Height: v.height, Width: v.width, Filters: 16}
-	m, err := onnxexport.Build(spec, spec.Init(seed), &onnxexport.Options{Profile: v.profile, Input: v.input})
+	net, err := models.Open(spec, nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := onnxexport.Build(net, net.Init(seed), &onnxexport.Options{Profile: v.profile, Input: v.input})
 	if err != nil {
 		return nil, err
 	}

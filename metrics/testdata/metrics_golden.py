@@ -1,4 +1,4 @@
-"""Writes metrics.json, the golden values of the tests, to stdout. Needs numpy and scipy.
+"""Writes metrics.json, the golden values of the tests. Needs numpy and scipy.
 
 Four 16x16 maps of integer noise (no library's random numbers), two good and two
 with three defects. AU-PRO follows MVTec's evaluation code: 8-connected regions,
@@ -6,6 +6,7 @@ the false-positive rate over the defect-free pixels of all images, ties collapse
 trapezoids with interpolation at the limit, divided by the limit.
 """
 import json
+import pathlib
 
 import numpy as np
 from scipy.ndimage import label
@@ -87,7 +88,7 @@ def precision_recall(s, bad):
 
 x, y, regions = pro_curve(scores, masks)
 ap, f1, threshold = precision_recall(scores, masks)
-print(json.dumps({
+pathlib.Path(__file__).with_name("metrics.json").write_text(json.dumps({
     "regions": regions,
     "sum": scores.sum(),
     "aupro": {str(limit): trapezoid(x, y, limit) / limit for limit in (0.05, 0.3, 1.0)},
@@ -96,4 +97,4 @@ print(json.dumps({
     "f1_max": f1,
     "f1_threshold": threshold,
     "image_auroc": auroc(scores.reshape(N, -1).max(1), masks.reshape(N, -1).max(1)),
-}, indent=1))
+}, indent=1) + "\n")

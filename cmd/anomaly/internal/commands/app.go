@@ -1,0 +1,82 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitAnomaly     = 3
+	exitInterrupted = 130
+)
+
+var (
+	errUsage   = errors.New("usage")
+	errAnomaly = errors.New("anomaly found")
+)
+
+// usagef returns an error for a wrong call.
+func usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+}
+
+// Run is the command, called as args say, without the process: it returns the exit
+// code. version is what the build calls itself.
+func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
+	app := newApp(version, stdout, stderr)
+	args, err := flagsFirst(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	var helpTopic cli.ExitCoder // there is none of that name
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errAnomaly):
+		return exitAnomaly
+	case ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))):
+		fmt.Fprintln(stderr, "anomaly: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintln(stderr, "anomaly:", err)
+	if errors.Is(err, errUsage) || errors.As(err, &helpTopic) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func newApp(version string, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                      "anomaly",
+		Usage:                     "find defects in images after having seen only good ones",
+		Version:                   version,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		HideHelpCommand:           false,
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
+		Commands: []*cli.Command{
+			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
+			inspectCommand(), deployCommand(), rollbackCommand(), benchCommand(), doctorCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usagef("there is no command %q; anomaly help lists them", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+	wrongFlag := func(c *cli.Context, err error, _ bool) error { return usagef("%v", err) }
+	app.OnUsageError = wrongFlag
+	for _, c := range app.Commands {
+		c.OnUsageError = wrongFlag
+	}
+	return app
+}

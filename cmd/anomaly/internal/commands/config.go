@@ -1,0 +1,86 @@
+package commands
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/residual"
+	"github.com/urfave/cli/v2"
+)
+
+// config returns what the result of training depends on, by the names of the flags.
+func (o *trainOptions) config() map[string]any {
+	s, m := &o.settings, &residual.Options{}
+	if s.Map != nil {
+		m = s.Map
+	}
+	return map[string]any{
+		"data":  o.data,
+		"model": o.spec.Model, "size": o.spec.Height, "channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
+		"loss": s.Loss, "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
+		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
+		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
+		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
+		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
+		"provider-option": append([]string{}, o.providerOptions...),
+	}
+}
+
+// value returns what p points to, 0 for nil.
+func value(p *float64) float64 {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
+
+func (o *trainOptions) writeConfig(path string) error {
+	b, err := json.MarshalIndent(o.config(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteBytes(path, append(b, '\n'))
+}
+
+// readConfig sets the flags that a configuration file names and the command line does not.
+func readConfig(c *cli.Context, path string) error {
+	b, err := regular.Read(path)
+	if err != nil {
+		return fmt.Errorf("%w: --config: %w", errUsage, err)
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(b, &values); err != nil {
+		return usagef("--config %s: %v", path, err)
+	}
+	known := (&trainOptions{}).config()
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		like, ok := known[name]
+		if !ok {
+			return usagef("--config %s: unknown key %q, want some of %s", path, name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		value := reflect.New(reflect.TypeOf(like))
+		if err := json.Unmarshal(values[name], value.Interface()); err != nil || bytes.Equal(values[name], []byte("null")) {
+			return usagef("--config %s: %s: got %s, want a value of type %T", path, name, values[name], like)
+		}
+		if c.IsSet(name) {
+			continue
+		}
+		list, ok := value.Elem().Interface().([]string)
+		if !ok {
+			list = []string{fmt.Sprint(value.Elem())}
+		}
+		for _, v := range list {
+			if err := c.Set(name, v); err != nil {
+				return usagef("--config %s: %s: %v", path, name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+func deployCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "deploy",
+		Usage:     "put a model in the place of another in one step, and keep the other",
+		ArgsUsage: "new.onnx live.onnx",
+		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model
+by one rename: a reader, such as anomaly run --watch live.onnx, finds the old file
+or the new one, never a part of either. Weights that lie in other files are moved
+into it. On any error, live.onnx is what it was.
+
+The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number
+that counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes
+back to the newest of them. --keep limits how many there are.
+
+` + gateHelp,
+		Flags: append([]cli.Flag{
+			gateFlag,
+			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
+		}, detectorFlags...),
+		Action: func(c *cli.Context) error {
+			switch {
+			case c.NArg() != 2:
+				return usagef("deploy takes a new model and the file that it is to become, got %q", c.Args().Slice())
+			case c.Int("keep") < 1:
+				return usagef("--keep: got %d, want 1 or more", c.Int("keep"))
+			case c.IsSet("gate") && c.String("gate") == "":
+				return usagef("--gate: want a folder")
+			}
+			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
+			var err error
+			if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
+				return err
+			}
+			return newConsole(c).deploy(c.Context, o)
+		},
+	}
+}
+
+func rollbackCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rollback",
+		Usage:     "go back to the model that was there before the last deploy",
+		ArgsUsage: "live.onnx",
+		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its
+place by one rename. The model that was live.onnx until then is gone. Again, it
+goes back one further.`,
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("rollback takes one model, got %q", c.Args().Slice())
+			}
+			return newConsole(c).rollback(c.Args().First())
+		},
+	}
+}
+
+// hashDigits is how much of a model's hash is shown.
+const hashDigits = 12
+
+// deployOptions are the arguments and flags of `anomaly deploy`.
+type deployOptions struct {
+	model, live string
+	gate        string // "" for none
+	keep        int
+	detector    anrt.Options
+	maxPixels   int
+}
+
+// deploy is `anomaly deploy`.
+func (c *console) deploy(ctx context.Context, o *deployOptions) error {
+	options := &anrt.DeployOptions{Detector: &o.detector, Keep: o.keep}
+	o.detector.Logf = c.logf
+	if o.gate != "" {
+		g, err := c.openGate(o.gate, o.maxPixels)
+		if err != nil {
+			return err
+		}
+		options.Gate = g.check
+	}
+	d, err := anrt.Deploy(ctx, o.model, o.live, options)
+	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
+		err = fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err != nil {
+		return err
+	}
+	c.noteProvider(o.detector.Provider)
+	if !d.Tested {
+		c.notef("%s has no self-test", o.model)
+	}
+	line := fmt.Sprintf("%s  is %.12s now", o.live, d.Hash)
+	switch {
+	case d.Already:
+		line = fmt.Sprintf("%s  is %.12s already", o.live, d.Hash)
+	case d.Kept != "":
+		line += fmt.Sprintf(", what it was is %s", d.Kept)
+	}
+	_, err = fmt.Fprintln(c.out, line)
+	return err
+}
+
+// rollback is `anomaly rollback`.
+func (c *console) rollback(live string) error {
+	d, err := anrt.Rollback(live)
+	if err != nil {
+		return err
+	}
+	was := "nothing"
+	if d.Replaced != "" {
+		was = d.Replaced[:hashDigits]
+	}
+	_, err = fmt.Fprintf(c.out, "%s  is %.12s again, in place of %s\n", live, d.Hash, was)
+	return err
+}

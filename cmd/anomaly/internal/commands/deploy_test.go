@@ -1,0 +1,185 @@
+package commands
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// folderOf lists a folder.
+func folderOf(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// withThreshold is the tiny model with another threshold.
+func withThreshold(t *testing.T, threshold string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "t"+threshold+".onnx")
+	mustRun(t, 0, "calibrate", tinyModel(t), "--threshold", threshold, "--out", path)
+	return path
+}
+
+func TestDeployAndRollback(t *testing.T) {
+	dir := t.TempDir()
+	live := filepath.Join(dir, "live.onnx")
+	deploy := func(model string, args ...string) string {
+		t.Helper()
+		stdout, _ := mustRun(t, 0, append([]string{"deploy", "--provider", "go", model, live}, args...)...)
+		if !bytes.Equal(mustRead(t, live), mustRead(t, model)) {
+			t.Fatalf("live.onnx is not %s", model)
+		}
+		return stdout
+	}
+	var models, hashes []string
+	for _, threshold := range []string{"0.1", "0.2", "0.3", "0.4"} {
+		models = append(models, withThreshold(t, threshold))
+		hashes = append(hashes, anrt.Hash(mustRead(t, models[len(models)-1]))[:12])
+	}
+	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, "no earlier model is kept") {
+		t.Errorf("nothing there: got %q", stderr)
+	}
+	if got, want := deploy(models[0]), live+"  is "+hashes[0]+" now\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := deploy(models[0]); !strings.Contains(got, "already") || folderOf(t, dir) != "live.onnx" {
+		t.Errorf("again: got %q and files %s", got, folderOf(t, dir))
+	}
+	for i, m := range models[1:] {
+		if got, want := deploy(m, "--keep", "2"), hashes[i+1]+" now, what it was is "+live+".000"; !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got, want := folderOf(t, dir), "live.onnx live.onnx.0002-"+hashes[1]+" live.onnx.0003-"+hashes[2]; got != want {
+		t.Errorf("got files %s, want %s", got, want)
+	}
+	// A deploy that was killed before the rename has kept what is there.
+	if err := os.WriteFile(live+".0004-"+hashes[3], mustRead(t, models[3]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := 2; i >= 1; i-- {
+		stdout, _ := mustRun(t, 0, "rollback", live)
+		if !bytes.Equal(mustRead(t, live), mustRead(t, models[i])) || !strings.Contains(stdout, hashes[i]+" again, in place of "+hashes[i+1]) {
+			t.Errorf("rollback to %d: got %q", i, stdout)
+		}
+	}
+	mustRun(t, 1, "rollback", live)
+	if got := folderOf(t, dir); got != "live.onnx" {
+		t.Errorf("got files %s, want live.onnx", got)
+	}
+
+	release, err := atomicfile.Lock(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"rollback", live}, {"deploy", models[1], live}} {
+		if _, stderr := mustRun(t, 1, args...); !strings.Contains(stderr, "another process") {
+			t.Errorf("%v beside another one: got %q", args, stderr)
+		}
+	}
+	release()
+
+	deploy(models[2])
+	kept := live + ".0001-" + hashes[1]
+	if err := os.WriteFile(kept, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := mustRun(t, 1, "rollback", live); !strings.Contains(stderr, kept+" is damaged") {
+		t.Errorf("damaged: got %q", stderr)
+	}
+	if !bytes.Equal(mustRead(t, live), mustRead(t, models[2])) {
+		t.Error("the model has changed though its predecessor is damaged")
+	}
+}
+
+func TestDeployGate(t *testing.T) {
+	data, dir := testSet(t, false), t.TempDir()
+	live := filepath.Join(dir, "live.onnx")
+	const strict, blind = "1e-9", "10" // below all scores, and above
+	good := withThreshold(t, bestThreshold(t, data))
+	args := func(model string) []string {
+		return []string{"deploy", "--provider", "go", "--gate", data, model, live}
+	}
+	_, stderr := mustRun(t, 0, args(good)...) // nothing to compare with
+	if !strings.Contains(stderr, "4 good and 6 anomalous images") || strings.Contains(stderr, "in use") {
+		t.Errorf("first: got %q", stderr)
+	}
+	before := mustRead(t, live)
+	for model, why := range map[string]string{
+		withThreshold(t, strict): "4 of 10 verdicts are wrong, of the model in use 0",
+		withThreshold(t, blind):  "it misses 6 of 6 anomalous images, the model in use 0",
+		reconstructionModel(t):   "it does not say what is anomalous",
+	} {
+		_, stderr := mustRun(t, 1, args(model)...)
+		if !strings.Contains(stderr, "refused on the golden set "+data+": "+why) {
+			t.Errorf("got %q, want %q", stderr, why)
+		}
+		if !bytes.Equal(mustRead(t, live), before) || folderOf(t, dir) != "live.onnx" {
+			t.Errorf("%s: the files have changed: %s", why, folderOf(t, dir))
+		}
+	}
+	// What is not worse may pass; and a live file that is no model holds nothing up.
+	if err := os.WriteFile(live, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := mustRun(t, 0, args(withThreshold(t, strict))...); !strings.Contains(stderr, "nothing to compare with") {
+		t.Errorf("rubbish: got %q", stderr)
+	}
+	_, stderr = mustRun(t, 0, args(good)...)
+	if !strings.Contains(strings.Join(strings.Fields(stderr), " "), "in use new false rejects 4 0 missed 0 0 ") {
+		t.Errorf("better: got %q", stderr)
+	}
+}
+
+// bestThreshold is one between the good and the anomalous images of a set.
+func bestThreshold(t *testing.T, data string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "best.onnx")
+	mustRun(t, 0, "calibrate", tinyModel(t), "--provider", "go", "--data", data, "--f1", "--out", path)
+	threshold, _, _ := thresholds(t, path)
+	return short(threshold)
+}
+
+func TestGateWorse(t *testing.T) {
+	base := goldenResult{good: 10, bad: 10, falseRejects: 2, missed: 1, judges: true, auroc: .98}
+	with := func(change func(*goldenResult)) *goldenResult {
+		r := base
+		change(&r)
+		return &r
+	}
+	for _, tt := range []struct {
+		name string
+		new  *goldenResult
+		want string // beginning; "" passes
+	}{
+		{"same", &base, ""},
+		{"AUROC within the tolerance", with(func(r *goldenResult) { r.auroc = .971 }), ""},
+		{"AUROC", with(func(r *goldenResult) { r.auroc = .969 }), "its AUROC is 0.9690"},
+		{"trades a false reject for a miss", with(func(r *goldenResult) { r.falseRejects, r.missed = 0, 2 }), "it misses 2 of 10"},
+		{"trades a miss for a false reject", with(func(r *goldenResult) { r.falseRejects, r.missed = 3, 0 }), ""},
+		{"one more false reject", with(func(r *goldenResult) { r.falseRejects = 3 }), "4 of 20 verdicts are wrong"},
+		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 image "},
+		{"no threshold", with(func(r *goldenResult) { r.judges = false }), "it does not say what is anomalous"},
+	} {
+		if got := base.worse(tt.new); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	none := goldenResult{good: 10, auroc: base.auroc}
+	if got := none.worse(&base); got != "" {
+		t.Errorf("after a model without a threshold: got %q", got)
+	}
+}

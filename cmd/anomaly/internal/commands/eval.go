@@ -1,0 +1,488 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"maps"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/metrics"
+	"github.com/urfave/cli/v2"
+)
+
+func evalCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "eval",
+		Usage:     "measure a model on labelled images",
+		ArgsUsage: "model.onnx [other.onnx with --compare]",
+		Description: `Either --data names a data set with test images (MVTec AD's, VisA's or MNIST's
+layout), or --good and --anomalous name images as run takes them.
+
+Metrics are of raw scores and residuals, without any threshold: AUROC, average
+precision and the best F1, of images and of pixels, and AU-PRO up to a
+false-positive rate of 0.3 and of 0.05. Pixels are measured where there are
+masks, over good images and those with a mask, at the masks' own size or at
+--resolution: maps are resized bilinearly, masks to the nearest pixel. A kind is
+measured against all good images.
+
+With --out, DIR gets what run writes, and the report the curves (ROC, precision
+and recall, PRO), the scores by kind, a confusion matrix that follows the
+threshold, and the worst misses and false alarms first.
+
+With --json, standard output has one object:
+
+  {"image": {"auroc", "ap", "f1max"},
+   "pixel": {"auroc", "ap", "f1max", "aupro30", "aupro05"},
+   "kinds": {NAME: {"image": {…}, "pixel": {…}, "n": 20}, …},
+   "n": {"good": 20, "anomalous": 63}, "resolution": 256}
+
+pixel is null without masks, resolution is null for the masks' own.
+
+--perturb measures again with the images brighter, darker, blurred, noisy and
+shifted, at the model's resolution, and says what that costs. The object gets
+
+  "perturb": {"threshold": 0.7, "results": [{"kind": "blur", "strength": 1,
+     "image": {…}, "pixel": {…}, "false_rejects": 0.05, "recall": 0.9}, …]}
+
+of which the first result, "none", is without perturbation. false_rejects and
+recall, the shares of good and of anomalous images above the model's threshold,
+are null without one.
+
+--compare takes two models, a and b, and the images that both can judge. It
+prints the metrics of both, the difference b - a with its 95 % interval, from
+resampling the images, good and anomalous ones apart, the same for both models
+(scores of pixels in bins for that), and the images whose verdict differs. With
+--json:
+
+  {"a": {"model": PATH, "threshold": 0.7, …as above…}, "b": {…},
+   "difference": {"image": {"auroc": {"value": 0.01, "low": -0.01, "high": 0.04},
+                            …}, "pixel": {…}},
+   "images": [{"path", "kind", "changed": true, "a": {"score", "anomalous"},
+               "b": {…}}, …]}
+
+with the images whose verdict changed first, and of those the ones that became
+wrong.`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images"},
+			goodFlag, anomalousFlag,
+			&cli.IntFlag{Name: "resolution", Usage: "`PIXELS` on each side at which pixels are compared", DefaultText: "the masks' size"},
+			&cli.IntFlag{Name: "limit", Usage: "measure `N` images of each kind, evenly spaced, and N good ones", DefaultText: "all"},
+			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "perturb", Usage: "measure what perturbations of the images cost", DisableDefaultText: true},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that --perturb's noise and --compare's resampling depend on", Value: 1},
+			jsonFlag,
+		}, surveyFlags...),
+		Action: evalAction,
+	}
+}
+
+func evalAction(c *cli.Context) error {
+	switch compare := c.Bool("compare"); {
+	case !compare && c.NArg() != 1:
+		return usagef("eval takes one model, got %q", c.Args().Slice())
+	case compare && c.NArg() != 2:
+		return usagef("eval --compare takes two models, got %q", c.Args().Slice())
+	case compare && (c.Bool("perturb") || c.IsSet("out")):
+		return usagef("--compare goes without --perturb and --out")
+	}
+	o := &evalOptions{
+		data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous"),
+		resolution: c.Int("resolution"), limit: c.Int("limit"), json: c.Bool("json"),
+		perturb: c.Bool("perturb"), seed: c.Uint64("seed"),
+	}
+	switch {
+	case o.data == "" && (o.good == "" || len(o.anomalous) == 0):
+		return usagef("eval needs --data, or --good and --anomalous")
+	case o.data != "" && (o.good != "" || len(o.anomalous) > 0):
+		return usagef("--data goes without --good and --anomalous")
+	case c.IsSet("resolution") && (o.resolution < 1 || o.resolution > 1<<14):
+		return usagef("--resolution: got %d, want 1 to %d", o.resolution, 1<<14)
+	case c.IsSet("limit") && o.limit < 1:
+		return usagef("--limit: got %d, want 1 or more", o.limit)
+	}
+	var err error
+	if o.survey, err = parseSurvey(c, c.Args().First()); err != nil {
+		return err
+	}
+	if c.Bool("compare") {
+		return newConsole(c).compare(c.Context, o, c.Args().Get(1))
+	}
+	return newConsole(c).eval(c.Context, o)
+}
+
+// evalOptions are the arguments and flags of `anomaly eval`.
+type evalOptions struct {
+	data, good string   // one of them
+	anomalous  []string // beside good: NAME=PATH
+	resolution int      // 0 is the masks'
+	limit      int      // 0 is all
+	json       bool
+	perturb    bool
+	seed       uint64 // of perturb, and of resampling when models are compared
+	survey     surveyOptions
+}
+
+// eval is `anomaly eval`.
+func (c *console) eval(ctx context.Context, o *evalOptions) error {
+	samples, err := o.samples()
+	if err != nil {
+		return err
+	}
+	hasMasks := slices.ContainsFunc(samples, func(s dataset.Sample) bool { return s.HasMask() })
+	spell, err := spelling(nil)
+	if err != nil {
+		return err
+	}
+	var judged []judgement
+	report, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
+		j := judgement{sample: out.sample, size: out.size, score: float64(f.Score)}
+		if hasMasks {
+			j.residuals = out.result.Map
+		}
+		judged = append(judged, j)
+		return nil
+	})
+	if failed != nil && !errors.Is(failed, errImages) {
+		return failed
+	}
+	c.noteUnmeasured(judged)
+	var draw curves
+	e, err := evaluate(ctx, judged, o.resolution, &draw)
+	if err != nil {
+		return errors.Join(err, failed)
+	}
+	if o.survey.dir != "" { // survey's report has no truth and no figures
+		report.Eval = &evalReport{e, draw}
+		report.label(samples)
+		if err := report.write(o.survey.dir); err != nil {
+			return errors.Join(err, failed)
+		}
+	}
+	if o.perturb {
+		if e.Perturb, err = c.perturb(ctx, samples, o); err != nil {
+			return errors.Join(err, failed)
+		}
+	}
+	if o.json {
+		err = json.NewEncoder(c.out).Encode(e)
+	} else if err = e.print(c.out); err == nil && o.perturb {
+		err = e.Perturb.print(c.out)
+	}
+	return errors.Join(err, failed)
+}
+
+// noteUnmeasured says that pixels are not measured though there are masks.
+func (c *console) noteUnmeasured(judged []judgement) {
+	if slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals == nil }) {
+		c.notef("the model gives no maps: pixels are not measured")
+	}
+}
+
+// samples returns the images to measure on, the good ones first and those of
+// each kind together.
+func (o *evalOptions) samples() ([]dataset.Sample, error) {
+	kinds := map[string][]dataset.Sample{}
+	if o.data != "" {
+		set, err := dataset.Open(o.data, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range set.Test {
+			kinds[s.Kind] = append(kinds[s.Kind], s)
+		}
+	} else {
+		paths := map[string][]string{dataset.Good: {o.good}}
+		for _, arg := range o.anomalous {
+			kind, path, _ := strings.Cut(arg, "=")
+			if kind == "" || kind == dataset.Good || path == "" {
+				return nil, usagef("--anomalous: got %q, want NAME=PATH, with a name other than %s", arg, dataset.Good)
+			}
+			paths[kind] = append(paths[kind], path)
+		}
+		for kind, paths := range paths {
+			found, err := dataset.Find(paths...)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range found {
+				s.Kind, s.Anomalous = kind, kind != dataset.Good
+				s.Name = kind + "/" + s.Name // unlike those of other kinds
+				kinds[kind] = append(kinds[kind], s)
+			}
+		}
+	}
+	samples := spaced(kinds[dataset.Good], o.limit)
+	good := len(samples)
+	delete(kinds, dataset.Good)
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		samples = append(samples, spaced(kinds[kind], o.limit)...)
+	}
+	if good == 0 || good == len(samples) {
+		return nil, fmt.Errorf("got %d good and %d anomalous images to measure on: %w", good, len(samples)-good, metrics.ErrOneClass)
+	}
+	return samples, nil
+}
+
+// spaced returns limit of all samples, evenly spaced; 0 is no limit.
+func spaced(all []dataset.Sample, limit int) []dataset.Sample {
+	if limit == 0 || len(all) <= limit {
+		return all
+	}
+	some := make([]dataset.Sample, limit)
+	for i := range some {
+		some[i] = all[i*len(all)/limit]
+	}
+	return some
+}
+
+// A judgement is what a model made of an image.
+type judgement struct {
+	sample    *dataset.Sample
+	size      image.Point // of the original image
+	score     float64
+	anomalous *bool        // nil where the model gives no verdict
+	residuals *heatmap.Map // nil where pixels are not measured
+}
+
+// An evaluation is what `anomaly eval` prints.
+type evaluation struct {
+	Image      imageMetrics       `json:"image"`
+	Pixel      *pixelMetrics      `json:"pixel"` // nil without masks
+	Kinds      map[string]ofAKind `json:"kinds"`
+	N          counts             `json:"n"`
+	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
+	Perturb    *perturbations     `json:"perturb,omitempty"`
+}
+
+type imageMetrics struct {
+	AUROC float64 `json:"auroc"`
+	AP    float64 `json:"ap"`
+	F1Max float64 `json:"f1max"`
+}
+
+type pixelMetrics struct {
+	imageMetrics
+	AUPRO30 float64 `json:"aupro30"`
+	AUPRO05 float64 `json:"aupro05"`
+}
+
+// ofAKind measures one kind of anomaly against all good images.
+type ofAKind struct {
+	Image imageMetrics  `json:"image"`
+	Pixel *pixelMetrics `json:"pixel"`
+	N     int           `json:"n"`
+}
+
+type counts struct {
+	Good      int `json:"good"`
+	Anomalous int `json:"anomalous"`
+}
+
+// evaluate measures all judgements, and each kind with the good ones. draw gets
+// the curves of all; nil draws none.
+func evaluate(ctx context.Context, judged []judgement, resolution int, draw *curves) (*evaluation, error) {
+	e := &evaluation{Kinds: map[string]ofAKind{}}
+	if resolution > 0 {
+		e.Resolution = &resolution
+	}
+	kinds := map[string][]judgement{}
+	for _, j := range judged {
+		kinds[j.sample.Kind] = append(kinds[j.sample.Kind], j)
+	}
+	good := kinds[dataset.Good]
+	delete(kinds, dataset.Good)
+	e.N = counts{len(good), len(judged) - len(good)}
+	for kind, bad := range kinds {
+		of, err := measure(ctx, slices.Concat(good, bad), resolution, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		of.N = len(bad)
+		e.Kinds[kind] = of
+	}
+	all, err := measure(ctx, judged, resolution, draw)
+	e.Image, e.Pixel = all.Image, all.Pixel
+	return e, err
+}
+
+func measure(ctx context.Context, judged []judgement, resolution int, draw *curves) (m ofAKind, err error) {
+	if m.Image, err = measureImages(judged); err != nil {
+		return m, err
+	}
+	if draw != nil {
+		scores, anomalous := labelled(judged)
+		if draw.roc, err = metrics.ROC(scores, anomalous); err != nil {
+			return m, err
+		}
+		if draw.pr, err = metrics.PrecisionRecall(scores, anomalous); err != nil {
+			return m, err
+		}
+	}
+	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals != nil }) {
+		return m, nil
+	}
+	m.Pixel, err = measurePixels(ctx, judged, resolution, draw)
+	if errors.Is(err, metrics.ErrOneClass) { // black masks, or defects that vanish at a low resolution
+		return m, nil
+	}
+	return m, err
+}
+
+// measureImages measures the images' scores.
+func measureImages(judged []judgement) (m imageMetrics, err error) {
+	scores, anomalous := labelled(judged)
+	if m.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
+		return m, err
+	}
+	if m.AP, err = metrics.AveragePrecision(scores, anomalous); err != nil {
+		return m, err
+	}
+	m.F1Max, _, err = metrics.F1Max(scores, anomalous)
+	return m, err
+}
+
+// labelled returns the images' scores and their truth.
+func labelled(judged []judgement) (scores []float64, anomalous []bool) {
+	for _, j := range judged {
+		scores, anomalous = append(scores, j.score), append(anomalous, j.sample.Anomalous)
+	}
+	return scores, anomalous
+}
+
+// measurePixels measures the pixels of good images and of those with a mask.
+// draw gets their curves; nil draws none.
+func measurePixels(ctx context.Context, judged []judgement, resolution int, draw *curves) (*pixelMetrics, error) {
+	var set metrics.Pixels
+	if err := eachMap(ctx, judged, resolution, set.Add); err != nil {
+		return nil, err
+	}
+	p := &pixelMetrics{}
+	var err error
+	if p.AUROC, err = set.AUROC(); err != nil {
+		return nil, err
+	}
+	if p.AP, err = set.AveragePrecision(); err != nil {
+		return nil, err
+	}
+	if p.F1Max, _, err = set.F1Max(); err != nil {
+		return nil, err
+	}
+	if p.AUPRO30, err = set.AUPRO(.3); err != nil {
+		return nil, err
+	}
+	if p.AUPRO05, err = set.AUPRO(.05); err != nil || draw == nil {
+		return p, err
+	}
+	if draw.pixelROC, err = set.ROC(); err != nil {
+		return nil, err
+	}
+	if draw.pixelPR, err = set.PrecisionRecall(); err != nil {
+		return nil, err
+	}
+	draw.pro, err = set.PRO()
+	return p, err
+}
+
+// eachMap hands on residuals and mask, nil for a good image, at a resolution: of
+// the good images and of those with a mask, in their order.
+func eachMap(ctx context.Context, judged []judgement, resolution int, add func(residuals []float32, mask []bool, height, width int) error) error {
+	judged = slices.DeleteFunc(slices.Clone(judged), func(j judgement) bool { return !j.measurable() })
+	// As many images as there are cores are brought to size at once, and no more are held.
+	for chunk := range slices.Chunk(judged, goruntime.GOMAXPROCS(0)) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		residuals, masks := make([]*heatmap.Map, len(chunk)), make([][]bool, len(chunk))
+		sizing := newWorkers()
+		for i, j := range chunk {
+			sizing.do(func() (err error) { // the error is wait's
+				residuals[i], masks[i], err = j.at(resolution)
+				return err
+			})
+		}
+		if err := sizing.wait(); err != nil {
+			return err
+		}
+		for i, m := range residuals {
+			if err := add(m.Data, masks[i], m.Height, m.Width); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measurable reports whether the truth of the image's pixels is known, and what
+// the model says of them.
+func (j *judgement) measurable() bool {
+	return j.residuals != nil && (!j.sample.Anomalous || j.sample.HasMask())
+}
+
+// at returns residuals and mask, nil for a good image, at a resolution; 0 is the image's own.
+func (j *judgement) at(resolution int) (*heatmap.Map, []bool, error) {
+	size := j.size
+	if resolution > 0 {
+		size = image.Pt(resolution, resolution)
+	}
+	residuals := j.residuals.Resize(size.Y, size.X)
+	if !j.sample.Anomalous {
+		return residuals, nil, nil
+	}
+	truth, err := j.sample.Mask()
+	if err != nil {
+		return nil, nil, err
+	}
+	from := truth.Bounds()
+	mask := make([]bool, size.X*size.Y)
+	for y := range size.Y {
+		for x := range size.X { // the pixel at the same centre
+			at := truth.GrayAt(from.Min.X+(2*x+1)*from.Dx()/(2*size.X), from.Min.Y+(2*y+1)*from.Dy()/(2*size.Y))
+			mask[y*size.X+x] = at.Y > 127
+		}
+	}
+	return residuals, mask, nil
+}
+
+// print prints a table for people.
+func (e *evaluation) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	against := fmt.Sprintf("against %d good images", e.N.Good)
+	if e.Pixel == nil {
+		fmt.Fprintln(t, "\timages\tAUROC\tAP\tF1-max\t")
+	} else {
+		fmt.Fprintln(t, "\t\t\t\t\tpixels:\t\t\t\t\t")
+		fmt.Fprintln(t, "\timages\tAUROC\tAP\tF1-max\tAUROC\tAP\tF1-max\tAU-PRO .3\tAU-PRO .05\t")
+		if e.Resolution == nil {
+			against += "; pixels at the masks' size"
+		} else {
+			against += fmt.Sprintf("; pixels at %[1]dx%[1]d", *e.Resolution)
+		}
+	}
+	line := func(name string, of ofAKind) {
+		fmt.Fprintf(t, "%s\t%d\t%.4f\t%.4f\t%.4f\t", name, of.N, of.Image.AUROC, of.Image.AP, of.Image.F1Max)
+		if p := of.Pixel; p != nil {
+			fmt.Fprintf(t, "%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t", p.AUROC, p.AP, p.F1Max, p.AUPRO30, p.AUPRO05)
+		} else if e.Pixel != nil {
+			fmt.Fprint(t, "-\t-\t-\t-\t-\t")
+		}
+		fmt.Fprintln(t)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
+		line(kind, e.Kinds[kind])
+	}
+	line("all", ofAKind{e.Image, e.Pixel, e.N.Anomalous})
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, against)
+	return err
+}

@@ -1,0 +1,259 @@
+package commands
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
+	"github.com/anomaly-go/anomaly/train"
+	"github.com/urfave/cli/v2"
+)
+
+func exportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "export",
+		Usage:     "write a model in another form, without training",
+		ArgsUsage: "model.onnx",
+		Description: `The model is a file that anomaly wrote. Its network and weights, and what its
+metadata says of their training, go into the new file; what no flag names stays as it
+is. The file is the one that training would have exported in that form, byte for
+byte.
+
+Profile anomalib is for anomalib 2.x: its OpenVINOInferencer takes the file and gives
+what run gives, for images of any size (the file resizes them itself) and in its own
+terms: scores and maps in [0,1], 0.5 being the threshold, which the model must have.
+Labels are the same, and so is the order of scores. An export in another profile
+takes it back, with --input uint8 where nothing else is said.
+
+Thresholds are about one map. With another --map or --blur they go, and so do the
+review band and the scores of good images in the metadata; profile reconstruction has
+none. --threshold gives one, anomaly calibrate finds one from images; the review band
+does not outlive the threshold it was about.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "profile", Usage: "`PROFILE`: detector, reconstruction or anomalib", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the input: uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: ssim, l2, l1", DefaultText: "the model's"},
+			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
+			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (required)"},
+		},
+		Action: exportAction,
+	}
+}
+
+// exportOptions are the arguments and flags of `anomaly export`; nil and "" are
+// the model's.
+type exportOptions struct {
+	model, out string
+	profile    onnxexport.Profile
+	input      onnxexport.InputKind
+	mapKind    residual.Kind
+	blur       *float64
+	threshold  *float32
+}
+
+func exportAction(c *cli.Context) error {
+	switch {
+	case c.NArg() != 1:
+		return usagef("export takes one model, got %q", c.Args().Slice())
+	case c.String("out") == "":
+		return usagef("--out is missing: a file to write to")
+	}
+	o := &exportOptions{model: c.Args().First(), out: c.String("out")}
+	var err error
+	if c.IsSet("profile") {
+		if o.profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("input") {
+		if o.input, err = parse(c, "input", onnxexport.Uint8NHWC, onnxexport.FloatNCHW); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("map") {
+		o.mapKind = residual.Kind(c.String("map"))
+	}
+	if c.IsSet("blur") {
+		blur := c.Float64("blur")
+		o.blur = &blur
+	}
+	if c.IsSet("threshold") {
+		t := c.Float64("threshold")
+		if !(math.Abs(t) <= math.MaxFloat32) {
+			return usagef("--threshold: got %v, want a finite number", t)
+		}
+		t32 := float32(t)
+		o.threshold = &t32
+	}
+	of := residual.Options{Kind: o.mapKind}
+	if o.blur != nil {
+		of.Blur = *o.blur
+	}
+	if err := of.Validate(); err != nil {
+		return usagef("%v", err)
+	}
+	return newConsole(c).export(o)
+}
+
+// export is `anomaly export`.
+func (c *console) export(o *exportOptions) error {
+	b, err := regular.Read(o.model)
+	if err != nil {
+		return err
+	}
+	m, err := onnxexport.Reopen(b)
+	if d := foreign(o.model); err != nil && d != nil {
+		return fmt.Errorf("%s was not exported by anomaly (%s): only networks that anomaly trained can be built anew; run, eval and calibrate take this one as it is", o.model, cmp.Or(d.Producer, "it does not say by what"))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.model, err)
+	}
+	n, err := o.rebuild(m, c.notef)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.model, err)
+	}
+	if err := selfTested(n); err != nil {
+		return err
+	}
+	if err := writeModel(o.out, n); err != nil {
+		return err
+	}
+	made, err := n.Options()
+	if err != nil {
+		return err
+	}
+	line := fmt.Sprintf("%s  profile %v", o.out, made.Profile)
+	if made.Profile != onnxexport.Anomalib {
+		line += fmt.Sprintf("  input %v", made.Input)
+	}
+	if made.Profile.Judges() {
+		threshold, _, err := n.Thresholds()
+		if err != nil {
+			return err
+		}
+		line += fmt.Sprintf("  map %s, blur %.4g  threshold ", made.Map.Kind, made.Map.Blur)
+		if t := finite(threshold); t != nil {
+			line += short(*t)
+		} else {
+			line += "none"
+		}
+	}
+	_, err = fmt.Fprintln(c.out, line)
+	return err
+}
+
+// rebuild makes the model that o asks for of another. It says what is lost on the way.
+func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any)) (*onnxexport.Model, error) {
+	is, err := m.Options()
+	if err != nil {
+		return nil, err
+	}
+	net, weights, err := m.Network()
+	if err != nil {
+		return nil, err
+	}
+	var settings train.Settings
+	if err := json.Unmarshal([]byte(is.Metadata["settings"]), &settings); err != nil {
+		return nil, fmt.Errorf("metadata anomaly.settings: got %q: %w", is.Metadata["settings"], err)
+	}
+	judges := is.Profile.Judges()
+	if !judges { // the map that training was asked for
+		is.Map = net.Recipe().Map
+		if settings.Map != nil {
+			is.Map = *settings.Map
+		}
+	}
+	want := *is
+	if o.profile != "" {
+		want.Profile = o.profile
+	}
+	if want.Profile == onnxexport.Anomalib {
+		if o.input != "" {
+			return nil, usagef("--input: profile %v has its own", onnxexport.Anomalib)
+		}
+		want.Input = ""
+	}
+	if o.input != "" {
+		want.Input = o.input
+	}
+	if o.mapKind != "" {
+		want.Map.Kind = o.mapKind
+	}
+	if o.blur != nil {
+		want.Map.Blur = *o.blur
+	}
+	if want.Profile == onnxexport.Reconstruction {
+		if o.mapKind != "" || o.blur != nil || o.threshold != nil {
+			return nil, usagef("--map, --blur and --threshold are of profiles %v and %v", onnxexport.Detector, onnxexport.Anomalib)
+		}
+		delete(want.Metadata, "review")
+		want.Map = residual.Options{}
+		return onnxexport.Build(net, weights, &want)
+	}
+
+	image, pixel := float32(math.NaN()), float32(math.NaN())
+	otherMap := want.Map != is.Map
+	switch {
+	case o.threshold != nil:
+		image, pixel = *o.threshold, *o.threshold
+	case judges && !otherMap:
+		if image, pixel, err = m.Thresholds(); err != nil {
+			return nil, err
+		}
+	case want.Profile == onnxexport.Anomalib: // is an error
+	case judges:
+		notef("warning: the threshold was that of another map and is gone: --threshold gives one, anomaly calibrate finds one")
+	default:
+		notef("warning: profile %v has no threshold to take over: --threshold gives one, anomaly calibrate finds one", is.Profile)
+	}
+	if want.Profile == onnxexport.Anomalib {
+		if finite(image) == nil {
+			return nil, fmt.Errorf("profile %v shows scores by their threshold, of which there is none for this map: --threshold gives one, anomaly calibrate finds one for profile %v", onnxexport.Anomalib, onnxexport.Detector)
+		}
+		if image == 0 {
+			return nil, fmt.Errorf("profile %v: threshold: got 0, want another: nearly every score is above it", onnxexport.Anomalib)
+		}
+		if finite(pixel) == nil {
+			pixel = image
+		}
+		want.Threshold, want.PixelThreshold = image, pixel
+	}
+	if otherMap || o.threshold != nil {
+		delete(want.Metadata, "review")
+	}
+	if otherMap {
+		if err := forgetScores(want.Metadata); err != nil {
+			return nil, err
+		}
+	}
+	n, err := onnxexport.Build(net, weights, &want)
+	if err != nil {
+		return nil, err
+	}
+	return n, n.SetThresholds(image, pixel)
+}
+
+// forgetScores removes the scores of good images from metadata that is to describe
+// another map.
+func forgetScores(metadata map[string]string) error {
+	delete(metadata, "normal.score.min")
+	delete(metadata, "normal.score.max")
+	const key = "normal.quantiles"
+	stored, ok := metadata[key]
+	if !ok {
+		return nil
+	}
+	var quantiles map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(stored), &quantiles); err != nil {
+		return fmt.Errorf("metadata anomaly.%s: got %q: %w", key, stored, err)
+	}
+	delete(quantiles, "score")
+	b, err := json.Marshal(quantiles)
+	metadata[key] = string(b)
+	return err
+}

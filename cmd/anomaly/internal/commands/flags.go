@@ -1,0 +1,132 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+// flagsFirst moves a command's flags before its positional arguments, where the
+// cli package looks for them: it would take `run model.onnx images/ --provider
+// cuda` for four positional arguments. "--" ends the flags.
+func flagsFirst(app *cli.App, args []string) ([]string, error) {
+	if len(args) < 2 {
+		return args, nil
+	}
+	at := slices.IndexFunc(args[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if at < 0 {
+		return args, nil
+	}
+	at += 2
+	command := app.Command(args[at-1])
+	if command == nil {
+		return args, nil
+	}
+	flags := slices.Clone(args[:at])
+	var rest []string
+	for i := at; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			rest = append(rest, args[i+1:]...)
+			i = len(args)
+		case a == "-" || !strings.HasPrefix(a, "-"):
+			rest = append(rest, a)
+		default:
+			flags = append(flags, a)
+			if name, _, joined := strings.Cut(strings.TrimLeft(a, "-"), "="); joined || !takesValue(command, name) {
+				continue
+			}
+			if i++; i == len(args) {
+				return nil, usagef("flag %s needs a value", a)
+			}
+			flags = append(flags, args[i])
+		}
+	}
+	return slices.Concat(flags, []string{"--"}, rest), nil
+}
+
+// takesValue reports whether a command's flag is followed by a value.
+func takesValue(command *cli.Command, name string) bool {
+	for _, f := range command.Flags {
+		if slices.Contains(f.Names(), name) {
+			_, isBool := f.(*cli.BoolFlag)
+			return !isBool
+		}
+	}
+	return false // unknown, or help: the cli package says so
+}
+
+// parse returns the one of values that a flag names.
+func parse[T fmt.Stringer](c *cli.Context, flag string, values ...T) (T, error) {
+	got := c.String(flag)
+	i := slices.IndexFunc(values, func(v T) bool { return v.String() == got })
+	if i < 0 {
+		var none T
+		return none, usagef("--%s: got %q, want one of %v", flag, got, values)
+	}
+	return values[i], nil
+}
+
+// parseEngine reads engineFlags.
+func parseEngine(c *cli.Context) (o anrt.SessionOptions, err error) {
+	o.Provider, o.Threads = anrt.Provider(c.String("provider")), c.Int("threads")
+	if err := o.Provider.Check(); err != nil {
+		return o, usagef("--provider: %s", strings.TrimPrefix(err.Error(), anrt.ErrProvider.Error()+": "))
+	}
+	if err := o.ProviderOptions.Set(o.Provider, c.StringSlice("provider-option")...); err != nil {
+		return o, usagef("--provider-option: %s", strings.TrimPrefix(err.Error(), "runtime: "))
+	}
+	if o.Threads < 0 {
+		return o, usagef("--threads: got %d, want 0 or more", o.Threads)
+	}
+	return o, nil
+}
+
+// parseDetector reads detectorFlags.
+func parseDetector(c *cli.Context) (o anrt.Options, maxPixels int, err error) {
+	if o.SessionOptions, err = parseEngine(c); err != nil {
+		return o, 0, err
+	}
+	if maxPixels, err = parseMaxPixels(c); err != nil {
+		return o, 0, err
+	}
+	return o, maxPixels, parseForeign(c, &o)
+}
+
+// parseMaxPixels returns the value of --max-pixels.
+func parseMaxPixels(c *cli.Context) (int, error) {
+	n := c.Int("max-pixels")
+	if n < 1 {
+		return 0, usagef("--max-pixels: got %d, want 1 or more", n)
+	}
+	return n, nil
+}
+
+// limit makes images of more than maxPixels an error when they are read.
+func limit(samples []dataset.Sample, maxPixels int) {
+	for i := range samples {
+		samples[i].MaxPixels = maxPixels
+	}
+}
+
+// Flags that several commands share.
+var (
+	providerFlag       = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
+	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
+	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
+	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
+	goodFlag           = &cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"}
+	anomalousFlag      = &cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"}
+	jsonFlag           = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
+)
+
+// engineFlags say what computes.
+var engineFlags = []cli.Flag{providerFlag, providerOptionFlag, threadsFlag}
+
+// detectorFlags say how models are opened, and which images they are given.
+var detectorFlags = slices.Concat(foreignFlags, engineFlags, []cli.Flag{maxPixelsFlag})

@@ -1,0 +1,172 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "describe an ONNX model, and check that it computes what it should",
+		ArgsUsage: "model.onnx",
+		Description: `It says what the model is taken for, which images it takes, what its outputs mean,
+its thresholds, operators, parameters, multiply-adds (MACs) of one image,
+and what is in its metadata; or why a detector does not understand it.
+
+With --verify the model also runs its self-test: an image drawn by arithmetic, which
+anomaly train and anomaly export score and whose figures the file carries. Weights
+that are damaged, and a provider that computes something else, are an error (exit
+code 1). A file without one (of other tools, or older) says so. With --json,
+"self_test" is {"image": "pattern-1", "score": 1.1, "mean": 0.9, "provider": "cpu"},
+what the model gave, or null.`,
+		Flags: append([]cli.Flag{
+			jsonFlag,
+			&cli.BoolFlag{Name: "verify", Usage: "run the self-test that the file carries", DisableDefaultText: true},
+		}, engineFlags...),
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("inspect takes one model, got %q", c.Args().Slice())
+			}
+			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
+				return usagef("--provider, --provider-option and --threads need --verify: nothing else runs the model")
+			}
+			engine, err := parseEngine(c)
+			if err != nil {
+				return err
+			}
+			o := anrt.Options{SessionOptions: engine, Batch: 1}
+			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &o)
+		},
+	}
+}
+
+// inspect is `anomaly inspect`; o is for verify.
+func (c *console) inspect(ctx context.Context, path string, verify, asJSON bool, o *anrt.Options) error {
+	d, err := anrt.InspectFile(path)
+	if err != nil {
+		return err
+	}
+	if !verify && asJSON {
+		return json.NewEncoder(c.out).Encode(d)
+	}
+	if !verify {
+		return printDescription(c.out, d, "")
+	}
+	test, err := c.selfTest(ctx, path, o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(c.out).Encode(struct {
+			*anrt.Description
+			SelfTest *passedTest `json:"self_test"`
+		}{d, test})
+	}
+	line := "none in the file"
+	if test != nil {
+		line = fmt.Sprintf("passed on %s: %s has score %.6g, mean residual %.6g", test.Provider, test.Image, test.Score, test.Mean)
+	}
+	return printDescription(c.out, d, line)
+}
+
+// A passedTest is what a model gave in its self-test.
+type passedTest struct {
+	Image    string        `json:"image"`
+	Score    float32       `json:"score"`
+	Mean     float32       `json:"mean"`
+	Provider anrt.Provider `json:"provider"`
+}
+
+// selfTest runs a model's self-test, nil where there is none.
+func (c *console) selfTest(ctx context.Context, path string, o *anrt.Options) (*passedTest, error) {
+	det, err := c.openDetector(path, o)
+	if err != nil {
+		return nil, err
+	}
+	defer det.Close()
+	tested, err := det.Verify(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if !tested {
+		return nil, nil
+	}
+	t, err := det.SelfTest(ctx)
+	return &passedTest{t.Image, t.Score, t.Mean, det.Info().Provider}, err
+}
+
+// printDescription describes a model; selfTest, where not "", is a line of its own.
+func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "kind\t%s\n", d.Kind)
+	if d.Problem != "" {
+		fmt.Fprintf(t, "problem\t%s\n", d.Problem)
+	}
+	if d.Images != nil {
+		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
+	}
+	tensor := func(what string, i anrt.TensorInfo) {
+		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, i.Name, i.DType, i.Shape, i.Meaning)
+	}
+	for _, in := range d.Inputs {
+		tensor("input", in)
+	}
+	for _, out := range d.Outputs {
+		tensor("output", out)
+	}
+	if d.Threshold != nil {
+		fmt.Fprintf(t, "threshold\t%s\n", short(*d.Threshold))
+	}
+	if d.PixelThreshold != nil {
+		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
+	}
+	if review, ok := d.Metadata[reviewKey]; ok {
+		fmt.Fprintf(t, "review band\t%s\n", review)
+	}
+	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
+	var ops []string
+	for _, op := range slices.Sorted(maps.Keys(d.Ops)) {
+		ops = append(ops, fmt.Sprintf("%s %d", op, d.Ops[op]))
+	}
+	fmt.Fprintf(t, "operators\t%s\n", strings.Join(ops, ", "))
+	fmt.Fprintf(t, "parameters\t%d\n", d.Params)
+	if d.MACs != nil {
+		fmt.Fprintf(t, "MACs\t%d\tan image\n", *d.MACs)
+	}
+	if selfTest != "" {
+		fmt.Fprintf(t, "self-test\t%s\n", selfTest)
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
+		fmt.Fprintf(t, "%s\t%s\n", key, d.Metadata[key])
+	}
+	return t.Flush()
+}
+
+// imagesLine says in words which images a model takes.
+func imagesLine(i *anrt.ImagesInfo) string {
+	colours := map[int]string{1: "grey", 3: "RGB"}[i.Channels]
+	size := fmt.Sprintf("%dx%d", i.Height, i.Width)
+	switch i.SizedBy {
+	case "graph":
+		size += ", to which the graph itself would resize"
+	case "map":
+		size += ", the size of the map"
+	case "image":
+		size = "of any size, each its own (--size fixes it)"
+	}
+	batch := "any number at once"
+	if i.Batch > 0 {
+		batch = fmt.Sprintf("%d at once", i.Batch)
+	}
+	return fmt.Sprintf("%s, %s, black to white %s, %s, %s", colours, size, i.Range, i.Layout, batch)
+}

@@ -1,0 +1,271 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+// surveyOptions say how images are looked at, and what is written of them.
+type surveyOptions struct {
+	model    string
+	detector anrt.Options
+	dir      string // "" writes nothing
+	saves    saves
+	minArea  int // of regions, in pixels of the map
+
+	maxPixels int // of an image; 0 is the default
+
+	scoresOnly bool // verdicts are those of a threshold that is to be another
+
+	inbox  *inbox // where images come from after the first ones; nil watches nothing
+	gate   string // folder that models to be swapped in are measured on; "" for none
+	shadow shadowOptions
+}
+
+// scoringFlags are flags of the commands that score images.
+var scoringFlags = slices.Concat(detectorFlags, []cli.Flag{
+	&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
+	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
+	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
+	&cli.StringSliceFlag{Name: "zone", Usage: "`NUMBER=RULE` of a zone: ignore, or a threshold of its own; may be repeated"},
+})
+
+// surveyFlags are flags of the commands that look at images.
+var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
+	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
+	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
+})
+
+// parseScoring reads scoringFlags.
+func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
+	o := surveyOptions{model: model, minArea: c.Int("min-area")}
+	var err error
+	if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
+		return o, err
+	}
+	o.detector.Batch, o.detector.MinArea = c.Int("batch"), o.minArea
+	switch {
+	case c.IsSet("batch") && o.detector.Batch < 1:
+		return o, usagef("--batch: got %d, want 1 or more", o.detector.Batch)
+	case o.minArea < 1:
+		return o, usagef("--min-area: got %d, want 1 or more", o.minArea)
+	case c.IsSet("zone") && c.String("zones") == "":
+		return o, usagef("--zone needs --zones")
+	case c.IsSet("zones"):
+		o.detector.Zones, err = readZones(c.String("zones"), c.StringSlice("zone"))
+	}
+	return o, err
+}
+
+func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
+	o, err := parseScoring(c, model)
+	if err != nil {
+		return o, err
+	}
+	o.dir = c.String("out")
+	if o.saves, err = parseSaves(c.String("save")); err != nil {
+		return o, err
+	}
+	switch {
+	case c.IsSet("out") && o.dir == "":
+		return o, usagef("--out: want a folder")
+	case c.IsSet("save") && o.dir == "":
+		return o, usagef("--save needs --out")
+	}
+	return o, nil
+}
+
+// survey looks at all samples and hands on what it found, in their order; then, if
+// it is to watch, at what comes. It writes what o asks for and says what failed;
+// spell gives an image's path.
+//
+// The error is that of the first thing that ended it, ctx's if that did and it was
+// not watching, or else says how many images failed. What was done by then is written.
+func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*outcome, finding) error) (*report, error) {
+	limit(samples, o.maxPixels)
+	pictures := o.dir != "" && o.saves.Picture
+	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
+	path, err := anrt.Latest(o.model)
+	if err != nil || o.inbox == nil {
+		path = o.model // of which openDetector says what is wrong
+	}
+	det, err := c.openDetector(path, &o.detector)
+	if err != nil {
+		return nil, err
+	}
+	defer det.Close()
+	files, err := newSaver(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	look := &detectOptions{keepImages: pictures, swapped: o.inbox != nil}
+	end, err := c.startTrials(ctx, det, o, spell, look)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+
+	report := c.newReport(det.Info(), o)
+	report.Of = len(samples)
+	images, anomalous, failed := 0, 0, 0
+	started := time.Now()
+	if o.inbox == nil {
+		c.startBar(len(samples), "images")
+	}
+	handle := func(out *outcome) error {
+		c.stepBar()
+		images++
+		name := out.sample.OutputName()
+		if out.err != nil {
+			failed++
+			c.notef("%s", failure(spell(out.sample), out.err))
+			if o.dir != "" {
+				report.fail(name, out.err)
+			}
+			return nil
+		}
+		if out.result.Model != report.hash { // swapped in meanwhile
+			if err := report.retire(o.dir, files); err != nil {
+				return err
+			}
+			report = c.newReport(det.Info(), o)
+			report.hash = out.result.Model
+		}
+		threshold := cmp.Or(o.detector.Threshold, out.result.PixelThreshold, out.result.Threshold)
+		f := finding{
+			Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{},
+			Decision: out.result.Verdict,
+		}
+		if o.inbox != nil {
+			f.Model = out.result.Model[:hashDigits]
+		}
+		if out.result.Judged {
+			f.Anomalous = &out.result.Anomalous
+		}
+		if out.result.Anomalous {
+			anomalous++
+		}
+		if out.result.Anomalous && threshold != nil && out.result.Map != nil {
+			f.Regions = append(f.Regions, heatmap.Regions(out.result.Map, &heatmap.RegionOptions{
+				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
+			})...)
+		}
+		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
+			report.add(out, f)
+		}
+		if err := files.save(out, report.Saves, threshold); err != nil {
+			return err
+		}
+		return each(out, f)
+	}
+	err = detect(ctx, det, samples, look, handle)
+	if o.inbox != nil && err == nil {
+		err = o.inbox.serve(ctx, func(samples []dataset.Sample) error {
+			limit(samples, o.maxPixels)
+			return detect(ctx, det, samples, look, handle)
+		}, func() error { return report.update(o.dir, files) })
+	}
+	c.endBar()
+	interrupted := ctx.Err() != nil
+	if failed := files.wait(); failed != nil && (err == nil || interrupted) {
+		return nil, failed
+	}
+	if o.inbox != nil && interrupted && errors.Is(err, ctx.Err()) {
+		err = nil // as it ends
+		report.Of = len(report.Rows)
+	}
+	if o.dir != "" && (err == nil || interrupted) {
+		report.Interrupted = interrupted && err != nil
+		if err := report.write(o.dir); err != nil {
+			return nil, err
+		}
+	}
+	line := plural(images, "image")
+	if !o.scoresOnly {
+		line += fmt.Sprintf(", %d anomalous", anomalous)
+	}
+	line += fmt.Sprintf(", %d failed", failed)
+	if o.inbox == nil { // else most of the time was waiting
+		line += fmt.Sprintf(", %.1f images/s", float64(images)/time.Since(started).Seconds())
+	}
+	c.notef("%s", line)
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
+	}
+	return report, err
+}
+
+// newReport returns the report of what a model finds.
+func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *report {
+	threshold := cmp.Or(o.detector.Threshold, info.PixelThreshold, info.Threshold)
+	r := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Saves: o.saves, hash: info.Hash, grows: o.inbox != nil}
+	if o.inbox != nil {
+		r.Model += fmt.Sprintf(" (%.*s)", hashDigits, info.Hash)
+	}
+	if o.dir != "" {
+		r.Saves = c.givenBy(info, o.saves, threshold)
+	}
+	r.pictures = heatmap.PictureOptions{Threshold: threshold, NoMap: !info.Maps, Tile: pictureTile}
+	if info.Reconstructs {
+		r.pictures.Reconstruction = image.Black
+	}
+	return r
+}
+
+// givenBy returns what of saves a model gives, with a threshold for pixels or nil,
+// and says what it does not.
+func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) saves {
+	switch {
+	case !info.Maps && (s.Map || s.Mask):
+		c.notef("the model gives no maps: none are saved, nor masks")
+		s.Map, s.Mask = false, false
+	case s.Mask && threshold == nil:
+		c.notef("no masks are saved: the model has no threshold (--threshold gives one)")
+		s.Mask = false
+	}
+	if !info.Reconstructs { // which package runtime has said
+		s.Reconstruction = false
+	}
+	return s
+}
+
+// failure is what is said of an image that failed.
+func failure(path string, err error) string {
+	return fmt.Sprintf("anomaly: %s: %v", printable(path), err)
+}
+
+var errImages = errors.New("images failed")
+
+// openDetector opens a model and says which provider computes.
+func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, error) {
+	o.Logf = c.logf
+	det, err := anrt.Open(path, o)
+	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
+		err = fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.noteProvider(o.Provider)
+	return det, nil
+}
+
+// noteProvider says which provider computes, where package runtime does not say
+// what it chose.
+func (c *console) noteProvider(name anrt.Provider) {
+	if name != anrt.Auto && !strings.Contains(string(name), ",") {
+		c.logf("using provider %s", name)
+	}
+}

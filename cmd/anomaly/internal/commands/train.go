@@ -1,0 +1,372 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
+	"github.com/anomaly-go/anomaly/train"
+	"github.com/urfave/cli/v2"
+)
+
+func trainCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "train",
+		Usage:     "train on images of good parts and export to ONNX",
+		ArgsUsage: " ",
+		Description: `DIR is a folder of images, a data set in MVTec AD's or VisA's layout (its training
+images are used), a folder with MNIST's idx files, or an .npy or idx file.
+
+The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
+goes on from it, however the run ended. It is removed when the model is written.
+FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
+FILE.config.json what was used: with --config it gives the same weights again.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: models.Names()[0]},
+			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", DefaultText: networks},
+			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
+			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
+			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
+			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
+			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
+			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
+			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), DefaultText: networks},
+			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight `DECAY` of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
+			&cli.Float64Flag{Name: "momentum", Usage: "`MOMENTUM` of sgd", DefaultText: "0.9"},
+			&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's schedule: " + join(train.Schedules()), DefaultText: networks},
+			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together", DefaultText: "no limit"},
+			&cli.Float64Flag{Name: "ema", Usage: "export an average of the weights of this `DECAY`, such as 0.999", DefaultText: "none"},
+			&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a lower loss of the held-back images, keep the best weights", DefaultText: "never"},
+			&cli.Uint64Flag{Name: "seed", Usage: "`N` that all that is random depends on", Value: 1},
+			&cli.Float64Flag{Name: "val", Usage: "`SHARE` of images held back to set the threshold from", Value: 0.1},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map of the exported model: " + mapKinds(), DefaultText: networks},
+			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: networks},
+			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", Value: 0.01},
+			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
+			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
+			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the exported model's input: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
+			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
+			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
+			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
+			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
+			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
+		},
+		Action: trainAction,
+	}
+}
+
+func trainAction(c *cli.Context) error {
+	if c.IsSet("config") {
+		if err := readConfig(c, c.String("config")); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Args().Present():
+		return usagef("train takes no arguments but flags, got %q", c.Args().Slice())
+	case c.String("data") == "":
+		return usagef("--data is missing: a folder with images of good parts")
+	case c.String("out") == "":
+		return usagef("--out: want a file")
+	case c.Uint64("seed") == 0:
+		return usagef("--seed: got 0, want 1 or more")
+	}
+	// To the packages below a zero is the default.
+	for _, name := range []string{"size", "filters", "depth", "epochs", "batch"} {
+		if n := c.Int(name); n < 1 && c.IsSet(name) {
+			return usagef("--%s: got %d, want 1 or more", name, n)
+		}
+	}
+	for _, name := range []string{"lr", "val", "false-reject"} {
+		if x := c.Float64(name); !(x > 0) && c.IsSet(name) {
+			return usagef("--%s: got %v, want more than 0", name, x)
+		}
+	}
+	for _, name := range []string{"loss", "optimizer", "schedule", "map"} {
+		if c.IsSet(name) && c.String(name) == "" {
+			return usagef("--%s: got nothing, want a name", name)
+		}
+	}
+	o := &trainOptions{
+		data: c.String("data"), out: c.String("out"), page: c.String("report"),
+		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
+		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
+		spec: models.Spec{
+			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
+			Filters: c.Int("filters"), Depth: c.Int("depth"),
+		},
+		providerOptions: c.StringSlice("provider-option"),
+		settings: train.Settings{
+			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
+			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
+			ThresholdRule: calibrate.Rule(c.String("threshold-rule")),
+			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: given(c, "weight-decay"), Momentum: given(c, "momentum"),
+			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
+			Resume: c.Bool("resume"),
+		},
+	}
+	engine, err := parseEngine(c)
+	if err != nil {
+		return err
+	}
+	o.settings.Provider, o.settings.ProviderOptions, o.settings.Workers = engine.Provider, engine.ProviderOptions, engine.Threads
+	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+		return err
+	}
+	if o.export.Profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
+		return err
+	}
+	if o.export.Input, err = parse(c, "input", onnxexport.Uint8NHWC, onnxexport.FloatNCHW); err != nil {
+		return err
+	}
+	if o.export.Profile == onnxexport.Anomalib {
+		if o.export.Input != onnxexport.Uint8NHWC {
+			return usagef("--input: profile %v has its own", onnxexport.Anomalib)
+		}
+		o.export.Input = ""
+	}
+	return newConsole(c).train(c.Context, o)
+}
+
+// What the names of a run's files end in, behind the model's.
+const (
+	checkpointSuffix = ".ckpt"
+	logSuffix        = ".log.jsonl"
+	configSuffix     = ".config.json"
+	samplesSuffix    = ".samples" // a folder
+	suspectsSuffix   = ".suspects" + checkpointSuffix
+)
+
+// networks is the default of flags that each network has its own of.
+const networks = "the network's"
+
+// given returns the value of a flag, nil where it is not set.
+func given(c *cli.Context, name string) *float64 {
+	if !c.IsSet(name) {
+		return nil
+	}
+	return new(c.Float64(name))
+}
+
+// mapKinds lists the kinds of anomaly maps.
+func mapKinds() string { return join(append(residual.Kinds(), residual.NetworkMap)) }
+
+func join[T ~string](names []T) string {
+	var s []string
+	for _, n := range names {
+		s = append(s, string(n))
+	}
+	return strings.Join(s, ", ")
+}
+
+// trainOptions are the flags of `anomaly train`.
+type trainOptions struct {
+	data, out       string
+	page            string   // "" writes none
+	suspects        string   // folder; "" writes none
+	drop            bool     // the suspects
+	providerOptions []string // as the command line has them
+	spec            models.Spec
+	net             models.Network // of spec
+	mapKind         residual.Kind  // "" is the network's
+	blur            *float64       // nil is the network's
+	settings        train.Settings
+	export          onnxexport.Options
+	maxPixels       int // of an image; 0 is the default
+}
+
+// train is `anomaly train`.
+func (c *console) train(ctx context.Context, o *trainOptions) error {
+	s := &o.settings
+	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+logSuffix
+	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
+	s.Logf = c.logf
+	s.Progress = c.trainProgress()
+	// Everything that can be wrong is said before an hour of training.
+	if err := o.open(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	for _, path := range append([]string{o.out, o.page}, checkpoints...) {
+		if path == "" {
+			continue
+		}
+		if err := atomicfile.Writable(path); err != nil {
+			return err
+		}
+	}
+	release, err := atomicfile.Lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// A run that was killed may have left these behind.
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+		if err := atomicfile.Clean(path); err != nil {
+			return err
+		}
+	}
+	set, err := dataset.Open(o.data, nil)
+	if err != nil {
+		return err
+	}
+	limit(set.Train, o.maxPixels)
+	switch len(set.Train) {
+	case 0:
+		return fmt.Errorf("%s has no training images", o.data)
+	case 1:
+		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	if err := spared(o.out, set.Train); err != nil {
+		return err
+	}
+	for _, path := range checkpoints {
+		if _, err := os.Stat(path); err == nil && !s.Resume {
+			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
+		}
+	}
+
+	started := time.Now()
+	channels, height, width := o.net.InputSize()
+	data := &train.Data{}
+	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
+		return err
+	}
+	if data.Hash, err = dataset.Fingerprint(set.Train); err != nil {
+		return err
+	}
+	for i := range set.Train {
+		data.Names = append(data.Names, set.Train[i].Name)
+	}
+	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
+
+	c.noteProvider(s.Provider)
+	if o.suspects != "" || o.drop {
+		if data, err = c.findSuspects(ctx, o, set.Train, data); err != nil {
+			return err
+		}
+	}
+	var sample *sampler
+	if o.page != "" {
+		sample = newSampler(o, data)
+		show := s.Progress
+		s.Progress = func(p train.Progress) {
+			show(p)
+			sample.epoch(ctx, p)
+		}
+	}
+	result, err := train.Fit(ctx, o.net, data, s)
+	c.clear()
+	if err != nil {
+		return err
+	}
+	o.settings = result.Settings
+	if err := o.exportTrained(result, c.version); err != nil {
+		return err
+	}
+	if sample != nil {
+		if err := sample.end(); err != nil {
+			return err
+		}
+	}
+	for _, path := range checkpoints {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	threshold := fmt.Sprintf("%.4g", result.Calibration.Threshold)
+	if !o.export.Profile.Judges() {
+		threshold = fmt.Sprintf("none in profile %v", o.export.Profile)
+	}
+	loss := ""
+	if result.Epoch > 0 {
+		loss = fmt.Sprintf("  loss %.4f", result.History[result.Epoch-1].Loss)
+	}
+	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
+	return err
+}
+
+// open opens the network and checks the settings for it.
+func (o *trainOptions) open() error {
+	var err error
+	if o.net, err = models.Open(o.spec, nil); err != nil {
+		return err
+	}
+	o.spec = o.net.Spec()
+	if o.mapKind != "" || o.blur != nil {
+		m := o.net.Recipe().Map
+		m.Kind = cmp.Or(o.mapKind, m.Kind)
+		if o.blur != nil {
+			m.Blur = *o.blur
+		}
+		o.settings.Map = &m
+	}
+	return o.settings.Validate(o.net)
+}
+
+// exportTrained writes the model of a training run, with what is known of it in
+// the metadata, the version of the tool too, and the configuration.
+func (o *trainOptions) exportTrained(result *train.Result, version string) error {
+	e := o.export
+	e.Map = *result.Settings.Map
+	e.Threshold = result.Calibration.Threshold
+	var err error
+	if e.Metadata, err = result.Metadata(version); err != nil {
+		return err
+	}
+	config := o.config()
+	// The path is of this machine, and the metadata has the images' hash; the form
+	// of the file has keys of its own, which anomaly export changes.
+	for _, name := range []string{"data", "profile", "input"} {
+		delete(config, name)
+	}
+	b, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	e.Metadata["config"] = string(b)
+	m, err := onnxexport.Build(result.Network, result.Weights, &e)
+	if err != nil {
+		return err
+	}
+	if err := selfTested(m); err != nil {
+		return err
+	}
+	if err := writeModel(o.out, m); err != nil {
+		return err
+	}
+	return o.writeConfig(o.out + configSuffix)
+}
+
+// spared reports that the file at path, which would be replaced, is one of the samples.
+func spared(path string, samples []dataset.Sample) error {
+	there, err := os.Stat(path)
+	if err != nil {
+		return nil // nothing is replaced
+	}
+	last := ""
+	for _, s := range samples {
+		if s.Path == last { // of rows
+			continue
+		}
+		last = s.Path
+		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
+			return usagef("--out: %s is one of the images to train on: choose another", path)
+		}
+	}
+	return nil
+}

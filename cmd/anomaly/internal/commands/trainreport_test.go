@@ -1,0 +1,125 @@
+package commands
+
+import (
+	"encoding/xml"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// svgs returns the charts of a page and fails unless they are well-formed.
+func svgs(t *testing.T, page string) []string {
+	t.Helper()
+	found := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
+	for _, svg := range found {
+		d := xml.NewDecoder(strings.NewReader(svg))
+		for {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatalf("%v in %s", err, svg)
+			}
+		}
+	}
+	return found
+}
+
+func TestTrainReport(t *testing.T) {
+	tinyModel(t)
+	data, dir := filepath.Join(scratch, "train"), t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	read := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	train := func(out string, more ...string) {
+		t.Helper()
+		mustRun(t, 0, append(append([]string{"train", "--data", data, "--out", path(out)}, tiny...), more...)...)
+	}
+	train("a.onnx", "--epochs", "20", "--report", path("a.html"))
+	train("b.onnx", "--epochs", "3", "--lr", "0.004")
+	page := read("a.html")
+	if charts := svgs(t, page); len(charts) != 3 || strings.Count(charts[0], "class=\"curve") != 2 {
+		t.Errorf("got charts %q, want loss (trained and held back), rate and norm", charts)
+	}
+	want := []string{}
+	for _, epoch := range []string{"1", "2", "4", "6", "8", "10", "12", "14", "16", "18", "20"} {
+		want = append(want, "epoch "+epoch)
+	}
+	var got []string
+	for _, m := range regexp.MustCompile(`<span>(epoch \d+)</span><img src="data:image/png;base64,`).FindAllStringSubmatch(page, -1) {
+		got = append(got, m[1])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got pictures of %v, want %v", got, want)
+	}
+	if img := readPNG(t, filepath.Join(path("a.onnx"+samplesSuffix), "epoch-000020.png")).Bounds().Size(); img.X != 6*128 || img.Y != 2*128 {
+		t.Errorf("got a picture of %v, want 6 images of 128 above their reconstructions", img)
+	}
+	if regexp.MustCompile(`(src|href)="(https?:|/|\.)`).MatchString(page) {
+		t.Error("the page is not self-contained")
+	}
+
+	stdout, _ := mustRun(t, 0, "train-report", path("a.onnx"+logSuffix), path("b.onnx"+logSuffix), "--out", path("both.html"))
+	if stdout != path("both.html")+"\n" {
+		t.Errorf("got standard output %q", stdout)
+	}
+	page = read("both.html")
+	if charts := svgs(t, page); len(charts) != 3 || strings.Count(charts[0], "class=\"curve") != 4 {
+		t.Errorf("got charts %q, want two runs'", charts)
+	}
+	for _, want := range []string{"a.onnx", "b.onnx", "20 of 20", "3 of 3", `<tr class="differs"><th>lr</th><td>0.002</td><td>0.004</td></tr>`, `<tr><th>seed</th><td>1</td><td>1</td></tr>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("got no %q in the page", want)
+		}
+	}
+	for args, want := range map[string]string{
+		"":                     "needs logs",
+		path("no" + logSuffix): "no such file",
+		path("a.onnx"):         "line 1",
+	} {
+		code := 1
+		if args == "" {
+			code = 2
+		}
+		if _, stderr := mustRun(t, code, append([]string{"train-report", "--out", path("x.html")}, strings.Fields(args)...)...); !strings.Contains(stderr, want) {
+			t.Errorf("%q: got %q, want %q in it", args, stderr, want)
+		}
+	}
+}
+
+func TestLogTicks(t *testing.T) {
+	for _, c := range []struct {
+		lo, hi float64
+		want   []float64
+	}{
+		{.9, 1.1, []float64{.9, .95, 1, 1.05, 1.1}},
+		{1, 60, []float64{1, 2, 5, 10, 20, 50}},
+		{2e-6, 3e-2, []float64{1e-5, 1e-4, 1e-3, 1e-2}},
+	} {
+		got := logTicks(c.lo, c.hi)
+		near := func(a, b float64) bool { return a/b > 1-1e-9 && a/b < 1+1e-9 } // a few roundings
+		if !slices.EqualFunc(got, c.want, near) {
+			t.Errorf("%v to %v: got %v, want %v", c.lo, c.hi, got, c.want)
+		}
+	}
+}
+
+func TestChartLabels(t *testing.T) {
+	svg := string(chart("rate", "epoch", []curve{{x: []float64{1, 2}, y: []float64{.002, .002}}}))
+	var got []string
+	for _, m := range regexp.MustCompile(`text-anchor="end">([\d.e-]+)<`).FindAllStringSubmatch(svg, -1) {
+		got = append(got, m[1])
+	}
+	if want := []string{"0.00185", "0.0019", "0.00195", "0.002", "0.00205", "0.0021", "0.00215", "0.0022"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

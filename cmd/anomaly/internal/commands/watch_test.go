@@ -1,0 +1,325 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// A lockedBuffer is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// A watching is an `anomaly run --watch` that goes on.
+type watching struct {
+	t           *testing.T
+	out, log    lockedBuffer
+	interrupted context.CancelFunc
+	code        chan int
+}
+
+func startWatching(t *testing.T, args ...string) *watching {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &watching{t: t, interrupted: cancel, code: make(chan int, 1)}
+	args = append([]string{"anomaly", "run", "--watch", "--interval", "10ms", "--provider", "go"}, args...)
+	go func() { w.code <- Run(ctx, "dev", args, &w.out, &w.log) }()
+	return w
+}
+
+// await waits until ok of what has been printed.
+func (w *watching) await(what string, ok func(out, log string) bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(w.out.String(), w.log.String()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited for %s in vain:\n%s%s", what, &w.out, &w.log)
+		}
+	}
+}
+
+func (w *watching) awaitLines(n int) {
+	w.t.Helper()
+	w.await(fmt.Sprintf("%d results", n), func(out, _ string) bool { return strings.Count(out, "\n") == n })
+}
+
+func (w *watching) awaitLog(text string) {
+	w.t.Helper()
+	w.await(text, func(_, log string) bool { return strings.Contains(log, text) })
+}
+
+// end interrupts it and returns the exit code.
+func (w *watching) end() int {
+	w.interrupted()
+	return <-w.code
+}
+
+func place(t *testing.T, path, from string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", mustRead(t, from), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunWatch(t *testing.T) {
+	dir := t.TempDir()
+	live, images, results := filepath.Join(dir, "live.onnx"), filepath.Join(dir, "images"), filepath.Join(dir, "images", "results")
+	good, strict := withThreshold(t, "10"), withThreshold(t, "1e-9")
+	place(t, live, good)
+	save := func(name string, i int) {
+		t.Helper()
+		if err := writePNG(filepath.Join(images, name), goodImage(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("a.png", 0)
+	save("b.png", 1)
+	w := startWatching(t, "--json", "--out", results, live, images)
+	w.awaitLines(2)
+	save("sub/c.png", 2)
+	w.awaitLines(3)
+	place(t, live, strict)
+	w.awaitLog("now using " + live)
+	save("d.png", 3)
+	w.awaitLines(4)
+	save("a.png", 4) // once more, another one
+	w.awaitLines(5)
+	if err := os.WriteFile(live, []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitLog("the model in use stays: " + live)
+	if err := os.WriteFile(filepath.Join(images, "e.png"), nil, 0o600); err != nil { // on its way
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	save("e.png", 5)
+	w.awaitLines(6)
+	if code := w.end(); code != 0 {
+		t.Errorf("got exit code %d, want 0: %s", code, &w.log)
+	}
+	var got []string
+	for line := range strings.Lines(w.out.String()) {
+		var f finding
+		if err := json.Unmarshal([]byte(line), &f); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(filepath.Base(f.Path), " ", f.Model, " ", *f.Anomalous))
+	}
+	one, two := anrt.Hash(mustRead(t, good))[:hashDigits], anrt.Hash(mustRead(t, strict))[:hashDigits]
+	want := []string{"a.png " + one + " false", "b.png " + one + " false", "c.png " + one + " false", "d.png " + two + " true", "a.png " + two + " true", "e.png " + two + " true"}
+	if slices.Sort(got[:2]); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := folderOf(t, results), "a.png.picture.jpg b.png.picture.jpg d.png.picture.jpg e.png.picture.jpg index-"+one+".html index.html sub"; got != want {
+		t.Errorf("got results %s, want %s", got, want)
+	}
+	for name, parts := range map[string][]string{
+		"index-" + one + ".html": {"live.onnx (" + one + ")", "sub/c.png"},
+		"index.html":             {"live.onnx (" + two + ")", "d.png"},
+	} {
+		page := string(mustRead(t, filepath.Join(results, name)))
+		for _, part := range parts {
+			if !strings.Contains(page, part) {
+				t.Errorf("%s does not have %q", name, part)
+			}
+		}
+		if strings.Contains(page, "Interrupted") {
+			t.Errorf("%s says that it was interrupted", name)
+		}
+	}
+}
+
+// What ends a watch as it ends a run: images that fail, and anomalous ones.
+func TestRunWatchExitCodes(t *testing.T) {
+	images, broken := t.TempDir(), t.TempDir()
+	if err := writePNG(filepath.Join(images, "a.png"), goodImage(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "b.png"), []byte("no image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	strict := withThreshold(t, "1e-9")
+	w := startWatching(t, "--fail-on-anomaly", strict, images)
+	w.awaitLines(2) // with the table's head
+	if code := w.end(); code != 3 {
+		t.Errorf("an anomalous image: got exit code %d, want 3: %s", code, &w.log)
+	}
+	w = startWatching(t, strict, broken)
+	w.awaitLog("b.png: ")
+	time.Sleep(50 * time.Millisecond)
+	if code := w.end(); code != 1 || strings.Count(w.log.String(), "b.png: ") != 1 {
+		t.Errorf("a broken image: got exit code %d, want 1 and to hear of it once: %s", code, &w.log)
+	}
+	w = startWatching(t, strict, t.TempDir())
+	time.Sleep(30 * time.Millisecond)
+	if code := w.end(); code != 0 {
+		t.Errorf("an empty folder: got exit code %d, want 0: %s", code, &w.log)
+	}
+	mustRun(t, 1, "run", "--watch", strict, filepath.Join(images, "absent"))
+	mustRun(t, 2, "run", "--watch", strict, images, "--out", images)
+	for _, flags := range [][]string{{"--interval", "1s"}, {"--gate", images}, {"--shadow-images", "3"}, {"--watch", "--interval", "0s"}, {"--watch", "--shadow-images", "3"}, {"--shadow-changed", "0.1"}, {"--shadow-time", "1s"}, {"--watch", "--shadow", strict, "--shadow-time", "-1s"}, {"--shadow", strict, "--shadow-changed", "2"}} {
+		mustRun(t, 2, append([]string{"run", strict, images}, flags...)...)
+	}
+}
+
+func TestRunWatchGateAndShadow(t *testing.T) {
+	data, dir := testSet(t, false), t.TempDir()
+	live, images := filepath.Join(dir, "live.onnx"), filepath.Join(dir, "images")
+	good, strict := withThreshold(t, bestThreshold(t, data)), withThreshold(t, "1e-9")
+	near := filepath.Join(dir, "near.onnx")
+	mustRun(t, 0, "calibrate", good, "--threshold", bestThreshold(t, data)+"1", "--out", near)
+	place(t, live, good)
+	for i := range 4 {
+		if err := writePNG(filepath.Join(images, fmt.Sprintf("%d.png", i)), goodImage(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The file of a worse model does not come into use; the candidate does.
+	w := startWatching(t, "--gate", data, "--shadow", near, "--shadow-images", "4", live, images)
+	w.awaitLines(5)
+	place(t, live, strict)
+	w.awaitLog("the model in use stays: " + live + ": refused on the golden set")
+	for i := 4; !strings.Contains(w.log.String(), "promoted: "); i++ {
+		if err := writePNG(filepath.Join(images, "next.png"), goodImage(i)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Millisecond)
+		if i > 400 {
+			t.Fatalf("nothing is promoted:\n%s", &w.log)
+		}
+	}
+	if code := w.end(); code != 0 || !strings.Contains(w.log.String(), "0 of the verdicts differ") {
+		t.Errorf("got exit code %d, want 0: %s", code, &w.log)
+	}
+	if !bytes.Equal(mustRead(t, live), mustRead(t, strict)) {
+		t.Error("the file has changed: it is the user's")
+	}
+
+	// Without --watch all images are compared, and nothing is promoted.
+	place(t, live, good)
+	stdout, stderr := mustRun(t, 0, "run", "--provider", "go", "--shadow", strict, live, images)
+	n := strings.Count(stdout, "\n") - 1
+	if want := fmt.Sprintf("%d images, 0 skipped, 0 failed", n); !strings.Contains(stderr, want) ||
+		!strings.Contains(stderr, fmt.Sprintf("it would not be promoted: %[1]d of %[1]d verdicts differ, want at most 0", n)) || strings.Contains(stdout, "anomalous ") {
+		t.Errorf("got %q and %q, want %q", stdout, stderr, want)
+	}
+	_, stderr = mustRun(t, 1, "run", "--provider", "go", "--shadow", strict, "--gate", data, live, images)
+	if !strings.Contains(stderr, "refused on the golden set") {
+		t.Errorf("refused: got %q", stderr)
+	}
+}
+
+func TestInbox(t *testing.T) {
+	dir := t.TempDir()
+	c := &console{log: &bytes.Buffer{}}
+	for _, name := range []string{"a", "b", "b/c"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := c.newInbox([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "b", "*.png")}, filepath.Join(dir, "b", "out"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	touch := func(name string, content string, after time.Duration) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at.Add(after), at.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looks := func(want ...string) {
+		t.Helper()
+		got := []string{}
+		for _, s := range b.look() {
+			got = append(got, s.Name)
+		}
+		if !slices.Equal(got, append([]string{}, want...)) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	looks() // a folder without images is no mistake
+	touch("a/1.png", "x", 2*time.Second)
+	touch("b/1.png", "x", time.Second)
+	touch("b/c/2.png", "", 0)
+	looks()
+	looks("b/1.png", "a/1.png") // the oldest first, each once
+	looks()
+	touch("b/1.png", "xy", time.Second) // grows
+	touch("b/c/2.png", "x", 0)
+	looks()
+	touch("b/1.png", "xyz", time.Second)
+	looks("b/c/2.png")
+	looks("b/1.png")
+	if err := os.Remove(filepath.Join(dir, "a", "1.png")); err != nil {
+		t.Fatal(err)
+	}
+	looks()
+	touch("a/1.png", "x", 2*time.Second) // gone and here again
+	looks()
+	looks("a/1.png")
+	if err := os.Mkdir(filepath.Join(dir, "b", "out"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	touch("b/out/x.png", "x", 0)
+	looks()
+	looks()
+	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		looks()
+	}
+	if said := c.log.(*bytes.Buffer).String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, filepath.Join(dir, "a")) {
+		t.Errorf("a folder that has gone: said %q, want one line of it", said)
+	}
+}
+
+func TestReportGrows(t *testing.T) {
+	r := &report{grows: true}
+	yes, no := true, false
+	for i := range mostRows + 3 {
+		verdict := &no
+		if i%2 == 0 {
+			verdict = &yes
+		}
+		r.append(reportRow{Name: fmt.Sprint(i), finding: finding{Anomalous: verdict}})
+		r.count(r.Rows[len(r.Rows)-1].finding, 1)
+	}
+	r.add(&outcome{sample: &dataset.Sample{Name: "5", Path: "5", Row: -1}}, finding{Anomalous: &yes}) // good before
+	r.trim()
+	if len(r.Rows) != mostRows || r.Good+r.Anomalous != mostRows || r.Good != mostRows/2-1 || r.Rows[mostRows-1].Name != "5" || r.Rows[0].Name != "3" {
+		t.Errorf("got %d rows from %s to %s, %d good and %d anomalous", len(r.Rows), r.Rows[0].Name, r.Rows[len(r.Rows)-1].Name, r.Good, r.Anomalous)
+	}
+}

@@ -1,0 +1,61 @@
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
+)
+
+// Lock keeps a file and the files beside it, those of a training run or earlier
+// models, to this process until release is called or the process ends, however it
+// does. It needs a hidden file beside them.
+func Lock(path string) (release func(), err error) {
+	hidden := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
+	for {
+		l := flock.New(hidden)
+		switch held, err := l.TryLock(); {
+		case err != nil: // a file system without locks
+			os.Remove(hidden)
+			return func() {}, nil
+		case !held:
+			return nil, fmt.Errorf("cannot write %s: another process is writing it", path)
+		}
+		// Whoever held it before may have removed the file that is locked now.
+		mine, err := l.Stat()
+		if err == nil {
+			if there, err := os.Stat(hidden); err == nil && os.SameFile(mine, there) {
+				return func() {
+					removed := os.Remove(hidden) == nil
+					l.Unlock()
+					if !removed { // no open file can be, on some systems
+						os.Remove(hidden)
+					}
+				}, nil
+			}
+		}
+		l.Unlock()
+	}
+}
+
+// Writable reports early that nothing can be written at path.
+func Writable(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
+	var op *fs.PathError
+	switch {
+	case errors.As(err, &op):
+		return fmt.Errorf("cannot write %s: %w", path, op.Err)
+	case err != nil:
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}

@@ -1,0 +1,111 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrSpec is wrapped by errors about a Spec and about what it is opened with.
+var ErrSpec = errors.New("models")
+
+// A Spec names an architecture and its options: the part of a network that
+// checkpoints, configurations and exported files keep. Zero fields have the
+// architecture's defaults, here those of dcae.
+type Spec struct {
+	Model    string `json:"model"`    // one of Names, default "dcae"
+	Channels int    `json:"channels"` // of the image: 1 or 3 (default)
+	Height   int    `json:"height"`   // of the image in pixels, default 128; a multiple of 2^Depth
+	Width    int    `json:"width"`    // of the image in pixels, default Height
+	Filters  int    `json:"filters"`  // output channels of each hidden convolution, default 32
+	Depth    int    `json:"depth"`    // how often the image is halved, default 3
+}
+
+// An architecture is a row of the table of networks.
+type architecture struct {
+	name     string
+	defaults func(*Spec)       // sets fields that are zero
+	validate func(*Spec) error // of a spec with its defaults
+	open     func(Spec, *Resources) (Network, error)
+}
+
+var architectures = []*architecture{&dcaeArchitecture}
+
+// Names lists the architectures there are, the default first.
+func Names() []string {
+	var names []string
+	for _, a := range architectures {
+		names = append(names, a.name)
+	}
+	return names
+}
+
+// architecture returns the row of s, nil if there is none.
+func (s *Spec) architecture() *architecture {
+	for _, a := range architectures {
+		if a.name == s.Model {
+			return a
+		}
+	}
+	return nil
+}
+
+// WithDefaults returns the spec with its zero fields set.
+func (s Spec) WithDefaults() Spec {
+	if s.Model == "" {
+		s.Model = architectures[0].name
+	}
+	if a := s.architecture(); a != nil {
+		a.defaults(&s)
+	}
+	return s
+}
+
+// Validate reports what is wrong with the spec, its defaults set.
+func (s Spec) Validate() error {
+	s = s.WithDefaults()
+	a := s.architecture()
+	if a == nil {
+		return bad("model", fmt.Sprintf("%q", s.Model), fmt.Sprintf("one of %q", Names()))
+	}
+	return a.validate(&s)
+}
+
+// InputSize returns the channels, height and width of the network's images.
+func (s Spec) InputSize() (channels, height, width int) {
+	s = s.WithDefaults()
+	return s.Channels, s.Height, s.Width
+}
+
+func bad(what string, got any, want string) error {
+	return fmt.Errorf("%w: %s: got %v, want %s", ErrSpec, what, got, want)
+}
+
+func set(p *int, v int) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+// imageDefaults sets the size of the image, by default RGB and so many pixels high.
+func (s *Spec) imageDefaults(height int) {
+	set(&s.Channels, 3)
+	set(&s.Height, height)
+	set(&s.Width, s.Height)
+}
+
+// validateLevels checks a network that halves the image Depth times.
+func (s *Spec) validateLevels() error {
+	switch step := 1 << min(max(s.Depth, 0), 16); {
+	case s.Channels != 1 && s.Channels != 3:
+		return bad("channels", s.Channels, "1 or 3")
+	case s.Depth < 1 || s.Depth > 8:
+		return bad("depth", s.Depth, "1 to 8")
+	case s.Filters < 1 || s.Filters > 1024:
+		return bad("filters", s.Filters, "1 to 1024")
+	case s.Height < step || s.Height%step != 0 || s.Height > 1<<14:
+		return bad("height", s.Height, fmt.Sprintf("a multiple of %d up to %d", step, 1<<14))
+	case s.Width < step || s.Width%step != 0 || s.Width > 1<<14:
+		return bad("width", s.Width, fmt.Sprintf("a multiple of %d up to %d", step, 1<<14))
+	}
+	return nil
+}

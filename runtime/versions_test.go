@@ -1,0 +1,87 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+)
+
+// Each step that refuses a model leaves the file, and what is kept, as it was.
+func TestDeploy(t *testing.T) {
+	dir := t.TempDir()
+	live := filepath.Join(dir, "live.onnx")
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	spec := models.Spec{Height: 16, Filters: 2, Depth: 1}
+	b := [][]byte{detectorModel(t, spec, &onnxexport.Options{Threshold: .1}), detectorModel(t, spec, &onnxexport.Options{Threshold: .2})}
+	first, second := write("first", b[0]), write("second", b[1])
+	o := &DeployOptions{Detector: &Options{SessionOptions: SessionOptions{Provider: Go}}}
+
+	d, err := Deploy(t.Context(), first, live, o)
+	if err != nil || d.Hash != Hash(b[0]) || d.Replaced != "" || d.Kept != "" || d.Already || d.Tested {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	if d, err = Deploy(t.Context(), first, live, o); err != nil || !d.Already {
+		t.Errorf("again: got %+v, %v", d, err)
+	}
+
+	refused := errors.New("refused")
+	tried := 0
+	try := *o
+	try.Try = func(_ context.Context, model []byte) error { tried++; return refused }
+	gate := *o
+	gate.Gate = func(_ context.Context, current, candidate *Detector) error {
+		if current.Info().Hash != Hash(b[0]) || candidate.Info().Hash != Hash(b[1]) {
+			t.Error("the gate got other models")
+		}
+		return refused
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range map[string]error{
+		"try":      func() error { _, err := Deploy(t.Context(), second, live, &try); return err }(),
+		"gate":     func() error { _, err := Deploy(t.Context(), second, live, &gate); return err }(),
+		"context":  func() error { _, err := Deploy(ended, second, live, o); return err }(),
+		"no model": func() error { _, err := Deploy(t.Context(), write("text", []byte("text")), live, o); return err }(),
+		"keep":     func() error { _, err := Deploy(t.Context(), second, live, &DeployOptions{Keep: -1}); return err }(),
+	} {
+		want := map[string]error{"try": refused, "gate": refused, "context": context.Canceled, "no model": ErrModel, "keep": ErrInput}[name]
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", name, err, want)
+		}
+		if now, _ := os.ReadFile(live); !bytes.Equal(now, b[0]) {
+			t.Errorf("%s: the model in place has changed", name)
+		}
+		if v, err := Versions(live); len(v) > 0 || err != nil {
+			t.Errorf("%s: got versions %v, %v", name, v, err)
+		}
+	}
+	if tried != 1 {
+		t.Errorf("tried %d times, want once", tried)
+	}
+
+	if d, err = Deploy(t.Context(), second, live, o); err != nil || d.Replaced != Hash(b[0]) {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	if v, err := Versions(live); err != nil || len(v) != 1 || v[0].Path != d.Kept || v[0].Number != 1 || !strings.HasPrefix(d.Replaced, v[0].Hash) {
+		t.Errorf("got versions %v, %v", v, err)
+	}
+	if d, err = Rollback(live); err != nil || d.Hash != Hash(b[0]) || d.Replaced != Hash(b[1]) {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err = Rollback(live); !errors.Is(err, ErrModel) {
+		t.Errorf("got %v, want ErrModel", err)
+	}
+}

@@ -1,0 +1,93 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// A Calibration is the threshold and what later images can be held against.
+type Calibration struct {
+	calibrate.Calibration
+
+	// Quantiles (at Levels) of the training images' mean brightness and of their
+	// sharpness (mean absolute Laplacian), both in [0,1].
+	Brightness []float64 `json:"brightness"`
+	Sharpness  []float64 `json:"sharpness"`
+}
+
+// Levels returns those of the quantiles in a [Calibration] and in the metadata.
+func Levels() []float64 { return []float64{0, .01, .05, .25, .5, .75, .95, .99, 1} }
+
+func quantiles(xs []float64) []float64 {
+	slices.Sort(xs)
+	var q []float64
+	for _, p := range Levels() {
+		q = append(q, calibrate.Quantile(xs, p))
+	}
+	return q
+}
+
+// describe adds what the images themselves look like.
+func (c *Calibration) describe(pixels []uint8, channels, height, width int) {
+	var bright, sharp []float64
+	for img := range slices.Chunk(pixels, channels*height*width) {
+		b, s := brightnessAndSharpness(img, height, width, channels)
+		bright, sharp = append(bright, b), append(sharp, s)
+	}
+	c.Brightness, c.Sharpness = quantiles(bright), quantiles(sharp)
+}
+
+// brightnessAndSharpness returns the mean of an image [H,W,C] and the mean
+// absolute value of its discrete Laplacian (4 neighbours), both over their largest value.
+func brightnessAndSharpness(img []uint8, h, w, c int) (brightness, sharpness float64) {
+	sum, edges := 0, 0
+	for _, p := range img {
+		sum += int(p)
+	}
+	row := w * c
+	for y := 1; y < h-1; y++ {
+		for i := y*row + c; i < (y+1)*row-c; i++ {
+			d := 4*int(img[i]) - int(img[i-c]) - int(img[i+c]) - int(img[i-row]) - int(img[i+row])
+			edges += max(d, -d)
+		}
+	}
+	inner := max(1, (h-2)*(w-2)*c)
+	return float64(sum) / float64(255*len(img)), float64(edges) / float64(4*255*inner)
+}
+
+// score returns the scores that the exported model gives images.
+func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, images []int) ([]float64, error) {
+	if len(images) == 0 {
+		return nil, nil
+	}
+	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *t.settings.Map})
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	b, err := onnxexport.Marshal(model)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
+	if err != nil {
+		return nil, err
+	}
+	defer det.Close()
+	scores := make([]float64, 0, len(images))
+	for chunk := range slices.Chunk(images, 16) {
+		results, err := det.DetectPixels(ctx, graph.Data[uint8](t.pixels(chunk)), len(chunk))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range results {
+			scores = append(scores, float64(r.Score))
+		}
+	}
+	return scores, nil
+}

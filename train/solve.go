@@ -1,0 +1,161 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// mostFeatures is how many bytes of features are kept between passes; more are
+// extracted anew for each.
+const mostFeatures = 2 << 30
+
+// solve fits a network in closed form: once for each fold to the images outside
+// it, for the scores of those in it, and then to all.
+func (t *trainer) solve(ctx context.Context) (*Result, error) {
+	x, err := t.openExtractor()
+	if err != nil {
+		return nil, err
+	}
+	defer x.close()
+	order := permutation(t.n, t.settings.Seed, splitStream, 0)
+	all := make([]int, t.n)
+	for i := range all {
+		all[i] = i
+	}
+	t.stages = append(foldStages(order), stage{train: all})
+	var scores []float64
+	for i := range t.stages {
+		s := t.stages[i]
+		slices.Sort(s.train)
+		weights, err := t.fitOnce(ctx, x, i)
+		if err != nil {
+			return nil, err
+		}
+		held, err := t.score(ctx, weights, s.heldBack)
+		if err != nil {
+			return nil, err
+		}
+		scores = append(scores, held...)
+		if len(s.heldBack) == 0 {
+			return t.result(weights, scores)
+		}
+	}
+	panic("train: no last stage")
+}
+
+// fitOnce fits the network to the images of a stage.
+func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[string]*graph.Tensor, error) {
+	images := t.stages[stage].train
+	fit, err := t.fitter.NewFit(len(images), t.settings.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	steps := fit.Passes() * len(images)
+	for step := 0; step < steps; {
+		for features, err := range x.features(ctx, images) {
+			if err == nil {
+				err = fit.Add(features)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("train: %w", err)
+			}
+			step++
+			t.settings.Progress(Progress{
+				Stage: stage + 1, Stages: len(t.stages), Epoch: 1, Epochs: 1, Step: step, Steps: steps, Elapsed: time.Since(t.start),
+			})
+		}
+	}
+	fitted, err := fit.Solve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	weights := t.net.Init(t.settings.Seed)
+	for name, w := range fitted {
+		weights[name] = w
+	}
+	return weights, nil
+}
+
+// An extractor computes the features of images, several side by side.
+type extractor struct {
+	t        *trainer
+	sessions []*anrt.Session
+	kept     map[int][]float32 // by image
+	room     int               // bytes, for more
+}
+
+// openExtractor settles the provider too.
+func (t *trainer) openExtractor() (*extractor, error) {
+	g := graph.New("features")
+	pixels := onnxexport.Pixels(g.Input("input", graph.Uint8, 1, t.height, t.width, t.channels))
+	g.Output("features", t.fitter.Features(pixels))
+	if err := g.Err(); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g, Weights: t.net.Init(t.settings.Seed)})
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	x := &extractor{t: t, kept: map[int][]float32{}, room: mostFeatures}
+	logf := t.settings.Logf
+	for range t.settings.Workers {
+		ses, err := t.session(b, 1, logf)
+		if err != nil {
+			x.close()
+			return nil, err
+		}
+		x.sessions = append(x.sessions, ses)
+		t.settings.Provider, logf = ses.Provider(), nil
+		if !t.settings.Provider.SharesCores() {
+			break
+		}
+	}
+	return x, nil
+}
+
+func (x *extractor) close() {
+	for _, s := range x.sessions {
+		s.Close()
+	}
+}
+
+// features yields the features of images in their order.
+func (x *extractor) features(ctx context.Context, images []int) func(yield func([]float32, error) bool) {
+	return func(yield func([]float32, error) bool) {
+		for chunk := range slices.Chunk(images, len(x.sessions)) {
+			out := make([][]float32, len(chunk))
+			errs := make([]error, len(chunk))
+			var wg sync.WaitGroup
+			for i, image := range chunk {
+				if out[i] = x.kept[image]; out[i] == nil {
+					wg.Go(func() { out[i], errs[i] = x.extract(ctx, x.sessions[i], image) })
+				}
+			}
+			wg.Wait()
+			for i, image := range chunk {
+				if n := 4 * len(out[i]); errs[i] == nil && x.kept[image] == nil && n <= x.room {
+					x.kept[image] = out[i]
+					x.room -= n
+				}
+				if !yield(out[i], errs[i]) || errs[i] != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (x *extractor) extract(ctx context.Context, ses *anrt.Session, image int) ([]float32, error) {
+	out, err := ses.Run(ctx, map[string]*graph.Tensor{"input": x.t.pixels([]int{image})})
+	if err != nil {
+		return nil, err
+	}
+	return graph.Data[float32](out["features"]), nil
+}

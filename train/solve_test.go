@@ -1,0 +1,131 @@
+package train
+
+import (
+	"context"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+)
+
+// A mean is fitted in closed form: its map is how far each 4×4 square of a
+// grey image, scaled by a weight that comes with the network, is from the mean.
+type mean struct {
+	models.Network // for its size
+	passes         int
+}
+
+func (mean) Init(uint64) map[string]*graph.Tensor {
+	return map[string]*graph.Tensor{"scale": graph.NewTensor([]float32{2}, 1)}
+}
+
+func (mean) Recipe() models.Recipe {
+	return models.Recipe{Map: residual.Options{Kind: residual.NetworkMap}}
+}
+
+func (m mean) Forward(x *graph.Value) models.Outputs { return m.Head(m.Features(x)) }
+
+func (mean) Features(x *graph.Value) *graph.Value {
+	return graph.Mul(graph.AveragePool(x, 4, 4, nil), x.Graph().Param("scale", 1))
+}
+
+func (mean) Head(f *graph.Value) models.Outputs {
+	return models.Outputs{Map: graph.Square(graph.Sub(f, f.Graph().Param("mean", 1, 4, 4)))}
+}
+
+func (m mean) NewFit(n int, _ uint64) (models.Fit, error) {
+	return &meanFit{passes: m.passes, n: n, sum: make([]float64, 16)}, nil
+}
+
+type meanFit struct {
+	passes, n int
+	seen      []float32 // the first feature of each image
+	sum       []float64
+}
+
+func (f *meanFit) Passes() int { return f.passes }
+
+func (f *meanFit) Add(features []float32) error {
+	f.seen = append(f.seen, features[0])
+	for i, x := range features {
+		f.sum[i] += float64(x)
+	}
+	return nil
+}
+
+func (f *meanFit) Solve(context.Context) (map[string]*graph.Tensor, error) {
+	for pass := range f.passes {
+		if !slices.Equal(f.seen[pass*f.n:(pass+1)*f.n], f.seen[:f.n]) {
+			panic("passes differ")
+		}
+	}
+	avg := make([]float32, len(f.sum))
+	for i, s := range f.sum {
+		avg[i] = float32(s / float64(f.n*f.passes))
+	}
+	return map[string]*graph.Tensor{"mean": graph.NewTensor(avg, 1, 4, 4)}, nil
+}
+
+// solveTolerance is what float32 leaves of means of 4×4 squares.
+const solveTolerance = 1e-6
+
+// A network that is fitted in closed form has the weights that come with it and
+// those of the fit to all images, is scored by fits to other images, and is
+// exported; the number of workers changes nothing.
+func TestFitter(t *testing.T) {
+	data := stripes(21, 1, 16, 16)
+	net := mean{tiny, 2}
+	steps := 0
+	s := Settings{Provider: anrt.Go, Workers: 3, Progress: func(p Progress) { steps++ }}
+	r, err := Fit(context.Background(), net, data, &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 2 * (4*21 + 21); steps != want { // every image is left out of one fold
+		t.Errorf("got %d steps, want %d", steps, want)
+	}
+	square := func(image int) float64 {
+		sum := 0.
+		for y := range 4 {
+			for x := range 4 {
+				sum += float64(data.Pixels[image*256+y*16+x])
+			}
+		}
+		return 2 * sum / 16 / 255
+	}
+	want := 0.
+	for i := range 21 {
+		want += square(i) / 21
+	}
+	if got := float64(graph.Data[float32](r.Weights["mean"])[0]); math.Abs(got-want) > solveTolerance || r.Weights["scale"] == nil {
+		t.Errorf("got a mean of %v, want %v", got, want)
+	}
+	if len(r.Calibration.Scores) != 21 || len(r.History) != 0 || r.Epoch != 0 {
+		t.Errorf("got %d scores and %d epochs, want 21 and none", len(r.Calibration.Scores), len(r.History))
+	}
+	md, err := r.Metadata("test")
+	if err != nil || md["final_loss"] != "" || md["model"] == "" {
+		t.Errorf("got metadata %v, %v", md, err)
+	}
+	m, err := onnxexport.Build(net, r.Weights, &onnxexport.Options{Map: *r.Settings.Map, Threshold: r.Calibration.Threshold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := m.Graph.Outputs(); len(out) != 4 || !slices.Equal(out[0].Shape, []int{graph.Dynamic, 1, 16, 16}) {
+		t.Errorf("got outputs %v, want a map of the image's size and no reconstruction", out)
+	}
+	s.Workers = 1
+	if again, err := Fit(context.Background(), net, data, &s); err != nil || !sameWeights(again.Weights, r.Weights) || !slices.Equal(again.Calibration.Scores, r.Calibration.Scores) {
+		t.Errorf("one worker gives another network: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Fit(ctx, net, data, &s); err == nil {
+		t.Error("cancelled: got no error")
+	}
+}
