@@ -225,7 +225,7 @@ func images(folder string, notes *Notes) ([]string, error) {
 		for _, line := range said.Lines() {
 			detail += "; " + line
 		}
-		return nil, fmt.Errorf("dataset: folder %q: %w (files named %s)%s", folder, ErrEmpty, strings.Join(extensions, " "), detail)
+		return nil, fmt.Errorf("dataset: folder %q: %w (files named as PNG, JPEG, TIFF, BMP, GIF, WebP or PNM are; name .npy and idx files themselves)%s", folder, ErrEmpty, detail)
 	}
 	return found, nil
 }

@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"metrics":   {"internal/label"},
-	"dataset":   {"internal/imageio", "internal/npy"},
+	"dataset":   {"internal/imageio", "internal/npy", "internal/text"},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
@@ -39,7 +39,8 @@ var mayImport = map[string][]string{
 
 	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
-	"internal/imageio":     {"golang.org/x/image"},
+	"internal/imageio":     {"internal/jpeg", "internal/tiff", "golang.org/x/image"},
+	"internal/jpeg":        nil,
 	"internal/label":       nil,
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
@@ -51,6 +52,8 @@ var mayImport = map[string][]string{
 	"internal/regular":     nil,
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/text":        nil,
+	"internal/tiff":        {"internal/jpeg", "golang.org/x/image"},
 	"internal/testsum":     nil,
 }
 
