@@ -49,7 +49,7 @@ func ExamplePicture() {
 	threshold := float32(.4)
 	picture := heatmap.Picture(input, m, &heatmap.PictureOptions{
 		Threshold: &threshold,
-		Caption:   "007.png  " + heatmap.Verdict(m.Max(), &threshold),
+		Caption:   "007.png  " + heatmap.Caption(m.Max(), &threshold),
 	})
 	fmt.Println(picture.Bounds().Size())
 	// Output: (792,306)

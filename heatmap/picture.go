@@ -34,9 +34,9 @@ type PictureOptions struct {
 	Caption string // line below the tiles, Latin letters; "" leaves it out
 }
 
-// Verdict returns a caption: score, threshold and what follows from them. A nil
+// Caption returns what a picture says: score, threshold and what follows from them. A nil
 // threshold gives the score alone.
-func Verdict(score float32, threshold *float32) string {
+func Caption(score float32, threshold *float32) string {
 	switch {
 	case threshold == nil:
 		return fmt.Sprintf("score %.4g", score)

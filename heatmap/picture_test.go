@@ -227,7 +227,7 @@ func TestPictureSizes(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestCaption(t *testing.T) {
 	for _, tc := range []struct {
 		score     float32
 		threshold *float32
@@ -237,7 +237,7 @@ func TestVerdict(t *testing.T) {
 		{.3, new(float32(.3)), "score 0.3, threshold 0.3: good"},
 		{.3, nil, "score 0.3"},
 	} {
-		if got := Verdict(tc.score, tc.threshold); got != tc.want {
+		if got := Caption(tc.score, tc.threshold); got != tc.want {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}

@@ -20,7 +20,7 @@ func ExampleWrite() {
 		log.Fatal(err)
 	}
 
-	m, err := onnxexport.Parse(file.Bytes())
+	m, err := onnxexport.Reopen(file.Bytes())
 	if err != nil {
 		log.Fatal(err)
 	}

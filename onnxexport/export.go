@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -135,14 +136,14 @@ func (o *Options) Validate() error {
 	}
 	own := c.metadata(3)
 	for _, key := range slices.Sorted(maps.Keys(c.Metadata)) {
-		full := prefix + key
+		full := onnx.Prefix + key
 		_, taken := own[full]
 		switch {
 		case !metadataKey.MatchString(key):
 			return optionErrorf("metadata: got key %q, want lower-case letters, digits, _ and single dots between", key)
 		case !utf8.ValidString(c.Metadata[key]):
 			return optionErrorf("metadata %q: want UTF-8", key)
-		case taken || full == thresholdKey || full == pixelThresholdKey:
+		case taken || full == onnx.KeyThreshold || full == onnx.KeyPixelThreshold:
 			return optionErrorf("metadata %q: the file has its own", key)
 		}
 	}
@@ -167,11 +168,11 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	var x *graph.Value
 	switch {
 	case c.Profile == Anomalib:
-		x = fit(g.Input("input", graph.Float32, graph.Dynamic, 3, graph.Dynamic, graph.Dynamic), channels, height, width)
+		x = fit(g.Input(onnx.Input, graph.Float32, graph.Dynamic, 3, graph.Dynamic, graph.Dynamic), channels, height, width)
 	case c.Input == Uint8NHWC:
-		x = Pixels(g.Input("input", graph.Uint8, graph.Dynamic, height, width, channels))
+		x = Pixels(g.Input(onnx.Input, graph.Uint8, graph.Dynamic, height, width, channels))
 	default:
-		x = g.Input("input", graph.Float32, graph.Dynamic, channels, height, width)
+		x = g.Input(onnx.Input, graph.Float32, graph.Dynamic, channels, height, width)
 	}
 	out := net.Forward(x)
 	if err := g.Err(); err != nil {
@@ -182,7 +183,7 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	}
 	m := &Model{Graph: g, Weights: maps.Clone(weights), Metadata: c.metadata(channels)}
 	for key, value := range c.Metadata {
-		m.Metadata[prefix+key] = value
+		m.Metadata[onnx.Prefix+key] = value
 	}
 	if m.Weights == nil {
 		m.Weights = map[string]*graph.Tensor{}
@@ -193,27 +194,27 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 		}
 	}
 	if c.Profile == Reconstruction {
-		g.Output("reconstruction", out.Reconstruction)
+		g.Output(onnx.Reconstruction, out.Reconstruction)
 		return m, m.validate()
 	}
 	how := c.Map
 	how.BySums = c.Profile == Anomalib // which runs on OpenVINO
 	residuals, score := Judged(x, out, &how)
-	at, pixelAt := g.Param(threshold, 1), g.Param(pixelThreshold, 1)
+	at, pixelAt := g.Param(onnx.Threshold, 1), g.Param(onnx.PixelThreshold, 1)
 	label, mask := graph.Greater(score, at), graph.Greater(residuals, pixelAt)
 	if c.Profile == Anomalib {
 		top := c.Map.Top()
-		g.Output("pred_score", normalized(score, at, label, top))
-		g.Output("pred_label", label)
-		g.Output("anomaly_map", normalized(residuals, pixelAt, mask, top))
-		g.Output("pred_mask", mask)
+		g.Output(onnx.Score, normalized(score, at, label, top))
+		g.Output(onnx.Label, label)
+		g.Output(onnx.Map, normalized(residuals, pixelAt, mask, top))
+		g.Output(onnx.Mask, mask)
 	} else {
-		g.Output("anomaly_map", residuals)
-		g.Output("pred_score", score)
-		g.Output("pred_label", label)
-		g.Output("pred_mask", mask)
+		g.Output(onnx.Map, residuals)
+		g.Output(onnx.Score, score)
+		g.Output(onnx.Label, label)
+		g.Output(onnx.Mask, mask)
 		if out.Reconstruction != nil {
-			g.Output("reconstruction", out.Reconstruction)
+			g.Output(onnx.Reconstruction, out.Reconstruction)
 		}
 	}
 	if err := m.SetThresholds(c.Threshold, c.PixelThreshold); err != nil {
@@ -312,16 +313,8 @@ func Pixels(x *graph.Value) *graph.Value {
 	return graph.Transpose(scaled, 0, 3, 1, 2)
 }
 
-const (
-	prefix = "anomaly." // of the metadata keys that are not ONNX's
-	schema = "1"        // version of the metadata's keys and of the profiles
-
-	// Names of the thresholds: as initializers, and as metadata.
-	threshold         = "threshold"
-	pixelThreshold    = "pixel_threshold"
-	thresholdKey      = prefix + threshold
-	pixelThresholdKey = prefix + pixelThreshold
-)
+// schema is the version of the metadata's keys and of the profiles.
+const schema = "1"
 
 var metadataKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 
@@ -329,34 +322,34 @@ var metadataKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 // are ONNX's (docs/MetadataProps.md of its repository).
 func (o *Options) metadata(channels int) map[string]string {
 	m := map[string]string{
-		"Image.BitmapPixelFormat": "Rgb8",
-		"Image.ColorSpaceGamma":   "SRGB",
-		"Image.NominalPixelRange": "NominalRange_0_255",
-		prefix + "schema":         schema,
-		prefix + "profile":        o.Profile.String(),
+		onnx.KeyPixelFormat: "Rgb8",
+		onnx.KeyGamma:       "SRGB",
+		onnx.KeyRange:       "NominalRange_0_255",
+		onnx.KeySchema:      schema,
+		onnx.KeyProfile:     o.Profile.String(),
 	}
 	if channels == 1 {
-		m["Image.BitmapPixelFormat"] = "Gray8"
+		m[onnx.KeyPixelFormat] = "Gray8"
 	}
 	if o.Profile == Anomalib {
-		m["Image.BitmapPixelFormat"] = "Rgb8" // whatever the network takes
+		m[onnx.KeyPixelFormat] = "Rgb8" // whatever the network takes
 	}
 	if o.Profile == Anomalib || o.Input == FloatNCHW {
-		m["Image.NominalPixelRange"] = "Normalized_0_1"
+		m[onnx.KeyRange] = "Normalized_0_1"
 	}
 	if o.Profile.Judges() {
-		m[prefix+"map"] = string(o.Map.Kind)
-		m[prefix+"map.blur"] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
+		m[onnx.KeyMap] = string(o.Map.Kind)
+		m[onnx.KeyMapBlur] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
 		if o.Map.Kind == residual.SSIMMap {
-			m[prefix+"map.window"] = strconv.Itoa(residual.Window)
-			m[prefix+"map.sigma"] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
+			m[onnx.KeyMapWindow] = strconv.Itoa(residual.Window)
+			m[onnx.KeyMapSigma] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
 		}
 	}
 	return m
 }
 
 func checkThresholds(image, pixel float32, profile Profile) error {
-	names := []string{threshold, pixelThreshold}
+	names := []string{onnx.Threshold, onnx.PixelThreshold}
 	for i, t := range []float32{image, pixel} {
 		if math.IsInf(float64(t), 0) {
 			return optionErrorf("%s: got %v, want a finite number or NaN for none", names[i], t)
@@ -372,13 +365,13 @@ func checkThresholds(image, pixel float32, profile Profile) error {
 // [Reconstruction], in the graph and in the metadata, and nothing else; NaN is
 // none. They are of raw scores in every profile.
 func (m *Model) SetThresholds(image, pixel float32) error {
-	if err := checkThresholds(image, pixel, Profile(m.Metadata[prefix+"profile"])); err != nil {
+	if err := checkThresholds(image, pixel, Profile(m.Metadata[onnx.KeyProfile])); err != nil {
 		return err
 	}
 	for _, t := range []struct {
 		name, key string
 		value     float32
-	}{{threshold, thresholdKey, image}, {pixelThreshold, pixelThresholdKey, pixel}} {
+	}{{onnx.Threshold, onnx.KeyThreshold, image}, {onnx.PixelThreshold, onnx.KeyPixelThreshold, pixel}} {
 		v := m.Graph.Lookup(t.name)
 		if v == nil || !v.IsParam() || !slices.Equal(v.Shape, []int{1}) {
 			return errorf("got a model without parameter %q, want one of profile %v", t.name, Detector)

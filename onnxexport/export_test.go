@@ -91,7 +91,7 @@ func TestSetThresholds(t *testing.T) {
 		}
 		for _, from := range pairs {
 			for _, to := range pairs {
-				m, err := Parse(file(from))
+				m, err := parse(file(from))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -133,9 +133,9 @@ func TestBuildErrors(t *testing.T) {
 		want    string
 	}{
 		{"profile", net, net.weights(), &Options{Profile: "classifier"}, `profile: got "classifier", want "detector", "reconstruction" or "anomalib"`},
-		{"anomalib without threshold", net, net.weights(), &Options{Profile: Anomalib}, "onnxexport: threshold: got none, want a number: profile anomalib shows scores by it"},
+		{"anomalib without threshold", net, net.weights(), &Options{Profile: Anomalib}, "onnxexport: option: threshold: got none, want a number: profile anomalib shows scores by it"},
 		{"anomalib without pixel threshold", net, net.weights(), &Options{Profile: Anomalib, Threshold: .5, PixelThreshold: float32(math.NaN())},
-			"onnxexport: pixel_threshold: got none"},
+			"onnxexport: option: pixel_threshold: got none"},
 		{"anomalib of bytes", net, net.weights(), &Options{Profile: Anomalib, Threshold: .5, Input: Uint8NHWC}, `input: got "uint8", want none: profile anomalib has its own`},
 		{"input", net, net.weights(), &Options{Input: "float16"}, `input: got "float16", want "uint8" or "float"`},
 		{"map", net, net.weights(), &Options{Map: residual.Options{Kind: "psnr"}}, `map: got "psnr"`},
@@ -145,7 +145,7 @@ func TestBuildErrors(t *testing.T) {
 		{"no weights", net, nil, nil, `parameter "conv.weight": got no weight`},
 		{"weights of another network", net, conv{1, 4, 6}.weights(), nil, "weight \"conv.bias\": got float32[1], want float32[3]"},
 		{"reconstruction", bad{net}, nil, nil, "got a reconstruction float32[N,3,4,3] of float32[N,3,4,6], want the same type"},
-		{"threshold", net, net.weights(), &Options{Threshold: float32(math.Inf(1))}, "onnxexport: threshold: got +Inf, want a finite number"},
+		{"threshold", net, net.weights(), &Options{Threshold: float32(math.Inf(1))}, "onnxexport: option: threshold: got +Inf, want a finite number"},
 		{"key", net, net.weights(), meta("Train Hash", "x"), `metadata: got key "Train Hash"`},
 		{"empty key", net, net.weights(), meta("", "x"), `metadata: got key ""`},
 		{"dots", net, net.weights(), meta("a..b", "x"), `metadata: got key "a..b"`},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/ref"
 	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/models"
@@ -291,7 +292,7 @@ func compareRun(t *testing.T, m *Model, feeds map[string]*graph.Tensor, folder s
 		}
 	}
 	// A verdict is exact, given the number that it is about.
-	for output, about := range map[string][2]string{"pred_label": {"pred_score", threshold}, "pred_mask": {"anomaly_map", pixelThreshold}} {
+	for output, about := range map[string][2]string{"pred_label": {"pred_score", onnx.Threshold}, "pred_mask": {"anomaly_map", onnx.PixelThreshold}} {
 		if m.Graph.Lookup(output) == nil {
 			continue
 		}

@@ -7,32 +7,30 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/anomaly-go/anomaly/graph"
-	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
-// Reopen is [Parse] for files that [Write] wrote and nobody changed but to set
-// their thresholds: [Marshal] of the model gives the same bytes again, or in
+// Reopen reads a file that [Write] wrote and nobody changed but to set its thresholds: [Marshal] of the model gives the same bytes again, or in
 // files of earlier versions the same fields in another order. Other files are
 // errors that wrap [ErrModel].
 func Reopen(b []byte) (*Model, error) {
-	m, err := Parse(b)
+	parsed, err := onnx.Parse(b)
 	if err != nil {
 		return nil, errorf("is no file that anomaly wrote: %w", err)
 	}
-	if got := m.Metadata[prefix+"schema"]; got != schema {
-		return nil, errorf("is no file that anomaly wrote: metadata %sschema: got %q, want %q", prefix, got, schema)
+	m := (*Model)(parsed)
+	if got := m.Metadata[onnx.KeySchema]; got != schema {
+		return nil, errorf("is no file that anomaly wrote: metadata %s: got %q, want %q", onnx.KeySchema, got, schema)
 	}
 	again, err := Marshal(m)
 	if err != nil {
 		return nil, err
 	}
 	if string(again) != string(b) {
-		if again, err = inFieldOrder(again); err != nil {
+		if again, err = onnx.InFieldOrder(again); err != nil {
 			return nil, err
 		}
 	}
@@ -42,43 +40,29 @@ func Reopen(b []byte) (*Model, error) {
 	return m, nil
 }
 
-// inFieldOrder returns a file of [Marshal] as it was before its graph came last:
-// with its fields in the order of their numbers.
-func inFieldOrder(b []byte) ([]byte, error) {
-	var p onnxpb.ModelProto
-	if err := proto.Unmarshal(b, &p); err != nil {
-		return nil, errorf("%w", err)
-	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&p)
-	if err != nil {
-		return nil, errorf("%w", err)
-	}
-	return b, nil
-}
-
 // Options returns the options that [Build] made a model with, without its
 // thresholds ([Model.Thresholds] has them): so the model can be built anew in
 // another profile, with another input or map. Input is "" for profile [Anomalib].
 func (m *Model) Options() (*Options, error) {
-	o := &Options{Profile: Profile(m.Metadata[prefix+"profile"]), Metadata: map[string]string{}}
-	if v := m.Graph.Lookup("input"); o.Profile != Anomalib {
+	o := &Options{Profile: Profile(m.Metadata[onnx.KeyProfile]), Metadata: map[string]string{}}
+	if v := m.Graph.Lookup(onnx.Input); o.Profile != Anomalib {
 		o.Input = Uint8NHWC
 		if v != nil && v.DType == graph.Float32 {
 			o.Input = FloatNCHW
 		}
 	}
 	if o.Profile.Judges() {
-		o.Map.Kind = residual.Kind(m.Metadata[prefix+"map"])
-		blur := m.Metadata[prefix+"map.blur"]
+		o.Map.Kind = residual.Kind(m.Metadata[onnx.KeyMap])
+		blur := m.Metadata[onnx.KeyMapBlur]
 		var err error
 		if o.Map.Blur, err = strconv.ParseFloat(blur, 64); err != nil {
-			return nil, errorf("metadata %smap.blur: got %q, want a number", prefix, blur)
+			return nil, errorf("metadata %s: got %q, want a number", onnx.KeyMapBlur, blur)
 		}
 	}
 	own := o.metadata(3)
 	for key, value := range m.Metadata {
 		_, taken := own[key]
-		if name, ok := strings.CutPrefix(key, prefix); ok && !taken && key != thresholdKey && key != pixelThresholdKey {
+		if name, ok := strings.CutPrefix(key, onnx.Prefix); ok && !taken && key != onnx.KeyThreshold && key != onnx.KeyPixelThreshold {
 			o.Metadata[name] = value
 		}
 	}
@@ -93,7 +77,7 @@ func (m *Model) Options() (*Options, error) {
 // Thresholds returns the thresholds of a model, one of any profile but
 // [Reconstruction]; NaN is none.
 func (m *Model) Thresholds() (image, pixel float32, err error) {
-	for name, t := range map[string]*float32{threshold: &image, pixelThreshold: &pixel} {
+	for name, t := range map[string]*float32{onnx.Threshold: &image, onnx.PixelThreshold: &pixel} {
 		w := m.Weights[name]
 		if w == nil || w.DType() != graph.Float32 || w.Len() != 1 {
 			return 0, 0, errorf("got a model without parameter %q, want one of profile %v", name, Detector)
@@ -109,7 +93,7 @@ func (m *Model) Thresholds() (image, pixel float32, err error) {
 // weights that it has in the model, without the thresholds and the constants of
 // its map. Those are shared with the model.
 func (m *Model) Network() (models.Network, map[string]*graph.Tensor, error) {
-	const key = prefix + "model"
+	const key = onnx.KeyModel
 	var spec models.Spec
 	d := json.NewDecoder(strings.NewReader(m.Metadata[key]))
 	d.DisallowUnknownFields() // they would be of another network than is known here

@@ -4,49 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/anomaly-go/anomaly/internal/onnxpb"
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
-
-// What anomalib 0.x and 1.x write beside a model. It is kept as metadata of the
-// model itself, under sidecarKey, so that a model is its bytes.
-const (
-	sidecarName = "metadata.json"
-	sidecarKey  = "anomalib.metadata"
-	legacyOut   = "output" // the name of the first output there
-)
-
-// addSidecar puts anomalib's metadata.json, where it lies beside a model that
-// may be anomalib's, into the model. It reports whether it did.
-func addSidecar(p *onnxpb.ModelProto, dir string) (bool, error) {
-	out := p.GetGraph().GetOutput()
-	has := func(key string) bool {
-		return slices.ContainsFunc(p.GetMetadataProps(), func(e *onnxpb.StringStringEntryProto) bool { return e.GetKey() == key })
-	}
-	if len(out) == 0 || out[0].GetName() != legacyOut || has(sidecarKey) || has(profileKey) {
-		return false, nil
-	}
-	path := filepath.Join(dir, sidecarName)
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
-		return false, nil // there need not be one, nor need it be anomalib's
-	}
-	b, err := regular.Read(path)
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrModel, err)
-	}
-	if !strings.Contains(string(b), "image_threshold") {
-		return false, nil
-	}
-	p.MetadataProps = append(p.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(sidecarKey), Value: proto.String(string(b))})
-	return true, nil
-}
 
 // A sidecar is the content of anomalib's metadata.json.
 type sidecar struct {
@@ -84,7 +46,7 @@ type minMax struct{ threshold, width float32 }
 
 // belowHalf is the threshold of what a minMax gives. anomalib 0.x and 1.x call
 // anomalous what is at or above theirs: what is above the number below it.
-var belowHalf = below(.5)
+var belowHalf = onnx.Below(.5)
 
 // apply normalises in place. Rounding moves no value across the threshold.
 func (m *minMax) apply(values []float32) {
@@ -105,7 +67,7 @@ func (m *minMax) apply(values []float32) {
 // legacy completes the contract of a model of anomalib 0.x or 1.x.
 func (c *contract) legacy(text string) error {
 	fail := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s of anomalib: %w", ErrModel, sidecarName, fmt.Errorf(format, args...))
+		return fmt.Errorf("%w: %s of anomalib: %w", ErrModel, "metadata.json", fmt.Errorf(format, args...))
 	}
 	var s sidecar
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -117,7 +79,7 @@ func (c *contract) legacy(text string) error {
 		}
 		t := float32(*threshold)
 		if lo == nil || hi == nil {
-			raw := below(t)
+			raw := onnx.Below(t)
 			return &raw, nil, nil
 		}
 		if !(*hi > *lo) {

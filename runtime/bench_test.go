@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -109,7 +110,7 @@ func BenchmarkOneByOne(b *testing.B) {
 // Sixteen images of 256×256×3 made a float32 NCHW tensor.
 func BenchmarkTensor(b *testing.B) {
 	const n, h, w = 16, 256, 256
-	c := &contract{input: port{Info: Info{"x", graph.Type{DType: graph.Float32}}}, images: imageType{NCHW, graph.Dynamic, 3, h, w}, transfer: toRange(unitRange)}
+	c := &contract{input: onnx.Port{Name: "x", Type: graph.Type{DType: graph.Float32}}, images: imageType{NCHW, graph.Dynamic, 3, h, w}, transfer: toRange(unitRange)}
 	f := frames{make([]uint8, n*h*w*3), n, h, w}
 	for i := range f.pix {
 		f.pix[i] = uint8(i * i >> 7)

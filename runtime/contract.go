@@ -7,24 +7,9 @@ import (
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
-)
-
-// Names in the files that package onnxexport writes. Those of outputs are
-// anomalib's too.
-const (
-	outMap            = "anomaly_map"
-	outScore          = "pred_score"
-	outLabel          = "pred_label"
-	outMask           = "pred_mask"
-	outReconstruction = "reconstruction"
-	profileKey        = "anomaly.profile"
-	thresholdKey      = "anomaly.threshold"
-	pixelThresholdKey = "anomaly.pixel_threshold"
-	reviewKey         = "anomaly.review"
-	mapKey            = "anomaly.map"
-	rangeKey          = "Image.NominalPixelRange" // ONNX's own
 )
 
 // Kinds of models that a [Detector] understands, and [KindOther] for the rest.
@@ -45,14 +30,14 @@ const (
 type contract struct {
 	kind     string
 	ours     bool // profile detector of package onnxexport
-	input    port
+	input    onnx.Port
 	images   imageType
 	sizedBy  string    // what told the size of the images; "" where it is each image's own
 	transfer *transfer // of pixels to the input's values; nil where the input is uint8
 
-	score, label, residuals, reconstruction *port     // outputs; nil: none
-	reconstructed                           imageType // what the reconstruction holds
-	inRange, outRange                       Range     // of floating-point input and reconstruction
+	score, label, residuals, reconstruction *onnx.Port // outputs; nil: none
+	reconstructed                           imageType  // what the reconstruction holds
+	inRange, outRange                       Range      // of floating-point input and reconstruction
 
 	threshold, pixelThreshold    *float32 // nil: none
 	normalizeScore, normalizeMap *minMax  // nil: as the model gives them
@@ -63,7 +48,7 @@ type contract struct {
 
 // recognize tells what a model is for from its names, types, metadata and the
 // ends of its graph; options say what they do not.
-func recognize(m *model, o *Options) (*contract, error) {
+func recognize(m *onnx.File, o *Options) (*contract, error) {
 	unknown := fmt.Errorf("%w: is none that a detector understands: got inputs %s and outputs %s; want one input, images of 1 or 3 channels and H×W up to %d:\n"+
 		"  uint8 or float32 [N,H,W,C] or [N,C,H,W]\n"+
 		"and outputs of these, under these names, under others if there is one of a kind, or named by who opens it:\n"+
@@ -71,25 +56,25 @@ func recognize(m *model, o *Options) (*contract, error) {
 		"  %q, the score: float32 [N] or [N,1]\n"+
 		"  %q and %q, bool of the same shapes\n"+
 		"or one output of the input's shape, its reconstruction",
-		ErrModel, describe(m.inputs), describe(m.outputs), maxPixels, outMap, outScore, outLabel, outMask)
-	if len(m.inputs) != 1 {
+		ErrModel, onnx.Describe(m.Inputs), onnx.Describe(m.Outputs), maxPixels, onnx.Map, onnx.Score, onnx.Label, onnx.Mask)
+	if len(m.Inputs) != 1 {
 		return nil, unknown
 	}
-	c := &contract{input: m.inputs[0], inRange: unitRange, outRange: unitRange}
+	c := &contract{input: m.Inputs[0], inRange: unitRange, outRange: unitRange}
 	var ok bool
 	if c.images, ok = readImages(&c.input, o.Layout); !ok {
 		return nil, unknown
 	}
 	legacy := ""
 	found, err := c.assign(m, o)
-	switch text := m.metadata[sidecarKey]; {
+	switch text := m.Metadata[onnx.KeySidecar]; {
 	case err != nil:
 		return nil, err
-	case m.metadata[profileKey] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
+	case m.Metadata[onnx.KeyProfile] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.ours, c.label = KindDetector, true, nil
-	case m.metadata[profileKey] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
+	case m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.label = KindAnomalib, nil // which says no more than the score
-	case text != "" && (c.residuals != nil && c.residuals.Name == legacyOut || c.score != nil && c.score.Name == legacyOut):
+	case text != "" && (c.residuals != nil && c.residuals.Name == onnx.LegacyOutput || c.score != nil && c.score.Name == onnx.LegacyOutput):
 		c.kind, legacy = KindAnomalib, text
 	case found:
 		c.kind = KindAnomalib
@@ -114,20 +99,20 @@ func recognize(m *model, o *Options) (*contract, error) {
 
 // assign says which output is what: by the options, else by name, else by rank
 // and type where one alone will do. It reports whether anomalib's names occur.
-func (c *contract) assign(m *model, o *Options) (named bool, err error) {
+func (c *contract) assign(m *onnx.File, o *Options) (named bool, err error) {
 	taken := map[string]bool{}
-	choose := func(role, option, name string, fits func(*port) bool, into **port) error {
+	choose := func(role, option, name string, fits func(*onnx.Port) bool, into **onnx.Port) error {
 		if option != "" {
-			p := find(m.outputs, option)
+			p := onnx.Find(m.Outputs, option)
 			if p == nil {
-				return fmt.Errorf("%w: %s: got output %q, the model has %s", ErrInput, role, option, describe(m.outputs))
+				return fmt.Errorf("%w: %s: got output %q, the model has %s", ErrInput, role, option, onnx.Describe(m.Outputs))
 			}
-			if role == "map" && p.isScore() {
+			if role == "map" && isScore(p) {
 				return fmt.Errorf("%w: map: got output %v, which has one number for each image, want [N,1,H,W], [N,H,W,1] or [N,H,W]", ErrInput, p)
 			}
 			*into = p
-		} else if p := find(m.outputs, name); p != nil && !taken[name] && fits(p) {
-			*into, named = p, named || name != outReconstruction
+		} else if p := onnx.Find(m.Outputs, name); p != nil && !taken[name] && fits(p) {
+			*into, named = p, named || name != onnx.Reconstruction
 		}
 		if *into != nil {
 			if taken[(*into).Name] {
@@ -137,12 +122,12 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 		}
 		return nil
 	}
-	one := func(role string, fits func(*port) bool, into **port) error {
+	one := func(role string, fits func(*onnx.Port) bool, into **onnx.Port) error {
 		if *into != nil {
 			return nil
 		}
 		var names []string
-		for _, p := range m.outputs {
+		for _, p := range m.Outputs {
 			if !taken[p.Name] && fits(&p) {
 				names = append(names, p.Name)
 			}
@@ -151,24 +136,24 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 		case 0:
 			return nil
 		case 1:
-			*into, taken[names[0]] = find(m.outputs, names[0]), true
+			*into, taken[names[0]] = onnx.Find(m.Outputs, names[0]), true
 			return nil
 		default:
-			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one as %s output", ErrModel, describe(m.outputs), names, role, role)
+			return fmt.Errorf("%w: got outputs %s, of which %q could each be the %s: name one as %s output", ErrModel, onnx.Describe(m.Outputs), names, role, role)
 		}
 	}
 
-	mapName, scoreName := outMap, outScore
-	if m.metadata[sidecarKey] != "" { // one output, of either meaning
-		mapName, scoreName = legacyOut, legacyOut
+	mapName, scoreName := onnx.Map, onnx.Score
+	if m.Metadata[onnx.KeySidecar] != "" { // one output, of either meaning
+		mapName, scoreName = onnx.LegacyOutput, onnx.LegacyOutput
 	}
-	var mask *port
+	var mask *onnx.Port
 	for _, err := range []error{
-		choose("map", o.MapOutput, mapName, (*port).mayBeMap, &c.residuals),
-		choose("score", o.ScoreOutput, scoreName, func(p *port) bool { return p.isFloat() && len(p.Shape) <= 2 }, &c.score),
-		choose("label", "", outLabel, (*port).isFlag, &c.label),
-		choose("mask", "", outMask, (*port).isFlag, &mask),
-		choose("reconstruction", o.ReconstructionOutput, outReconstruction, c.sameImages, &c.reconstruction),
+		choose("map", o.MapOutput, mapName, mayBeMap, &c.residuals),
+		choose("score", o.ScoreOutput, scoreName, func(p *onnx.Port) bool { return isFloat(p) && len(p.Shape) <= 2 }, &c.score),
+		choose("label", "", onnx.Label, isFlag, &c.label),
+		choose("mask", "", onnx.Mask, isFlag, &mask),
+		choose("reconstruction", o.ReconstructionOutput, onnx.Reconstruction, c.sameImages, &c.reconstruction),
 	} {
 		if err != nil {
 			return false, err
@@ -180,9 +165,9 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 	if c.residuals == nil && c.score == nil && c.label != nil {
 		c.score = c.label
 	}
-	isMap := func(p *port) bool { return p.isFloat() && p.isMap() && !c.sameImages(p) }
-	isScore := func(p *port) bool { return p.isFloat() && p.isScore() }
-	isLabel := func(p *port) bool { return p.isFlag() && p.isScore() }
+	isMap := func(p *onnx.Port) bool { return isFloat(p) && isMap(p) && !c.sameImages(p) }
+	isScore := func(p *onnx.Port) bool { return isFloat(p) && isScore(p) }
+	isLabel := func(p *onnx.Port) bool { return isFlag(p) && isScore(p) }
 	if c.residuals == nil && c.score == nil { // no name is known
 		err = cmp.Or(one("map", isMap, &c.residuals), one("score", isScore, &c.score))
 	} else {
@@ -208,8 +193,8 @@ func (c *contract) assign(m *model, o *Options) (named bool, err error) {
 
 // sameImages reports whether an output holds images like the input's, as far as its
 // shape is declared.
-func (c *contract) sameImages(p *port) bool {
-	if p.Name == outMap || p.Name == outMask {
+func (c *contract) sameImages(p *onnx.Port) bool {
+	if p.Name == onnx.Map || p.Name == onnx.Mask {
 		return false
 	}
 	same := func(a, b int) bool { return a == b || a == graph.Dynamic || b == graph.Dynamic }
@@ -221,28 +206,28 @@ func (c *contract) sameImages(p *port) bool {
 	return false
 }
 
-func (p *port) isFloat() bool { return p.DType == graph.Float32 || p.DType == graph.Float64 }
+func isFloat(p *onnx.Port) bool { return p.DType == graph.Float32 || p.DType == graph.Float64 }
 
 // isFlag reports whether an output can tell yes from no.
-func (p *port) isFlag() bool {
+func isFlag(p *onnx.Port) bool {
 	return p.DType == graph.Bool || p.DType == graph.Int64 || p.DType == graph.Int32 || p.DType == graph.Uint8
 }
 
 // isMap reports whether an output has a number for each pixel of each image.
-func (p *port) isMap() bool {
+func isMap(p *onnx.Port) bool {
 	s := p.Shape
 	return len(s) == 3 && s[0] != 3 || len(s) == 4 && (s[1] == 1 || s[3] == 1)
 }
 
 // mayBeMap is isMap as far as the shape is declared, for floats.
-func (p *port) mayBeMap() bool {
+func mayBeMap(p *onnx.Port) bool {
 	open := func(d int) bool { return d == 1 || d == graph.Dynamic }
 	s := p.Shape
-	return p.isFloat() && (s == nil || len(s) == 3 || len(s) == 4 && (open(s[1]) || open(s[3])))
+	return isFloat(p) && (s == nil || len(s) == 3 || len(s) == 4 && (open(s[1]) || open(s[3])))
 }
 
 // isScore reports whether an output has a number for each image.
-func (p *port) isScore() bool {
+func isScore(p *onnx.Port) bool {
 	s := p.Shape
 	return len(s) == 1 || len(s) == 2 && s[1] == 1
 }
@@ -250,7 +235,7 @@ func (p *port) isScore() bool {
 // setSize tells the size of the images: the options', the input's own, that to
 // which the graph resizes its input, or the map's. It stays open where nothing
 // tells it.
-func (c *contract) setSize(m *model, o *Options) error {
+func (c *contract) setSize(m *onnx.File, o *Options) error {
 	i := &c.images
 	if o.Height > 0 {
 		if i.height > 0 && i.height != o.Height || i.width > 0 && i.width != o.Width {
@@ -266,12 +251,12 @@ func (c *contract) setSize(m *model, o *Options) error {
 	fits := func(height, width int) bool {
 		return height > 0 && width > 0 && width <= maxPixels/height && (i.height < 1 || i.height == height) && (i.width < 1 || i.width == width)
 	}
-	if t := m.trace; fits(t.height, t.width) {
-		i.height, i.width, c.sizedBy = t.height, t.width, "graph"
+	if t := m.Trace; fits(t.Height, t.Width) {
+		i.height, i.width, c.sizedBy = t.Height, t.Width, "graph"
 		return nil
 	}
 	if p := c.residuals; p != nil {
-		height, width := p.mapSize()
+		height, width := mapSize(p)
 		if fits(height, width) {
 			i.height, i.width, c.sizedBy = height, width, "map"
 			return nil
@@ -285,7 +270,7 @@ func (c *contract) setSize(m *model, o *Options) error {
 
 // mapSize returns the sides of a map that is not of a size of its own; they are
 // below 1 where they are open.
-func (p *port) mapSize() (height, width int) {
+func mapSize(p *onnx.Port) (height, width int) {
 	switch s := p.Shape; {
 	case len(s) == 3:
 		return s[1], s[2]
@@ -299,8 +284,8 @@ func (p *port) mapSize() (height, width int) {
 
 // setRange says what black and white are: by the options, by what the file says
 // in ONNX's own words, or else 0 and 1.
-func (c *contract) setRange(m *model, o *Options) error {
-	switch m.metadata[rangeKey] {
+func (c *contract) setRange(m *onnx.File, o *Options) error {
+	switch m.Metadata[onnx.KeyRange] {
 	case "NominalRange_0_255":
 		if c.input.DType == graph.Float32 {
 			c.inRange, c.outRange = Range{0, 255}, Range{0, 255}
@@ -308,7 +293,7 @@ func (c *contract) setRange(m *model, o *Options) error {
 	case "Normalized_1_1":
 		c.inRange, c.outRange = Range{-1, 1}, Range{-1, 1}
 	}
-	if m.metadata[profileKey] != "" {
+	if m.Metadata[onnx.KeyProfile] != "" {
 		c.outRange = unitRange
 	}
 	if o.Range != (Range{}) {
@@ -331,30 +316,30 @@ func (c *contract) setRange(m *model, o *Options) error {
 // setThresholds reads them from the metadata of our own files, and from the graphs
 // of others: from what makes the label and the mask, or else from anomalib's
 // normalising, which puts thresholds at 0.5.
-func (c *contract) setThresholds(m *model) error {
-	normalized := m.metadata[profileKey] == onnxexport.Anomalib.String()
-	if c.kind == KindAnomalib && !normalized || m.metadata[profileKey] == "" {
-		c.threshold = m.trace.above(c.score, c.label, c.kind)
-		c.pixelThreshold = m.trace.above(c.residuals, find(m.outputs, outMask), c.kind)
+func (c *contract) setThresholds(m *onnx.File) error {
+	normalized := m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String()
+	if c.kind == KindAnomalib && !normalized || m.Metadata[onnx.KeyProfile] == "" {
+		c.threshold = above(&m.Trace, c.score, c.label, c.kind)
+		c.pixelThreshold = above(&m.Trace, c.residuals, onnx.Find(m.Outputs, onnx.Mask), c.kind)
 		if c.score == nil {
 			c.threshold = c.pixelThreshold
 		}
 		return nil
 	}
 	var err error
-	if c.threshold, err = readThreshold(m, thresholdKey); err != nil {
+	if c.threshold, err = readThreshold(m, onnx.KeyThreshold); err != nil {
 		return err
 	}
-	if c.pixelThreshold, err = readThreshold(m, pixelThresholdKey); err != nil {
+	if c.pixelThreshold, err = readThreshold(m, onnx.KeyPixelThreshold); err != nil {
 		return err
 	}
-	if s, ok := m.metadata[reviewKey]; ok {
+	if s, ok := m.Metadata[onnx.KeyReview]; ok {
 		b, err := ParseBand(s)
 		if err == nil {
 			err = b.check(c.threshold)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: metadata %s: %w", ErrModel, reviewKey, err)
+			return fmt.Errorf("%w: metadata %s: %w", ErrModel, onnx.KeyReview, err)
 		}
 		c.review = &b
 	}
@@ -366,9 +351,9 @@ func (c *contract) setThresholds(m *model) error {
 
 // normalize puts thresholds and review band, which the metadata has for raw
 // scores, where profile anomalib has its scores.
-func (c *contract) normalize(m *model) {
+func (c *contract) normalize(m *onnx.File) {
 	if b, t := c.review, c.threshold; b != nil && t != nil {
-		o := &residual.Options{Kind: residual.Kind(m.metadata[mapKey])}
+		o := &residual.Options{Kind: residual.Kind(m.Metadata[onnx.KeyMap])}
 		*b = Band{onnxexport.Normalize(b.Low, *t, o), onnxexport.Normalize(b.High, *t, o)}
 	}
 	half := float32(.5)
@@ -377,27 +362,27 @@ func (c *contract) normalize(m *model) {
 
 // above returns the number that a value must exceed for its label, either of which
 // may be nil, to be true; nil where that is not known.
-func (t *trace) above(value, label *port, kind string) *float32 {
+func above(t *onnx.Trace, value, label *onnx.Port, kind string) *float32 {
 	half := float32(.5)
 	switch {
 	case value == nil:
 		return nil
-	case value.isFlag():
+	case isFlag(value):
 		return &half
 	}
 	if label != nil {
-		if l, ok := t.labels[label.Name]; ok && l.value == t.sources[value.Name] {
-			return &l.threshold
+		if threshold, ok := t.Above(value.Name, label.Name); ok {
+			return &threshold
 		}
 	}
-	if kind == KindAnomalib && t.unit[value.Name] {
+	if kind == KindAnomalib && t.IsUnit(value.Name) {
 		return &half
 	}
 	return nil
 }
 
-func readThreshold(m *model, key string) (*float32, error) {
-	s, ok := m.metadata[key]
+func readThreshold(m *onnx.File, key string) (*float32, error) {
+	s, ok := m.Metadata[key]
 	if !ok {
 		return nil, nil
 	}

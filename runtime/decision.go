@@ -9,11 +9,14 @@ import (
 	"github.com/anomaly-go/anomaly/heatmap"
 )
 
-// A Verdict says what to do with a part.
+// A Verdict is the one word for what is decided of a part; "" is nothing.
 type Verdict string
 
-// Verdicts.
+// Verdicts, without a review band and with one.
 const (
+	Good      Verdict = "good"
+	Anomalous Verdict = "anomalous"
+
 	Accept Verdict = "accept"
 	Review Verdict = "review" // a person looks at it again
 	Reject Verdict = "reject"

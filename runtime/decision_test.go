@@ -59,7 +59,10 @@ func TestDetectorReview(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 		for i, r := range detect(t, d, imgs...) {
-			var want Verdict
+			want := Good
+			if r.Anomalous {
+				want = Anomalous
+			}
 			if c.want != nil {
 				want = c.want.Verdict(scores[i].Score)
 			}

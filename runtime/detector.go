@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // A Detector finds anomalies in images.
@@ -47,11 +48,11 @@ type Result struct {
 	Threshold *float32     // nil where neither model nor Options give one
 	Anomalous bool         // the model's own label where it gives one and Options no rule of theirs, else Score > *Threshold, false without a threshold
 	Judged    bool         // whether Anomalous is a verdict, by a threshold or the model's own label; ModelInfo.Judges
-	Verdict   Verdict      // "" without a review band
+	Verdict   Verdict      // by the review band, else as Anomalous says; "" if neither does
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
 	Model          string   // hash of the model that gave it, as in ModelInfo
-	PixelThreshold *float32 // residual above which a pixel is anomalous, the model's; nil: none
+	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -78,7 +79,7 @@ type ModelInfo struct {
 	Reconstructs   bool     // whether they have reconstructions if Options ask for them
 	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
 	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
-	PixelThreshold *float32 // the same for a pixel of the map, the model's; nil: none
+	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 	Review         *Band    // scores to look at again, Options' before the model's; nil: none
 	Metadata       map[string]string
 }
@@ -86,11 +87,11 @@ type ModelInfo struct {
 // Open opens the model in a file, runs it once to warm up, and returns its
 // detector. Close it when it is no longer needed.
 func Open(path string, o *Options) (*Detector, error) {
-	b, err := ReadFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(context.Background(), b, o, caller())
+	d, err := open(context.Background(), f, o, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -100,11 +101,15 @@ func Open(path string, o *Options) (*Detector, error) {
 // OpenBytes is [Open] for a model given as the bytes of its file, which the
 // detector keeps: do not change them.
 func OpenBytes(model []byte, o *Options) (*Detector, error) {
-	return open(context.Background(), model, o, caller())
+	f, err := readModel(model)
+	if err != nil {
+		return nil, err
+	}
+	return open(context.Background(), f, o, caller())
 }
 
 // open is [OpenBytes], called at a line of some file.
-func open(ctx context.Context, model []byte, o *Options, at string) (*Detector, error) {
+func open(ctx context.Context, model *onnx.File, o *Options, at string) (*Detector, error) {
 	options := o.withDefaults()
 	l, err := load(ctx, model, options)
 	if err != nil {
@@ -215,19 +220,19 @@ func (d *Detector) Swap(ctx context.Context, path string) error {
 	if d.closing.Err() != nil {
 		return ErrClosed
 	}
-	b, err := ReadFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}
-	if err := d.swap(ctx, b, d.verified(nil)); err != nil {
+	if err := d.swap(ctx, f, d.verified(nil)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-// swap is [Detector.Swap] for the bytes of a file. The new model must pass check,
+// swap is [Detector.Swap] for a file. The new model must pass check,
 // where that is not nil, before it replaces the old one; check may not keep it.
-func (d *Detector) swap(ctx context.Context, model []byte, check func(ctx context.Context, next *loaded) error) (err error) {
+func (d *Detector) swap(ctx context.Context, model *onnx.File, check func(ctx context.Context, next *loaded) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.closing, cancel)()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -121,11 +122,11 @@ func testForeign(t *testing.T, provider Provider) {
 					}
 				}
 				shape, dims := "all", []any{"batch"}
-				if name == outMap || name == outMask {
+				if name == onnx.Map || name == onnx.Mask {
 					shape, dims = "rank3", []any{"batch", h, w}
 				}
 				dtype := graph.Float32
-				if name == outLabel || name == outMask {
+				if name == onnx.Label || name == onnx.Mask {
 					dtype = graph.Bool
 				}
 				s.node("Reshape", []string{name + "4", shape}, name)
@@ -280,7 +281,7 @@ func testForeign(t *testing.T, provider Provider) {
 			s.output("anomaly_map", graph.Float32, "batch", 1, "height", "width")
 			return s
 		}},
-		{name: "anomalib 1.0", kind: KindAnomalib, threshold: ptr(below(.5)),
+		{name: "anomalib 1.0", kind: KindAnomalib, threshold: ptr(onnx.Below(.5)),
 			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0.1, "max": 0.9}`,
 			want:    func(m float64) float64 { return min(max((m-.4)/.8+.5, 0), 1) },
 			model: func() sketch {
@@ -288,7 +289,7 @@ func testForeign(t *testing.T, provider Provider) {
 				s.output("output", graph.Float32, "batch", 1, h, w)
 				return s
 			}},
-		{name: "anomalib 1.1", kind: KindAnomalib, threshold: ptr(below(.5)),
+		{name: "anomalib 1.1", kind: KindAnomalib, threshold: ptr(onnx.Below(.5)),
 			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "pred_scores.min": 0.1, "pred_scores.max": 0.9, "anomaly_maps.min": 0.1, "anomaly_maps.max": 0.9}`,
 			want:    func(m float64) float64 { return min(max((m-.4)/.8+.5, 0), 1) },
 			model: func() sketch {
@@ -296,14 +297,14 @@ func testForeign(t *testing.T, provider Provider) {
 				s.output("output", graph.Float32, "batch", 1, h, w)
 				return s
 			}},
-		{name: "anomalib 1, not normalised", kind: KindAnomalib, threshold: ptr(below(.4)),
+		{name: "anomalib 1, not normalised", kind: KindAnomalib, threshold: ptr(onnx.Below(.4)),
 			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.3}`,
 			model: func() sketch {
 				s := means(14, "output")
 				s.output("output", graph.Float32, "batch", 1, h, w)
 				return s
 			}},
-		{name: "anomalib 1, classification", kind: KindAnomalib, threshold: ptr(below(.5)), noMap: true,
+		{name: "anomalib 1, classification", kind: KindAnomalib, threshold: ptr(onnx.Below(.5)), noMap: true,
 			sidecar: `{"task": "classification", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0, "max": 1}`,
 			want:    func(m float64) float64 { return min(max(m-.4+.5, 0), 1) },
 			model: func() sketch {
@@ -313,7 +314,7 @@ func testForeign(t *testing.T, provider Provider) {
 				s.output("output", graph.Float32, "batch")
 				return s
 			}},
-		{name: "anomalib 0.7", kind: KindAnomalib, threshold: ptr(below(.5)), batch: 1,
+		{name: "anomalib 0.7", kind: KindAnomalib, threshold: ptr(onnx.Below(.5)), batch: 1,
 			sidecar: `{"task": "segmentation", "image_threshold": 0.4, "pixel_threshold": 0.4, "min": 0.1, "max": 0.9,
 				"transform": {"__version__": "1.3.1", "transform": {"__class_fullname__": "Compose", "p": 1.0, "transforms": [
 				{"__class_fullname__": "Resize", "always_apply": true, "p": 1, "height": 16, "width": 24, "interpolation": 1},
@@ -347,7 +348,7 @@ func testForeign(t *testing.T, provider Provider) {
 			}, "n", 3, h, w)},
 		{name: "reconstruction, 0 to 255 by the file", kind: KindReconstruction, o: l1, scale: .5, model: func() sketch {
 			s := reconstruct(graph.Float32, nil, "n", 3, h, w)()
-			s.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(rangeKey), Value: proto.String("NominalRange_0_255")}}
+			s.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(onnx.KeyRange), Value: proto.String("NominalRange_0_255")}}
 			return s
 		}},
 		{name: "reconstruction, -1 to 1", kind: KindReconstruction, o: with(l1, func(o *Options) { o.Range = Range{-1, 1} }),
@@ -386,7 +387,7 @@ func testForeign(t *testing.T, provider Provider) {
 				t.Fatal(err)
 			}
 			if tt.sidecar != "" {
-				if err := os.WriteFile(filepath.Join(dir, sidecarName), []byte(tt.sidecar), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, "metadata.json"), []byte(tt.sidecar), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -768,7 +769,7 @@ func TestForeignErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if tt.sidecar != "" {
-			if err := os.WriteFile(filepath.Join(dir, sidecarName), []byte(tt.sidecar), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "metadata.json"), []byte(tt.sidecar), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -39,7 +40,7 @@ func FuzzInspect(f *testing.F) {
 	legacy.input("input", float16, 1, 3, 8, 8)
 	legacy.mean("input", "output", float16, 1)
 	legacy.output("output", float16, 1, 1, 8, 8)
-	legacy.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(sidecarKey), Value: proto.String(
+	legacy.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: proto.String(onnx.KeySidecar), Value: proto.String(
 		`{"image_threshold": 1, "min": 0, "max": 2, "transform": {"transforms": [{"__class_fullname__": "Normalize", "mean": [0, 0, 0], "std": [1, 1, 1]}]}}`)}}
 	f.Add(legacy.bytes(f))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/ref"
-	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // keptGraphs is how many a goEngine keeps of those it has made: for whole
@@ -17,8 +17,8 @@ const keptGraphs = 4
 
 // A goEngine interprets the graph in Go: the provider that is always there.
 type goEngine struct {
-	model   *model
-	file    *onnxexport.File
+	model   *onnx.File
+	source  *onnx.Source
 	shaping []string  // names of inputs whose values decide shapes
 	graphs  []madeFor // the one used last first
 }
@@ -32,14 +32,14 @@ type madeFor struct {
 
 // openGo also makes the graph for one image where the model leaves but the batch
 // open, so that what cannot be run is known before there are images.
-func openGo(m *model) (engine, error) {
-	file, err := onnxexport.Read(m.bytes)
+func openGo(m *onnx.File) (engine, error) {
+	source, err := m.Source()
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
-	e := &goEngine{model: m, file: file, shaping: file.ShapeInputs()}
+	e := &goEngine{model: m, source: source, shaping: source.ShapeInputs()}
 	shapes := map[string][]int{}
-	for _, p := range m.inputs {
+	for _, p := range m.Inputs {
 		shape := slices.Clone(p.Shape)
 		if len(shape) > 0 && shape[0] == graph.Dynamic {
 			shape[0] = 1
@@ -59,7 +59,7 @@ func openGo(m *model) (engine, error) {
 
 // make makes the graph for inputs of these shapes and values the one used last.
 func (e *goEngine) make(shapes map[string][]int, values map[string]*graph.Tensor) error {
-	m, err := e.file.For(shapes, values)
+	m, err := e.source.For(shapes, values)
 	if err != nil {
 		return fmt.Errorf("%w: provider %s: %w", ErrModel, Go, err)
 	}
@@ -108,7 +108,7 @@ func (e *goEngine) prepare([]string) error { return nil }
 func (e *goEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
 	feeds := map[string]*graph.Tensor{}
 	for i, t := range in {
-		feeds[e.model.inputs[i].Name] = t
+		feeds[e.model.Inputs[i].Name] = t
 	}
 	g, err := e.graphFor(feeds)
 	if err != nil {

@@ -22,8 +22,8 @@ func reshapedBy(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := unmarshal(b)
-	if err != nil {
+	m := new(onnxpb.ModelProto)
+	if err := proto.Unmarshal(b, m); err != nil {
 		t.Fatal(err)
 	}
 	p := m.Graph

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // An imageType is how a tensor holds images. Height and width are [graph.Dynamic]
@@ -41,7 +42,7 @@ const (
 // readImages tells the layout of images from a shape: grey or RGB. Where both
 // layouts would fit and none is wanted, uint8 is NHWC, as images are decoded, and
 // float NCHW, as networks compute.
-func readImages(p *port, layout string) (imageType, bool) {
+func readImages(p *onnx.Port, layout string) (imageType, bool) {
 	if len(p.Shape) != 4 || p.DType != graph.Uint8 && p.DType != graph.Float32 {
 		return imageType{}, false
 	}

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"github.com/anomaly-go/anomaly/graph"
-	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
-	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // A Description says what is in an ONNX file.
@@ -54,11 +51,11 @@ type TensorInfo struct {
 
 // Inspect describes a model, of any tool, without running it.
 func Inspect(b []byte) (*Description, error) {
-	p, err := unmarshal(b)
+	f, err := onnx.Read(b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	return inspect(p, b)
+	return inspect(f), nil
 }
 
 // InspectFile is [Inspect] for a file, with the metadata that anomalib writes
@@ -68,56 +65,35 @@ func InspectFile(path string) (*Description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	p, err := unmarshal(b)
+	f, err := onnx.Read(b)
 	if err == nil {
-		_, err = addSidecar(p, filepath.Dir(path))
-	}
-	var d *Description
-	if err == nil {
-		d, err = inspect(p, b)
+		err = f.AddSidecar(filepath.Dir(path))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrModel, err)
 	}
-	return d, nil
+	return inspect(f), nil
 }
 
-// inspect describes a model that was read from b.
-func inspect(p *onnxpb.ModelProto, b []byte) (*Description, error) {
-	m, err := declared(p)
-	if err != nil {
-		return nil, err
-	}
+func inspect(f *onnx.File) *Description {
 	d := &Description{
 		Kind:     KindOther,
-		Inputs:   tensorInfos(m.inputs),
-		Outputs:  tensorInfos(m.outputs),
-		Producer: strings.TrimSpace(p.GetProducerName() + " " + p.GetProducerVersion()),
-		Domains:  map[string]int64{},
-		Ops:      map[string]int{},
-		Metadata: m.metadata,
+		Inputs:   tensorInfos(f.Inputs),
+		Outputs:  tensorInfos(f.Outputs),
+		Producer: f.Producer(),
+		Ops:      f.Ops(),
+		Params:   f.Params(),
+		MACs:     f.MACs(),
+		Metadata: f.Metadata,
 	}
-	m.inputs, m.outputs = widened(m.inputs), widened(m.outputs)
-	if c, err := recognize(m, &Options{}); err == nil {
+	d.Opset, d.Domains = f.Opsets()
+	f.DeclareWide()
+	if c, err := recognize(f, &Options{}); err == nil {
 		d.describe(c)
 	} else {
 		d.Problem = strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrModel.Error()+": "), ErrInput.Error()+": ")
 	}
-	for _, o := range p.GetOpsetImport() {
-		if o.GetDomain() == "" || o.GetDomain() == "ai.onnx" {
-			d.Opset = o.GetVersion()
-		} else {
-			d.Domains[o.GetDomain()] = o.GetVersion()
-		}
-	}
-	countOps(p.GetGraph(), d.Ops)
-	for _, t := range p.GetGraph().GetInitializer() {
-		if n, ok := elements(dims(t)); ok && isWeight(p, t) {
-			d.Params += int64(n)
-		}
-	}
-	d.MACs = countMACs(p.GetGraph(), shapes(b, p.GetGraph(), m))
-	return d, nil
+	return d
 }
 
 // describe fills in what a contract says.
@@ -129,152 +105,26 @@ func (d *Description) describe(c *contract) {
 	d.Inputs[0].Meaning = "images"
 	for i := range d.Outputs {
 		out := &d.Outputs[i]
-		is := func(p *port) bool { return p != nil && p.Name == out.Name }
+		is := func(p *onnx.Port) bool { return p != nil && p.Name == out.Name }
 		switch {
 		case is(c.residuals):
 			out.Meaning = "map"
 		case is(c.score):
 			out.Meaning = "score"
-		case is(c.label), out.Name == outLabel:
+		case is(c.label), out.Name == onnx.Label:
 			out.Meaning = "label"
 		case is(c.reconstruction):
 			out.Meaning = "reconstruction"
-		case out.Name == outMask:
+		case out.Name == onnx.Mask:
 			out.Meaning = "mask"
 		}
 	}
 }
 
-func tensorInfos(ports []port) []TensorInfo {
+func tensorInfos(ports []onnx.Port) []TensorInfo {
 	var list []TensorInfo
 	for _, i := range infos(ports) {
-		name := i.DType.String()
-		if !known(i.DType) {
-			name = strings.ToLower(onnxpb.TensorProto_DataType(i.DType).String())
-		}
-		list = append(list, TensorInfo{Name: i.Name, DType: name, Shape: i.Shape})
+		list = append(list, TensorInfo{Name: i.Name, DType: onnx.DTypeName(i.DType), Shape: i.Shape})
 	}
 	return list
-}
-
-func countOps(g *onnxpb.GraphProto, ops map[string]int) {
-	for _, n := range g.GetNode() {
-		ops[n.GetOpType()]++
-		for _, inner := range subgraphs(n) {
-			countOps(inner, ops)
-		}
-	}
-}
-
-// isWeight reports whether an initializer is floating-point and learned. Other
-// tools' constants cannot be told from their weights; ours bear graph.Const's
-// names or are thresholds.
-func isWeight(p *onnxpb.ModelProto, t *onnxpb.TensorProto) bool {
-	switch onnxpb.TensorProto_DataType(t.GetDataType()) {
-	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
-		name := t.GetName()
-		return p.GetProducerName() != producer ||
-			!strings.HasPrefix(name, "const_") && name != "threshold" && name != "pixel_threshold"
-	}
-	return false
-}
-
-func dims(t *onnxpb.TensorProto) []int {
-	shape := []int{}
-	for _, d := range t.GetDims() {
-		shape = append(shape, int(d))
-	}
-	return shape
-}
-
-// shapes collects the shapes of values by name: those that the file declares,
-// and for a batch of one those that package graph infers where it knows all
-// operators.
-func shapes(b []byte, g *onnxpb.GraphProto, m *model) map[string][]int {
-	all := map[string][]int{}
-	inner, _ := readPorts("value", g.GetValueInfo()) // none is no mistake here
-	for _, p := range slices.Concat(inner, m.outputs, m.inputs) {
-		if p.Shape != nil {
-			all[p.Name] = p.Shape
-		}
-	}
-	for _, t := range g.GetInitializer() {
-		all[t.GetName()] = dims(t)
-	}
-	file, err := onnxexport.Read(b)
-	if err != nil {
-		return all
-	}
-	one := map[string][]int{} // image
-	for _, p := range m.inputs {
-		if one[p.Name] = slices.Clone(p.Shape); len(p.Shape) > 0 && p.Shape[0] == graph.Dynamic {
-			one[p.Name][0] = 1
-		}
-	}
-	computed, err := file.For(one, nil)
-	if err != nil {
-		return all
-	}
-	for _, n := range computed.Graph.Nodes() {
-		for _, v := range n.Outputs {
-			all[v.Name()] = v.Shape
-		}
-	}
-	return all
-}
-
-// countMACs adds up the multiply-accumulates of the nodes with matrix arithmetic,
-// nil where a shape is missing.
-func countMACs(g *onnxpb.GraphProto, shapes map[string][]int) *int64 {
-	value := func(names []string, i int) *graph.Value {
-		v := &graph.Value{}
-		if i < len(names) {
-			v.Shape = shapes[names[i]]
-		}
-		return v
-	}
-	var sum int64
-	for _, n := range g.GetNode() {
-		if len(subgraphs(n)) > 0 {
-			return nil
-		}
-		macs := (&graph.Node{
-			Op: n.GetOpType(), Attrs: []graph.Attr{{Name: "transA", Value: intAttr(n, "transA")}},
-			Inputs: []*graph.Value{value(n.GetInput(), 0), value(n.GetInput(), 1)}, Outputs: []*graph.Value{value(n.GetOutput(), 0)},
-		}).MACs()
-		if macs > graph.Open-1-sum {
-			return nil
-		}
-		sum += macs
-	}
-	return &sum
-}
-
-// maxElements is beyond what any tensor has, and so small that the elements of
-// a file's tensors can be added up.
-const maxElements = 1 << 40
-
-// elements is the number of elements for a batch of one; false where another
-// dimension than the first is open, or no tensor is that large.
-func elements(shape []int) (int, bool) {
-	n := 1
-	for i, d := range shape {
-		if d == graph.Dynamic && i == 0 {
-			d = 1
-		}
-		if d < 0 || d > 0 && n > maxElements/d {
-			return 0, false
-		}
-		n *= d
-	}
-	return n, shape != nil
-}
-
-func intAttr(n *onnxpb.NodeProto, name string) int64 {
-	for _, a := range n.GetAttribute() {
-		if a.GetName() == name {
-			return a.GetI()
-		}
-	}
-	return 0
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
@@ -94,7 +95,7 @@ func imagesGolden(t *testing.T, d *Detector, imgs []image.Image, golden map[stri
 	for i, r := range results {
 		switch info.Kind {
 		case KindAnomalib:
-			want := outputs[outScore][i]
+			want := outputs[onnx.Score][i]
 			if diff := math.Abs(float64(r.Score - want)); !(diff <= imagesTol) {
 				t.Errorf("image %d: score: got %v, want %v", i, r.Score, want)
 			}
@@ -102,7 +103,7 @@ func imagesGolden(t *testing.T, d *Detector, imgs []image.Image, golden map[stri
 				t.Errorf("image %d: got threshold %v, anomalous %v; want .5, %v", i, r.Threshold, r.Anomalous, want > .5)
 			}
 			area := info.MapHeight * info.MapWidth
-			if diff := maxDiff(r.Map.Data, outputs[outMap][i*area:][:area]); !(diff <= imagesTol) {
+			if diff := maxDiff(r.Map.Data, outputs[onnx.Map][i*area:][:area]); !(diff <= imagesTol) {
 				t.Errorf("image %d: map: differs by %g", i, diff)
 			}
 		case KindReconstruction:

@@ -200,13 +200,13 @@ func TestSwapIsCancelled(t *testing.T) {
 	}
 	before := d.current
 	ctx, cancel := context.WithCancel(t.Context())
-	first := later(func() error { return d.swap(ctx, b, wait) })
+	first := later(func() error { return d.swap(ctx, parsed(t, b), wait) })
 	<-checking
 	impatient, giveUp := context.WithCancel(t.Context())
 	second := later(func() error { return d.Swap(impatient, path) })
 	giveUp()
 	wantError(t, "a Swap whose turn does not come", second, context.Canceled)
-	third := later(func() error { return d.swap(t.Context(), b, wait) })
+	third := later(func() error { return d.swap(t.Context(), parsed(t, b), wait) })
 	wantWaiting(t, "Swap", first)
 	cancel()
 	wantError(t, "a cancelled Swap", first, context.Canceled)
@@ -222,7 +222,7 @@ func TestSwapIsCancelled(t *testing.T) {
 
 	refused := errors.New("refused")
 	d = openDetector(t, b, &Options{SessionOptions: SessionOptions{Provider: Go}})
-	err = d.swap(t.Context(), b, func(_ context.Context, next *loaded) error {
+	err = d.swap(t.Context(), parsed(t, b), func(_ context.Context, next *loaded) error {
 		candidates = append(candidates, next)
 		return refused
 	})

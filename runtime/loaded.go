@@ -18,6 +18,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -34,12 +35,11 @@ type loaded struct {
 	pixels   sync.Pool // of *[]uint8, for prepare
 }
 
-func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
+func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m, err := readModel(b)
-	if err != nil {
+	if err := ready(m); err != nil {
 		return nil, err
 	}
 	c, err := recognize(m, &o)
@@ -76,17 +76,21 @@ func load(ctx context.Context, b []byte, o Options) (*loaded, error) {
 // up with: a multiple of what networks pool by.
 const warmSize = 256
 
-func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Options) (*loaded, error) {
+func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, options: o, info: ModelInfo{
-		Hash: m.hash, Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
 	var err error
+	if l.info.Hash, err = m.Hash(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
 	if l.decision, err = newDecision(c, o); err != nil {
 		return nil, err
 	}
-	l.info.Threshold, l.info.PixelThreshold = copied(l.decision.threshold), c.pixelThreshold
+	l.info.Threshold = copied(l.decision.threshold)
+	l.info.PixelThreshold = copied(cmp.Or(o.Threshold, c.pixelThreshold, l.decision.threshold))
 	l.info.Judges = l.decision.threshold != nil || l.decision.label
 	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
@@ -98,7 +102,7 @@ func loadOn(ctx context.Context, provider Provider, m *model, c *contract, o Opt
 	if err := l.bound(l.info.Batch, cmp.Or(l.info.Height, warmSize), cmp.Or(l.info.Width, warmSize)); err != nil {
 		return nil, err
 	}
-	for _, p := range []*port{c.residuals, c.score} {
+	for _, p := range []*onnx.Port{c.residuals, c.score} {
 		if p != nil {
 			l.outputs = append(l.outputs, p.Name)
 		}
@@ -384,6 +388,13 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		l.decision.judge(r)
 		if labels != nil {
 			r.Anomalous = labels[i] != 0
+		}
+		switch {
+		case r.Verdict != "" || !r.Judged:
+		case r.Anomalous:
+			r.Verdict = Anomalous
+		default:
+			r.Verdict = Good
 		}
 		if reconstruction && c.reconstruction != nil {
 			t := c.reconstructed.at(f.height, f.width)

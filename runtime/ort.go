@@ -15,6 +15,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // environment is ONNX Runtime's process-wide state. It is set up when the first
@@ -85,7 +86,7 @@ func whyNotLoaded(err error) string {
 // outputs, and ONNX Runtime computes all that a model has: so there is one for
 // each list of outputs, of the model pruned to them.
 type ortEngine struct {
-	model    *model
+	model    *onnx.File
 	provider Provider
 	options  SessionOptions
 	plans    []plan // the one used last at the end
@@ -96,7 +97,7 @@ type plan struct {
 	session *ort.DynamicAdvancedSession
 }
 
-func openORT(m *model, provider Provider, o SessionOptions) (engine, error) {
+func openORT(m *onnx.File, provider Provider, o SessionOptions) (engine, error) {
 	if _, _, _, err := loadLibrary(o.Library, provider); err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 	}
@@ -117,9 +118,9 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 			return p.session, nil
 		}
 	}
-	pruned, err := e.model.prune(outputs)
+	pruned, err := e.model.Prune(outputs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	options, err := sessionOptions(e.provider, e.options)
 	if err != nil {
@@ -127,7 +128,7 @@ func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) 
 	}
 	defer options.Destroy()
 	var inputs []string
-	for _, p := range e.model.inputs {
+	for _, p := range e.model.Inputs {
 		inputs = append(inputs, p.Name)
 	}
 	var s *ort.DynamicAdvancedSession
@@ -269,7 +270,7 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 	}()
 	for i, t := range in {
 		if ins[i], err = wrap(&pin, t); err != nil {
-			return fmt.Errorf("%w %q: %w", ErrInput, e.model.inputs[i].Name, err)
+			return fmt.Errorf("%w %q: %w", ErrInput, e.model.Inputs[i].Name, err)
 		}
 	}
 	for i, t := range out {
@@ -285,7 +286,7 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
-		at := slices.IndexFunc(e.model.inputs, func(p port) bool { return p.Name == outputs[i] })
+		at := slices.IndexFunc(e.model.Inputs, func(p onnx.Port) bool { return p.Name == outputs[i] })
 		switch {
 		case at >= 0 && t == nil: // an input that is an output as well: ONNX Runtime does not copy it
 			out[i] = in[at].Clone()

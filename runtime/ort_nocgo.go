@@ -5,6 +5,8 @@ package runtime
 import (
 	"errors"
 	"fmt"
+
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 var errNoCgo = errors.New("built without cgo, which ONNX Runtime needs: build with CGO_ENABLED=1 and a C compiler, or use provider " + string(Go))
@@ -14,6 +16,6 @@ func loadLibrary(string, Provider) (path, version string, places []Place, err er
 	return "", "", nil, errNoCgo
 }
 
-func openORT(_ *model, provider Provider, _ SessionOptions) (engine, error) {
+func openORT(_ *onnx.File, provider Provider, _ SessionOptions) (engine, error) {
 	return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, errNoCgo)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -43,7 +44,7 @@ func (r *residuals) run(ctx context.Context, scratch *scratch, x, y *graph.Tenso
 	if err != nil {
 		return nil, nil, err
 	}
-	return out[outMap], graph.Data[float32](out[outScore]), nil
+	return out[onnx.Map], graph.Data[float32](out[onnx.Score]), nil
 }
 
 func (r *residuals) session(height, width int) (*Session, error) {
@@ -109,7 +110,7 @@ func (c *contract) residualModel(o *residual.Options, height, width int) ([]byte
 	x := nchw("x", c.input.DType, c.images, c.inRange)
 	y := nchw("y", c.reconstruction.DType, c.reconstructed, c.outRange)
 	m := residual.Map(x, y, o)
-	g.Output(outMap, m)
-	g.Output(outScore, residual.Score(m))
+	g.Output(onnx.Map, m)
+	g.Output(onnx.Score, residual.Score(m))
 	return onnxexport.Marshal(&onnxexport.Model{Graph: g})
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // A SelfTest is what a model makes of an image that is drawn by arithmetic. A
@@ -21,13 +22,6 @@ type SelfTest struct {
 
 // selfTestImage names pattern, the only image there is.
 const selfTestImage = "pattern-1"
-
-// Metadata of a self-test.
-const (
-	selfTestImageKey = "anomaly.selftest.image"
-	selfTestScoreKey = "anomaly.selftest.score"
-	selfTestMeanKey  = "anomaly.selftest.mean"
-)
 
 // How far a self-test may be from its figures, as a share of them.
 const (
@@ -82,17 +76,17 @@ func pattern(height, width, channels int) []uint8 {
 // Metadata returns the self-test as a file carries it, for [onnxexport.Model].Metadata.
 func (t SelfTest) Metadata() map[string]string {
 	number := func(x float32) string { return strconv.FormatFloat(float64(x), 'g', 6, 32) }
-	return map[string]string{selfTestImageKey: t.Image, selfTestScoreKey: number(t.Score), selfTestMeanKey: number(t.Mean)}
+	return map[string]string{onnx.KeySelfTestImage: t.Image, onnx.KeySelfTestScore: number(t.Score), onnx.KeySelfTestMean: number(t.Mean)}
 }
 
 // readSelfTest returns the self-test that a file carries, nil where it has none
 // or one with an image that this version cannot draw.
 func readSelfTest(metadata map[string]string) (*SelfTest, error) {
-	t := &SelfTest{Image: metadata[selfTestImageKey]}
+	t := &SelfTest{Image: metadata[onnx.KeySelfTestImage]}
 	if t.Image != selfTestImage {
 		return nil, nil
 	}
-	for key, value := range map[string]*float32{selfTestScoreKey: &t.Score, selfTestMeanKey: &t.Mean} {
+	for key, value := range map[string]*float32{onnx.KeySelfTestScore: &t.Score, onnx.KeySelfTestMean: &t.Mean} {
 		v, err := strconv.ParseFloat(metadata[key], 32)
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("%w: metadata %s: got %q, want a number", ErrModel, key, metadata[key])
@@ -126,7 +120,7 @@ func (d *Detector) Verify(ctx context.Context) (tested bool, err error) {
 }
 
 func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
-	want, err := readSelfTest(l.network.model.metadata)
+	want, err := readSelfTest(l.network.model.Metadata)
 	if err != nil || want == nil {
 		return false, err
 	}
@@ -160,7 +154,7 @@ func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 	}
 	rows := l.rows(1)
 	var wanted []string
-	for _, p := range []*port{c.score, c.residuals} {
+	for _, p := range []*onnx.Port{c.score, c.residuals} {
 		if p != nil {
 			wanted = append(wanted, p.Name)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -126,10 +127,10 @@ func TestVerifyMetadata(t *testing.T) {
 	}{
 		{"as it was written", model, true, ""},
 		{"none", detectorModel(t, models.Spec{Height: 16, Filters: 4}, nil), false, ""},
-		{"image of a later version", with(selfTestImageKey, "pattern-2"), false, ""},
-		{"score that is none", with(selfTestScoreKey, "x"), false, `anomaly.selftest.score: got "x"`},
-		{"other score", with(selfTestScoreKey, "0.1"), true, "score of image pattern-1"},
-		{"other mean", with(selfTestMeanKey, "0.1"), true, "mean residual of image pattern-1"},
+		{"image of a later version", with(onnx.KeySelfTestImage, "pattern-2"), false, ""},
+		{"score that is none", with(onnx.KeySelfTestScore, "x"), false, `anomaly.selftest.score: got "x"`},
+		{"other score", with(onnx.KeySelfTestScore, "0.1"), true, "score of image pattern-1"},
+		{"other mean", with(onnx.KeySelfTestMean, "0.1"), true, "mean residual of image pattern-1"},
 	}
 	for _, tt := range tests {
 		d := openDetector(t, tt.model, &Options{SessionOptions: SessionOptions{Provider: Go}})

@@ -6,9 +6,9 @@ import (
 	"maps"
 	goruntime "runtime"
 	"slices"
-	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // An engine computes a model on one provider. It is called by one goroutine at a time.
@@ -27,7 +27,7 @@ type engine interface {
 const plans = 4
 
 // openEngine opens a model on exactly this provider.
-func openEngine(m *model, provider Provider, o SessionOptions) (engine, error) {
+func openEngine(m *onnx.File, provider Provider, o SessionOptions) (engine, error) {
 	if provider == Go {
 		return openGo(m)
 	}
@@ -44,7 +44,7 @@ func openEngine(m *model, provider Provider, o SessionOptions) (engine, error) {
 // batches use the cores better). Tensors belong to the caller before and after a
 // Run, which shares none of their memory.
 type Session struct {
-	model    *model
+	model    *onnx.File
 	engine   engine
 	provider Provider
 	outputs  []string      // that Run computes by default
@@ -58,21 +58,25 @@ type Session struct {
 // computes when none are named; all that the model has where none are named here
 // either. Close it when it is no longer needed.
 func OpenSession(model []byte, o *SessionOptions, outputs ...string) (*Session, error) {
-	return openAlone(model, o, outputs, caller())
+	f, err := readModel(model)
+	if err != nil {
+		return nil, err
+	}
+	return openAlone(f, o, outputs, caller())
 }
 
 // openAlone opens a session of its own, for a line of some file.
-func openAlone(model []byte, o *SessionOptions, outputs []string, at string) (*Session, error) {
+func openAlone(m *onnx.File, o *SessionOptions, outputs []string, at string) (*Session, error) {
 	opts := o.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	m, err := readModel(model)
-	if err != nil {
+	if err := ready(m); err != nil {
 		return nil, err
 	}
 	var s *Session
-	err = withProvider(opts, func(provider Provider) error {
+	err := withProvider(opts, func(provider Provider) error {
+		var err error
 		s, err = openSession(m, provider, opts, outputs)
 		return err
 	})
@@ -86,11 +90,11 @@ func openAlone(model []byte, o *SessionOptions, outputs []string, at string) (*S
 // OpenSessionFile is [OpenSession] for a model in a file and weights in other files
 // of its folder.
 func OpenSessionFile(path string, o *SessionOptions, outputs ...string) (*Session, error) {
-	b, err := ReadFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openAlone(b, o, outputs, caller())
+	s, err := openAlone(f, o, outputs, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -98,10 +102,10 @@ func OpenSessionFile(path string, o *SessionOptions, outputs ...string) (*Sessio
 }
 
 // openSession opens a model on a provider, for outputs; none are all.
-func openSession(m *model, provider Provider, o SessionOptions, wanted []string) (*Session, error) {
+func openSession(m *onnx.File, provider Provider, o SessionOptions, wanted []string) (*Session, error) {
 	s := &Session{model: m, provider: provider, turn: make(chan struct{}, 1)}
 	if len(wanted) == 0 {
-		for _, p := range m.outputs {
+		for _, p := range m.Outputs {
 			wanted = append(wanted, p.Name)
 		}
 	}
@@ -120,14 +124,14 @@ func openSession(m *model, provider Provider, o SessionOptions, wanted []string)
 }
 
 // Inputs describes the model's inputs, all of which Run needs.
-func (s *Session) Inputs() []Info { return infos(s.model.inputs) }
+func (s *Session) Inputs() []Info { return infos(s.model.Inputs) }
 
 // Outputs describes what the model can compute.
-func (s *Session) Outputs() []Info { return infos(s.model.outputs) }
+func (s *Session) Outputs() []Info { return infos(s.model.Outputs) }
 
 // Metadata returns the model's metadata, which is the caller's to change.
 func (s *Session) Metadata() map[string]string {
-	return maps.Clone(s.model.metadata)
+	return maps.Clone(s.model.Metadata)
 }
 
 // Provider returns the name of the provider in use: never "auto" nor a list.
@@ -185,7 +189,7 @@ func (s *Session) RunInto(ctx context.Context, in, out map[string]*graph.Tensor)
 // order returns names of outputs in the model's order, so that equal sets are equal lists.
 func (s *Session) order(names []string) ([]string, error) {
 	list := make([]string, 0, len(names))
-	for _, p := range s.model.outputs {
+	for _, p := range s.model.Outputs {
 		if slices.Contains(names, p.Name) {
 			list = append(list, p.Name)
 		}
@@ -198,10 +202,10 @@ func (s *Session) order(names []string) ([]string, error) {
 			return nil, fmt.Errorf("%w: output %q is asked for twice", ErrInput, name)
 		}
 		if !slices.Contains(list, name) {
-			return nil, fmt.Errorf("%w: output %q is asked for, the model has %s", ErrInput, name, describe(s.model.outputs))
+			return nil, fmt.Errorf("%w: output %q is asked for, the model has %s", ErrInput, name, onnx.Describe(s.model.Outputs))
 		}
 	}
-	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, describe(s.model.outputs))
+	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, onnx.Describe(s.model.Outputs))
 }
 
 // An allocator returns a tensor for an output, whatever it holds.
@@ -216,30 +220,30 @@ func fresh(_ string, dtype graph.DType, shape []int) *graph.Tensor {
 func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs []string, out []*graph.Tensor, alloc allocator) error {
 	m := s.model
 	sizes := map[string]int{}
-	feeds := make([]*graph.Tensor, len(m.inputs))
-	for i := range m.inputs {
-		p := &m.inputs[i]
+	feeds := make([]*graph.Tensor, len(m.Inputs))
+	for i := range m.Inputs {
+		p := &m.Inputs[i]
 		if feeds[i] = in[p.Name]; feeds[i] == nil {
 			return fmt.Errorf("%w %q: missing, want %v", ErrInput, p.Name, p.Type)
 		}
-		if err := p.bind(feeds[i], sizes); err != nil {
+		if err := p.Bind(feeds[i], sizes); err != nil {
 			return fmt.Errorf("%w %w", ErrInput, err)
 		}
 	}
-	if len(in) > len(m.inputs) {
+	if len(in) > len(m.Inputs) {
 		for name := range in {
-			if find(m.inputs, name) == nil {
-				return fmt.Errorf("%w %q: the model has %s", ErrInput, name, describe(m.inputs))
+			if onnx.Find(m.Inputs, name) == nil {
+				return fmt.Errorf("%w %q: the model has %s", ErrInput, name, onnx.Describe(m.Inputs))
 			}
 		}
 	}
 	for i, name := range outputs {
-		p := find(m.outputs, name)
+		p := onnx.Find(m.Outputs, name)
 		if out[i] != nil {
-			if err := p.bind(out[i], sizes); err != nil {
+			if err := p.Bind(out[i], sizes); err != nil {
 				return fmt.Errorf("%w: output %w", ErrInput, err)
 			}
-		} else if shape := p.resolve(sizes); shape != nil && known(p.DType) {
+		} else if shape := p.Resolve(sizes); shape != nil && onnx.Known(p.DType) {
 			out[i] = alloc(name, p.DType, shape)
 		}
 	}
@@ -256,9 +260,6 @@ func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs 
 	}
 	return nil
 }
-
-// known reports whether tensors can be of the type.
-func known(d graph.DType) bool { return !strings.HasPrefix(d.String(), "dtype(") }
 
 // acquire waits for the engine.
 func (s *Session) acquire(ctx context.Context) error {

@@ -126,11 +126,15 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	b, err := ReadFile(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	candidate, err := open(context.Background(), b, &live.options, caller())
+	b, err := f.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrModel, err)
+	}
+	candidate, err := open(context.Background(), f, &live.options, caller())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -305,7 +309,11 @@ func (s *Shadow) Promote(ctx context.Context) error {
 	if r := s.Report(); !r.Promote {
 		return fmt.Errorf("%w: shadow: %s", ErrModel, r.Why)
 	}
-	return s.live.swap(ctx, s.model, s.live.verified(nil))
+	f, err := readModel(s.model)
+	if err != nil {
+		return err
+	}
+	return s.live.swap(ctx, f, s.live.verified(nil))
 }
 
 // Close waits for the comparison in hand and frees the candidate. The report

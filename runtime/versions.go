@@ -105,7 +105,11 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 			return nil, err
 		}
 	}
-	next, err := open(ctx, b, o.Detector, caller())
+	f, err := readModel(b)
+	if err != nil {
+		return nil, err
+	}
+	next, err := open(ctx, f, o.Detector, caller())
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +157,11 @@ func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector) er
 	if old != nil {
 		options := *o.Detector
 		options.Provider = next.Info().Provider
-		var err error
-		switch current, err = open(ctx, old, &options, caller()); {
+		f, err := readModel(old)
+		if err == nil {
+			current, err = open(ctx, f, &options, caller())
+		}
+		switch {
 		case errors.Is(err, ErrModel):
 			options.Logf("nothing to compare with: the model in place: %v", err)
 		case err != nil:
@@ -173,7 +180,8 @@ type Version struct {
 	Hash   string // the first 12 digits of its hash
 }
 
-const hashDigits = 12
+// HashDigits of a hash are what is shown of it, and in the names of versions.
+const HashDigits = 12
 
 var versionSuffix = regexp.MustCompile(`^\.([0-9]{4,})-([0-9a-f]{12})$`)
 
@@ -210,7 +218,7 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	number, hash := 1, Hash(b)[:hashDigits]
+	number, hash := 1, Hash(b)[:HashDigits]
 	if len(versions) > 0 {
 		last := versions[len(versions)-1]
 		if last.Hash == hash {
@@ -254,7 +262,7 @@ func Rollback(live string) (*Deployment, error) {
 			}
 			continue
 		}
-		if got := d.Hash[:hashDigits]; got != v.Hash {
+		if got := d.Hash[:HashDigits]; got != v.Hash {
 			return nil, fmt.Errorf("%s is left as it was: %s is damaged: its content is %s; remove it to go back further", live, v.Path, got)
 		}
 		if err := os.Rename(v.Path, live); err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
@@ -126,13 +127,20 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
 		return nil
 	}
-	if beside := externalFiles(b); !slices.Equal(beside, w.beside) {
+	f, err := onnx.Read(b)
+	var beside []string
+	if err == nil {
+		beside = f.Beside()
+	}
+	if !slices.Equal(beside, w.beside) {
 		w.beside, w.seen = beside, nil // they have to settle too
 		return nil
 	}
-	whole, err := gather(b, filepath.Dir(path))
 	if err == nil {
-		b = whole
+		err = f.Gather(filepath.Dir(path))
+	}
+	if err == nil {
+		b, err = f.Bytes()
 	}
 	hash := Hash(b)
 	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
@@ -145,7 +153,7 @@ func (w *watcher) look(ctx context.Context) error {
 	old := w.detector.Info()
 	switch {
 	case err != nil:
-		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
+		w.fail(path, hash, fmt.Errorf("%s: %w: %w", path, ErrModel, err))
 		return nil
 	case hash == old.Hash:
 		w.failed = ""
@@ -155,7 +163,7 @@ func (w *watcher) look(ctx context.Context) error {
 		err = w.options.Try(ctx, b)
 	}
 	if err == nil {
-		err = w.detector.swap(ctx, b, w.detector.verified(w.options.Gate))
+		err = w.detector.swap(ctx, f, w.detector.verified(w.options.Gate))
 	}
 	switch {
 	case err == nil:

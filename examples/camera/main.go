@@ -89,7 +89,7 @@ func run(ctx context.Context, o *options, logf func(string, ...any)) error {
 		n++
 		r := &results[0]
 		if r.Anomalous {
-			logf("frame %d: %s (%v)", n, heatmap.Verdict(r.Score, r.Threshold), time.Since(start).Round(time.Millisecond))
+			logf("frame %d: %s (%v)", n, heatmap.Caption(r.Score, r.Threshold), time.Since(start).Round(time.Millisecond))
 		}
 		if err := o.hand(n, frame, r, lost, shown); err != nil {
 			return err
@@ -117,11 +117,7 @@ func (o *options) hand(n int, frame image.Image, r *anrt.Result, dropped int, sh
 // annotate draws the frame beside its heat map and its anomalous area, as far as the
 // model gives them, with a line of text.
 func annotate(frame image.Image, r *anrt.Result, text string) image.Image {
-	threshold := r.Threshold
-	if r.PixelThreshold != nil {
-		threshold = r.PixelThreshold
-	}
 	return heatmap.Picture(frame, r.Map, &heatmap.PictureOptions{
-		Threshold: threshold, Tile: 384, Caption: text + heatmap.Verdict(r.Score, r.Threshold),
+		Threshold: r.PixelThreshold, Tile: 384, Caption: text + heatmap.Caption(r.Score, r.Threshold),
 	})
 }

@@ -6,22 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
-	"gonum.org/v1/gonum/stat"
 )
 
 func benchCommand() *cli.Command {
@@ -76,8 +72,8 @@ func benchAction(c *cli.Context) error {
 		return usagef("--duration: got %v, want more than 0", o.duration)
 	case o.detector.BatchWindow < 0:
 		return usagef("--batch-window: got %v, want 0 or more", o.detector.BatchWindow)
-	case !(o.rate >= 0 && o.rate*o.duration.Seconds() <= mostTriggered):
-		return usagef("--rate: got %v, want 0 or more, and at most %d images in %v", o.rate, mostTriggered, o.duration)
+	case !(o.rate >= 0 && o.rate*o.duration.Seconds() <= judge.MostTriggered):
+		return usagef("--rate: got %v, want 0 or more, and at most %d images in %v", o.rate, judge.MostTriggered, o.duration)
 	}
 	return newConsole(c).bench(c.Context, o)
 }
@@ -96,62 +92,22 @@ type benchOptions struct {
 
 // A benchmark is what `anomaly bench` measures. Times are in milliseconds.
 type benchmark struct {
-	Tool      string        `json:"anomaly"`
-	Model     string        `json:"model"`
-	Kind      string        `json:"kind"`
-	Provider  anrt.Provider `json:"provider"`
-	Library   string        `json:"onnxruntime,omitempty"` // version
-	CPUs      int           `json:"cpus"`
-	Threads   int           `json:"threads"`
-	Channels  int           `json:"channels"`
-	Height    int           `json:"height"`
-	Width     int           `json:"width"`
-	Images    int           `json:"images"` // that were given; 0: pixels that are there already
-	OpenMS    float64       `json:"open_ms"`
-	Completed bool          `json:"completed"` // false: it was interrupted
+	Tool     string        `json:"anomaly"`
+	Model    string        `json:"model"`
+	Kind     string        `json:"kind"`
+	Provider anrt.Provider `json:"provider"`
+	Library  string        `json:"onnxruntime,omitempty"` // version
+	CPUs     int           `json:"cpus"`
+	Threads  int           `json:"threads"`
+	Channels int           `json:"channels"`
+	Height   int           `json:"height"`
+	Width    int           `json:"width"`
+	Images   int           `json:"images"` // that were given; 0: pixels that are there already
 
-	Throughput []throughput `json:"throughput"`
-	OneByOne   *latency     `json:"one_by_one,omitempty"`
-	AtRate     *latency     `json:"at_rate,omitempty"`
+	*judge.Benchmark
 
 	PeakMB float64 `json:"peak_mb,omitempty"` // resident memory of the process; 0 where the system does not tell
 }
-
-// throughput is that of batches.
-type throughput struct {
-	Batch     int     `json:"batch"`
-	Images    int     `json:"images"`
-	PerSecond float64 `json:"images_per_second"`
-}
-
-// latency is that of single images.
-type latency struct {
-	Rate      float64    `json:"rate,omitempty"` // images triggered a second; 0: one after the other
-	Images    int        `json:"images"`
-	P50       float64    `json:"p50_ms"`
-	P99       float64    `json:"p99_ms"`
-	P999      float64    `json:"p99.9_ms"`
-	Max       float64    `json:"max_ms"`
-	PerSecond float64    `json:"images_per_second"`
-	Garbage   collection `json:"garbage_collection"`
-	TooFast   bool       `json:"rate_too_high,omitempty"`
-}
-
-// collection is what the garbage collector did meanwhile.
-type collection struct {
-	Cycles    uint32  `json:"cycles"`
-	PauseMS   float64 `json:"pause_ms"` // in all
-	LongestMS float64 `json:"longest_pause_ms"`
-	Allocated float64 `json:"allocated_kb_per_image"`
-}
-
-// mostTriggered images are noted.
-const mostTriggered = 10_000_000
-
-// mostWaiting triggered images wait at once.
-const mostWaiting = 1024
-
-var errTooFast = errors.New("the rate is too high")
 
 // bench is `anomaly bench`.
 func (c *console) bench(ctx context.Context, o *benchOptions) error {
@@ -163,20 +119,35 @@ func (c *console) bench(ctx context.Context, o *benchOptions) error {
 		}
 		limit(samples, o.maxPixels)
 	}
-	b := &benchmark{Tool: c.version, Model: filepath.Base(o.model), CPUs: goruntime.GOMAXPROCS(0), Threads: o.detector.Threads, Images: len(samples)}
-	if b.Threads == 0 {
-		b.Threads = b.CPUs
+	opened := false
+	open := func(batch int) (*anrt.Detector, error) {
+		options := o.detector
+		if batch > 0 {
+			options.Batch, options.BatchWindow = batch, 0
+		}
+		if opened { // which has said what there is to say
+			return anrt.Open(o.model, &options)
+		}
+		opened = true
+		return c.openDetector(o.model, &options)
 	}
 	c.startBar(len(o.batches)+2, "measurements")
-	err := c.measure(ctx, b, o, samples)
+	measured, err := judge.Bench(ctx, open, samples, &judge.BenchOptions{Batches: o.batches, Duration: o.duration, Rate: o.rate, Step: c.stepBar})
 	c.endBar()
-	interrupted := ctx.Err() != nil && errors.Is(err, ctx.Err())
-	if err != nil && !interrupted {
+	switch interrupted := ctx.Err() != nil && errors.Is(err, ctx.Err()); {
+	case errors.Is(err, judge.ErrNoSize):
+		return usagef("%v: name some after it, or give --size", judge.ErrNoSize)
+	case err != nil && !interrupted, measured.Model.Kind == "": // not even opened
 		return err
 	}
-	b.Completed, b.PeakMB = err == nil, peakMemory()
-	if b.Kind == "" { // not even opened
-		return err
+	m := measured.Model
+	b := &benchmark{
+		Tool: c.version, Model: filepath.Base(o.model), Kind: m.Kind, Provider: m.Provider, Library: m.Library,
+		CPUs: goruntime.GOMAXPROCS(0), Threads: o.detector.Threads, Channels: m.Channels, Height: m.Height, Width: m.Width,
+		Images: len(samples), Benchmark: measured, PeakMB: peakMemory(),
+	}
+	if b.Threads == 0 {
+		b.Threads = b.CPUs
 	}
 	var printing error
 	if o.json {
@@ -185,272 +156,9 @@ func (c *console) bench(ctx context.Context, o *benchOptions) error {
 		printing = b.print(c.out)
 	}
 	if err == nil && b.AtRate.TooFast {
-		err = fmt.Errorf("%s images a second are too many: %d were waiting", figure(b.AtRate.Rate), mostWaiting)
+		err = fmt.Errorf("%s images a second are too many: %d were waiting", figure(b.AtRate.Rate), judge.MostWaiting)
 	}
 	return errors.Join(printing, err)
-}
-
-// measure does it all, up to an error: ctx's if that ended.
-func (c *console) measure(ctx context.Context, b *benchmark, o *benchOptions, samples []dataset.Sample) error {
-	for _, batch := range o.batches {
-		options := o.detector
-		options.Batch, options.BatchWindow = batch, 0
-		s, err := c.openSubject(b, o, options, samples)
-		if err != nil {
-			return err
-		}
-		if s.info.Fixed && len(b.Throughput) > 0 {
-			s.detector.Close()
-			break // one size is all there is
-		}
-		t, err := s.throughput(ctx, o.duration)
-		c.stepBar()
-		if t.Images > 0 {
-			b.Throughput = append(b.Throughput, t)
-		}
-		if err := errors.Join(err, s.detector.Close()); err != nil {
-			return err
-		}
-	}
-	s, err := c.openSubject(b, o, o.detector, samples)
-	if err != nil {
-		return err
-	}
-	defer s.detector.Close()
-	if b.OneByOne, err = s.oneByOne(ctx, o.duration); err != nil {
-		return err
-	}
-	rate := o.rate
-	if rate == 0 {
-		rate = b.OneByOne.PerSecond / 2
-		if digits := math.Pow(10, math.Floor(math.Log10(rate))-1); digits > 0 { // two are enough
-			rate = math.Floor(rate/digits) * digits
-		}
-	}
-	c.stepBar()
-	b.AtRate, err = s.atRate(ctx, rate, o.duration)
-	c.stepBar()
-	return err
-}
-
-// A subject is a detector that is measured.
-type subject struct {
-	detector *anrt.Detector
-	info     anrt.ModelInfo
-	samples  []dataset.Sample
-	pixels   []uint8 // of a batch, where there are no samples
-}
-
-// openSubject opens the model, and notes what it is and how long that took.
-func (c *console) openSubject(b *benchmark, o *benchOptions, options anrt.Options, samples []dataset.Sample) (*subject, error) {
-	started := time.Now()
-	var det *anrt.Detector
-	var err error
-	if b.Kind == "" {
-		det, err = c.openDetector(o.model, &options)
-	} else { // which has said what there is to say
-		det, err = anrt.Open(o.model, &options)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := &subject{detector: det, info: det.Info(), samples: samples}
-	i := s.info
-	if b.Kind == "" {
-		b.OpenMS = milliseconds(time.Since(started))
-		b.Kind, b.Provider, b.Library, b.Channels, b.Height, b.Width = i.Kind, i.Provider, i.Library, i.Channels, i.Height, i.Width
-	}
-	if samples == nil {
-		if i.Height == 0 {
-			det.Close()
-			return nil, usagef("the model takes images of any size: name some after it, or give --size")
-		}
-		s.pixels = make([]uint8, i.Batch*i.Height*i.Width*i.Channels)
-		for at := range s.pixels {
-			s.pixels[at] = uint8(at * at >> 7)
-		}
-	}
-	return s, nil
-}
-
-// one computes image i: what there is of it, or else decodes it.
-func (s *subject) one(ctx context.Context, i int) error {
-	if s.samples == nil {
-		size := len(s.pixels) / s.info.Batch
-		_, err := s.detector.DetectPixels(ctx, s.pixels[:size], 1)
-		return err
-	}
-	img, err := s.samples[i%len(s.samples)].Image()
-	if err != nil {
-		return err
-	}
-	_, err = s.detector.Detect(ctx, img)
-	return err
-}
-
-// throughput computes batch after batch. With images it is what `anomaly run` does:
-// the next ones are decoded meanwhile.
-func (s *subject) throughput(ctx context.Context, d time.Duration) (throughput, error) {
-	t := throughput{Batch: s.info.Batch}
-	started := time.Now()
-	over := func() bool {
-		took := time.Since(started)
-		t.PerSecond = float64(t.Images) / took.Seconds()
-		return took >= d
-	}
-	if s.samples == nil {
-		for {
-			if _, err := s.detector.DetectPixels(ctx, s.pixels, t.Batch); err != nil {
-				return t, err
-			}
-			t.Images += t.Batch
-			if over() {
-				return t, nil
-			}
-		}
-	}
-	errOver := errors.New("over")
-	for {
-		err := detect(ctx, s.detector, s.samples, nil, func(o *outcome) error {
-			if o.err != nil {
-				return o.err
-			}
-			if t.Images++; t.Images%t.Batch == 0 && over() {
-				return errOver
-			}
-			return nil
-		})
-		switch {
-		case err == errOver:
-			return t, nil
-		case err != nil:
-			return t, err
-		}
-	}
-}
-
-// oneByOne computes one image after the other.
-func (s *subject) oneByOne(ctx context.Context, d time.Duration) (*latency, error) {
-	var took []float64
-	meter := startMeter()
-	started := time.Now()
-	var err error
-	for i := 0; time.Since(started) < d; i++ {
-		begin := time.Now()
-		if err = s.one(ctx, i); err != nil {
-			break
-		}
-		took = append(took, milliseconds(time.Since(begin)))
-	}
-	return summarize(took, time.Since(started), 0, meter.stop(len(took))), err
-}
-
-// atRate triggers images at fixed times. What is due is triggered however many are
-// still waiting, and counts from when it was due.
-func (s *subject) atRate(ctx context.Context, rate float64, d time.Duration) (*latency, error) {
-	n := min(max(int(rate*d.Seconds()), 1), mostTriggered)
-	took, errs := make([]float64, n), make([]error, n)
-	waiting := make(chan struct{}, mostWaiting)
-	var group sync.WaitGroup
-	meter := startMeter()
-	started := time.Now()
-	triggered := 0
-	var err error
-trigger:
-	for ; triggered < n; triggered++ {
-		due := started.Add(time.Duration(float64(triggered) / rate * float64(time.Second)))
-		select {
-		case <-time.After(time.Until(due)):
-		case <-ctx.Done():
-			err = ctx.Err()
-			break trigger
-		}
-		select {
-		case waiting <- struct{}{}:
-		default:
-			err = errTooFast
-			break trigger
-		}
-		i := triggered
-		group.Go(func() {
-			errs[i] = s.one(context.WithoutCancel(ctx), i)
-			took[i] = milliseconds(time.Since(due))
-			<-waiting
-		})
-	}
-	group.Wait()
-	l := summarize(took[:triggered], time.Since(started), rate, meter.stop(triggered))
-	for _, e := range errs {
-		if e != nil {
-			return l, e
-		}
-	}
-	if errors.Is(err, errTooFast) {
-		l.TooFast, err = true, nil
-	}
-	return l, err
-}
-
-func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
-
-// summarize returns nil if nothing was measured.
-func summarize(took []float64, all time.Duration, rate float64, garbage collection) *latency {
-	n := len(took)
-	if n == 0 {
-		return nil
-	}
-	slices.Sort(took)
-	at := func(p float64) float64 { return stat.Quantile(p, stat.Empirical, took, nil) }
-	return &latency{
-		Rate: rate, Images: n, P50: at(.5), P99: at(.99), P999: at(.999), Max: took[n-1],
-		PerSecond: float64(n) / all.Seconds(), Garbage: garbage,
-	}
-}
-
-// A meter watches the garbage collector.
-type meter struct {
-	before  goruntime.MemStats
-	longest time.Duration // pause
-	stopped chan struct{}
-	done    sync.WaitGroup
-}
-
-func startMeter() *meter {
-	m := &meter{stopped: make(chan struct{})}
-	goruntime.ReadMemStats(&m.before)
-	m.done.Go(func() {
-		tick := time.NewTicker(100 * time.Millisecond) // of all pauses only the last 256 are known
-		defer tick.Stop()
-		var s debug.GCStats
-		seen := int64(m.before.NumGC)
-		for running := true; running; {
-			select {
-			case <-tick.C:
-			case <-m.stopped:
-				running = false
-			}
-			debug.ReadGCStats(&s)
-			for _, pause := range s.Pause[:min(int(s.NumGC-seen), len(s.Pause))] {
-				m.longest = max(m.longest, pause)
-			}
-			seen = s.NumGC
-		}
-	})
-	return m
-}
-
-// stop returns what was collected since, for n images.
-func (m *meter) stop(n int) collection {
-	close(m.stopped)
-	m.done.Wait()
-	var after goruntime.MemStats
-	goruntime.ReadMemStats(&after)
-	return collection{
-		Cycles:    after.NumGC - m.before.NumGC,
-		PauseMS:   float64(after.PauseTotalNs-m.before.PauseTotalNs) / 1e6,
-		LongestMS: milliseconds(m.longest),
-		Allocated: float64(after.TotalAlloc-m.before.TotalAlloc) / 1e3 / float64(max(n, 1)),
-	}
 }
 
 // peakMemory returns the most resident memory that the process has had, in MB; 0
@@ -498,8 +206,8 @@ func (b *benchmark) print(w io.Writer) error {
 			fmt.Fprintf(t, "%d\t%s\t%s\t%d\t\n", m.Batch, figure(m.PerSecond), figure(1e3/m.PerSecond), m.Images)
 		}
 	}
-	var measured []*latency
-	for _, l := range []*latency{b.OneByOne, b.AtRate} {
+	var measured []*judge.Latency
+	for _, l := range []*judge.Latency{b.OneByOne, b.AtRate} {
 		if l != nil {
 			measured = append(measured, l)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -33,7 +34,7 @@ func TestBench(t *testing.T) {
 		if b.AtRate == nil || b.AtRate.Rate != 100 || b.AtRate.Images != 5 {
 			t.Errorf("%q: got %+v, want 5 images in 50 ms", images, b.AtRate)
 		}
-		for _, l := range []*latency{b.OneByOne, b.AtRate} {
+		for _, l := range []*judge.Latency{b.OneByOne, b.AtRate} {
 			if l == nil || l.Images < 1 || !(0 < l.P50 && l.P50 <= l.P99 && l.P99 <= l.P999 && l.P999 <= l.Max) {
 				t.Errorf("%q: got latency %+v", images, l)
 			}
@@ -63,7 +64,7 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchTooFast(t *testing.T) {
 	out, stderr := mustRun(t, exitFailure, "bench", "--provider", "go", "--duration", "1s", "--batch", "1", "--rate", "1e6", "--json", tinyModel(t))
 	var b benchmark
-	if err := json.Unmarshal([]byte(out), &b); err != nil || b.AtRate == nil || !b.AtRate.TooFast || b.AtRate.Images < mostWaiting {
+	if err := json.Unmarshal([]byte(out), &b); err != nil || b.AtRate == nil || !b.AtRate.TooFast || b.AtRate.Images < judge.MostWaiting {
 		t.Errorf("got %+v, %v", b.AtRate, err)
 	}
 	if !strings.Contains(stderr, "1000000 images a second are too many") {
@@ -80,22 +81,4 @@ func TestBenchUsage(t *testing.T) {
 		mustRun(t, exitUsage, append([]string{"bench", "--provider", "go"}, args...)...)
 	}
 	mustRun(t, exitFailure, "bench", "--provider", "go", model, "nowhere")
-}
-
-// Latencies are those of the ranks, and none is made up.
-func TestSummarize(t *testing.T) {
-	took := make([]float64, 1000)
-	for i := range took {
-		took[i] = float64(1000 - i)
-	}
-	l := summarize(took, 2*time.Second, 0, collection{})
-	if l.P50 != 500 || l.P99 != 990 || l.P999 != 999 || l.Max != 1000 || l.PerSecond != 500 || l.Images != 1000 {
-		t.Errorf("got %+v", l)
-	}
-	if l := summarize(nil, time.Second, 0, collection{}); l != nil {
-		t.Errorf("got %+v, want nil", l)
-	}
-	if l := summarize([]float64{7}, time.Second, 0, collection{}); l.P50 != 7 || l.P999 != 7 {
-		t.Errorf("got %+v", l)
-	}
 }

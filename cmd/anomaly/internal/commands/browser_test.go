@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"image"
 	"maps"
 	"math"
 	"net/url"
@@ -16,8 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -611,8 +614,9 @@ func TestReportOfManyImages(t *testing.T) {
 		name := fmt.Sprintf("line %d/%05d.png", i%7, i)
 		names[name] = true
 		anomalous := float32(i)/n > threshold
-		r.Rows = append(r.Rows, reportRow{Name: name, finding: finding{Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous}})
-		r.Rows[i].size.X, r.Rows[i].size.Y = 64, 64
+		r.Rows = append(r.Rows, reportRow{Name: name, Finding: judge.Finding{
+			Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous, Size: image.Pt(64, 64), Sample: &dataset.Sample{Path: name},
+		}})
 	}
 	dir := t.TempDir()
 	if err := r.write(dir); err != nil {

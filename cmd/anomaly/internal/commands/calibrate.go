@@ -15,8 +15,9 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
-	"github.com/anomaly-go/anomaly/metrics"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -218,7 +219,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
-	if m.Metadata[profileKey] == onnxexport.Anomalib.String() {
+	if m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
 		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
 	}
 	cal := &calibration{Model: o.out, Stored: true, Rule: o.rule}
@@ -228,7 +229,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
-	scored, err := c.score(ctx, o, m.Metadata[hashKey])
+	scored, err := c.score(ctx, o, m.Metadata[onnx.KeyDataHash])
 	if err != nil {
 		return err
 	}
@@ -250,7 +251,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 		return err
 	}
 	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
-	if review, ok := m.Metadata[reviewKey]; ok {
+	if review, ok := m.Metadata[onnx.KeyReview]; ok {
 		cal.Review = &review
 	}
 	cal.measure(scored)
@@ -285,13 +286,6 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 	}
 	return cal.print(c.out, scored)
 }
-
-// Metadata of a model that this package reads or changes.
-const (
-	hashKey    = "anomaly.data.hash"
-	profileKey = "anomaly.profile"
-	reviewKey  = "anomaly.review"
-)
 
 // finite returns nil for a threshold that there is none of.
 func finite(t float32) *float32 {
@@ -334,17 +328,9 @@ func writeModel(path string, m *onnxexport.Model) error {
 	return atomicfile.WriteBytes(path, b)
 }
 
-// A scoredSet is what a model makes of the images to calibrate on.
-type scoredSet struct {
-	good, bad []float64   // scores
-	goodMaps  [][]float32 // pixels that are not ignored, where they are asked for
-	pixels    metrics.Pixels
-	masks     int // images with one in pixels
-}
-
 // score scores the images; hash is that of the images the network trained on.
-func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (*scoredSet, error) {
-	s := &scoredSet{}
+func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (*judge.Scores, error) {
+	s := &judge.Scores{}
 	samples, err := o.samples()
 	if err != nil || len(samples) == 0 {
 		return s, err
@@ -360,67 +346,17 @@ func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (
 		return nil, err
 	}
 	wantPixels := o.pixelRule == ruleF1 || o.pixelRule == rulePixels
-	_, err = c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
-		if out.sample.Anomalous {
-			s.bad = append(s.bad, float64(f.Score))
-		} else {
-			s.good = append(s.good, float64(f.Score))
-		}
-		if !wantPixels || out.sample.Anomalous && !out.sample.HasMask() {
+	_, err = c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {
+		s.Add(f)
+		if !wantPixels {
 			return nil
 		}
-		return s.add(out.sample, out.result.Map, o.survey.detector.Zones)
+		return s.AddPixels(f, o.survey.detector.Zones)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s is left as it was: %w", o.out, err)
 	}
 	return s, nil
-}
-
-// add keeps an image's pixels, without those that zones ignore.
-func (s *scoredSet) add(sample *dataset.Sample, m *heatmap.Map, zones *heatmap.Zones) error {
-	var mask []bool
-	if sample.Anomalous {
-		truth, err := sample.Mask()
-		if err != nil {
-			return err
-		}
-		size := truth.Bounds().Size()
-		for y := range m.Height {
-			for x := range m.Width { // the pixel at the same centre
-				at := truth.GrayAt(truth.Rect.Min.X+(2*x+1)*size.X/(2*m.Width), truth.Rect.Min.Y+(2*y+1)*size.Y/(2*m.Height))
-				mask = append(mask, at.Y > 127)
-			}
-		}
-		s.masks++
-	}
-	residuals := m.Data
-	if zones != nil {
-		seen := heatmap.NewMap(m.Height, m.Width)
-		for i := range seen.Data {
-			seen.Data[i] = 1
-		}
-		seen = zones.Apply(seen, 1)
-		residuals = slices.Clone(residuals)[:0]
-		var kept []bool
-		for i, v := range seen.Data {
-			if v == 0 {
-				continue
-			}
-			residuals = append(residuals, m.Data[i])
-			if mask != nil {
-				kept = append(kept, mask[i])
-			}
-		}
-		mask = kept
-	}
-	if len(residuals) == 0 {
-		return nil
-	}
-	if !sample.Anomalous {
-		s.goodMaps = append(s.goodMaps, residuals)
-	}
-	return s.pixels.Add(residuals, mask, 1, len(residuals))
 }
 
 // samples returns the images to score, none where none are named.
@@ -445,10 +381,10 @@ func (o *calibrateOptions) samples() ([]dataset.Sample, error) {
 }
 
 // chooseThreshold returns the threshold of scores, NaN for none.
-func (cal *calibration) chooseThreshold(o *calibrateOptions, s *scoredSet) (threshold float32, err error) {
+func (cal *calibration) chooseThreshold(o *calibrateOptions, s *judge.Scores) (threshold float32, err error) {
 	switch {
 	case cal.Rule != "":
-	case len(s.bad) > 0:
+	case len(s.Anomalous) > 0:
 		cal.Rule = ruleF1
 	default:
 		cal.Rule = ruleFalseReject
@@ -460,16 +396,16 @@ func (cal *calibration) chooseThreshold(o *calibrateOptions, s *scoredSet) (thre
 		return float32(o.target), nil
 	case ruleF1:
 		cal.how = "for the best F1"
-		return calibrate.F1(s.good, s.bad)
+		return calibrate.F1(s.Good, s.Anomalous)
 	case ruleRecall:
 		cal.how = fmt.Sprintf("the highest that finds %.4g %% of the anomalous images", 100*o.target)
-		return calibrate.Recall(s.good, s.bad, o.target)
+		return calibrate.Recall(s.Good, s.Anomalous, o.target)
 	}
 	by := calibrate.Rate
 	if cal.Rule == ruleMax {
 		by = calibrate.Max
 	}
-	c, err := calibrate.FromGood(s.good, o.target, by)
+	c, err := calibrate.FromGood(s.Good, o.target, by)
 	if err != nil {
 		return 0, err
 	}
@@ -482,19 +418,19 @@ func (cal *calibration) chooseThreshold(o *calibrateOptions, s *scoredSet) (thre
 
 // choosePixelThreshold returns the threshold of pixels, NaN for none. Unless there
 // is a rule it stays what it was, or follows the image's if it was the same.
-func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *scoredSet, threshold float32) (float32, error) {
+func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Scores, threshold float32) (float32, error) {
 	switch o.pixelRule {
 	case ruleGiven:
 		return float32(o.pixel), nil
 	case ruleF1:
-		if s.masks == 0 {
+		if s.Masks == 0 {
 			return 0, fmt.Errorf("--pixel-f1: no image has a mask")
 		}
-		pixel, f1, err := calibrate.PixelF1(&s.pixels)
+		pixel, f1, err := calibrate.PixelF1(&s.Pixels)
 		cal.PixelF1 = &f1
 		return pixel, err
 	case rulePixels:
-		return calibrate.PixelFalsePositive(s.goodMaps, o.pixel)
+		return calibrate.PixelFalsePositive(s.GoodMaps, o.pixel)
 	}
 	if same(cal.pixelWas, cal.was) {
 		return threshold, nil
@@ -505,29 +441,29 @@ func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *scoredSet, 
 // setReview changes the review band in a model's metadata: to band, or away with
 // it where the threshold that it was about is another now.
 func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, threshold float32) error {
-	switch stored, ok := metadata[reviewKey]; {
+	switch stored, ok := metadata[onnx.KeyReview]; {
 	case band == nil && ok && !same(was, threshold):
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 		c.notef("the review band %s was about the old threshold and is gone; --review-band sets another", stored)
 	case band == nil:
 	case *band == anrt.Band{}:
-		delete(metadata, reviewKey)
+		delete(metadata, onnx.KeyReview)
 	case !math.IsNaN(float64(threshold)) && !(band.Low <= threshold && threshold <= band.High):
 		return usagef("--review-band: got %v, want one that holds the threshold %v", band, threshold)
 	default:
-		metadata[reviewKey] = band.String()
+		metadata[onnx.KeyReview] = band.String()
 	}
 	return nil
 }
 
 // measure says what the thresholds do to the images.
-func (cal *calibration) measure(s *scoredSet) {
-	if cal.Threshold != nil && len(s.good) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.good)
+func (cal *calibration) measure(s *judge.Scores) {
+	if cal.Threshold != nil && len(s.Good) > 0 {
+		share := calibrate.ShareAbove(*cal.Threshold, s.Good)
 		cal.FalseReject = &share
 	}
-	if cal.Threshold != nil && len(s.bad) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.bad)
+	if cal.Threshold != nil && len(s.Anomalous) > 0 {
+		share := calibrate.ShareAbove(*cal.Threshold, s.Anomalous)
 		cal.Recall = &share
 	}
 	if cal.FalseReject != nil && cal.Recall != nil {
@@ -535,14 +471,14 @@ func (cal *calibration) measure(s *scoredSet) {
 		f1 := 2 * found / (found + float64(cal.FalseReject.Above+cal.Recall.Of))
 		cal.F1 = &f1
 	}
-	if cal.PixelThreshold != nil && len(s.goodMaps) > 0 {
-		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.goodMaps)
+	if cal.PixelThreshold != nil && len(s.GoodMaps) > 0 {
+		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.GoodMaps)
 		cal.PixelFalsePositive, cal.marked = &share.Share, share.Images
 	}
 }
 
 // print says what was done, and how sure it is.
-func (cal *calibration) print(w io.Writer, s *scoredSet) error {
+func (cal *calibration) print(w io.Writer, s *judge.Scores) error {
 	number := func(t *float32) string {
 		if t == nil {
 			return "none"
@@ -571,10 +507,10 @@ func (cal *calibration) print(w io.Writer, s *scoredSet) error {
 	}
 	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
 	if cal.PixelF1 != nil {
-		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %s", *cal.PixelF1, plural(s.masks, "mask"))
+		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %s", *cal.PixelF1, plural(s.Masks, "mask"))
 	}
 	if cal.PixelFalsePositive != nil {
-		fmt.Fprintf(&b, "; %.4g %% of good images' pixels are above it, in %d of %d images", 100**cal.PixelFalsePositive, cal.marked, len(s.goodMaps))
+		fmt.Fprintf(&b, "; %.4g %% of good images' pixels are above it, in %d of %d images", 100**cal.PixelFalsePositive, cal.marked, len(s.GoodMaps))
 	}
 	fmt.Fprintln(&b)
 	if cal.Review != nil {

@@ -52,7 +52,7 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	if read("a") == read("c") || !strings.Contains(read("c"+configSuffix), `"seed": 2`) {
 		t.Error("a flag beside the configuration is without effect")
 	}
-	model, err := onnxexport.Parse([]byte(read("a")))
+	model, err := onnxexport.Reopen([]byte(read("a")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,12 +108,11 @@ func TestReviewBand(t *testing.T) {
 		for want, r := range map[string]*anrt.Result{
 			"score 0.4, threshold 0.5: review":     {Score: .4, Threshold: &threshold, Verdict: anrt.Review},
 			"score 0.4: accept":                    {Score: .4, Verdict: anrt.Accept},
-			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold, Anomalous: true},
-			"score 0.4, threshold 0.5: good":       {Score: .4, Threshold: &threshold},
-			"score 0.4, threshold 0.5: anomalous":  {Score: .4, Threshold: &threshold, Anomalous: true}, // the model's own label
-			"score 0.3: anomalous":                 {Score: .3, Anomalous: true},
+			"score 0.6 > threshold 0.5: anomalous": {Score: .6, Threshold: &threshold, Anomalous: true, Verdict: anrt.Anomalous},
+			"score 0.4, threshold 0.5: good":       {Score: .4, Threshold: &threshold, Verdict: anrt.Good},
+			"score 0.4, threshold 0.5: anomalous":  {Score: .4, Threshold: &threshold, Anomalous: true, Verdict: anrt.Anomalous}, // the model's own label
+			"score 0.3: anomalous":                 {Score: .3, Anomalous: true, Verdict: anrt.Anomalous},
 		} {
-			r.Judged = true
 			if got := caption(r); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}

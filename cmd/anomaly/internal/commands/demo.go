@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/parts"
 	"github.com/anomaly-go/anomaly/dataset"
@@ -18,6 +20,7 @@ import (
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 )
 
 func demoCommand() *cli.Command {
@@ -131,16 +134,17 @@ func claim(dir string) error {
 
 // takePictures writes the data set, in MVTec AD's layout.
 func (o *demoOptions) takePictures(ctx context.Context, dir string) error {
-	work := newWorkers()
+	work, failed := errgroup.WithContext(ctx)
+	work.SetLimit(goruntime.GOMAXPROCS(0))
 	counter := uint64(0)
-	shoot := func(folder, defect string, n int) error {
+	shoot := func(folder, defect string, n int) {
 		for i := range n {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if failed.Err() != nil {
+				return
 			}
 			counter++
 			p := parts.New(rand.New(rand.NewPCG(o.seed, counter)), defect)
-			err := work.do(func() error {
+			work.Go(func() error {
 				img, mask := p.Draw()
 				name := fmt.Sprintf("%03d", i)
 				if defect != "" {
@@ -150,25 +154,14 @@ func (o *demoOptions) takePictures(ctx context.Context, dir string) error {
 				}
 				return writePNG(filepath.Join(dir, folder, name+".png"), img)
 			})
-			if err != nil {
-				return err
-			}
 		}
-		return nil
 	}
-	err := shoot("train/"+dataset.Good, "", o.train)
-	if err == nil {
-		err = shoot("test/"+dataset.Good, "", o.good)
-	}
+	shoot("train/"+dataset.Good, "", o.train)
+	shoot("test/"+dataset.Good, "", o.good)
 	for _, defect := range parts.Defects {
-		if err == nil {
-			err = shoot("test/"+defect, defect, o.defective)
-		}
+		shoot("test/"+defect, defect, o.defective)
 	}
-	if failed := work.wait(); failed != nil {
-		return failed
-	}
-	return err
+	return cmp.Or(work.Wait(), ctx.Err())
 }
 
 func writePNG(path string, img image.Image) error {

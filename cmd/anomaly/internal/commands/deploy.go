@@ -64,9 +64,6 @@ goes back one further.`,
 	}
 }
 
-// hashDigits is how much of a model's hash is shown.
-const hashDigits = 12
-
 // deployOptions are the arguments and flags of `anomaly deploy`.
 type deployOptions struct {
 	model, live string
@@ -85,7 +82,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 		if err != nil {
 			return err
 		}
-		options.Gate = g.check
+		options.Gate = g.Check
 	}
 	d, err := anrt.Deploy(ctx, o.model, o.live, options)
 	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
@@ -117,7 +114,7 @@ func (c *console) rollback(live string) error {
 	}
 	was := "nothing"
 	if d.Replaced != "" {
-		was = d.Replaced[:hashDigits]
+		was = d.Replaced[:anrt.HashDigits]
 	}
 	_, err = fmt.Fprintf(c.out, "%s  is %.12s again, in place of %s\n", live, d.Hash, was)
 	return err

@@ -152,34 +152,3 @@ func bestThreshold(t *testing.T, data string) string {
 	threshold, _, _ := thresholds(t, path)
 	return short(threshold)
 }
-
-func TestGateWorse(t *testing.T) {
-	base := goldenResult{good: 10, bad: 10, falseRejects: 2, missed: 1, judges: true, auroc: .98}
-	with := func(change func(*goldenResult)) *goldenResult {
-		r := base
-		change(&r)
-		return &r
-	}
-	for _, tt := range []struct {
-		name string
-		new  *goldenResult
-		want string // beginning; "" passes
-	}{
-		{"same", &base, ""},
-		{"AUROC within the tolerance", with(func(r *goldenResult) { r.auroc = .971 }), ""},
-		{"AUROC", with(func(r *goldenResult) { r.auroc = .969 }), "its AUROC is 0.9690"},
-		{"trades a false reject for a miss", with(func(r *goldenResult) { r.falseRejects, r.missed = 0, 2 }), "it misses 2 of 10"},
-		{"trades a miss for a false reject", with(func(r *goldenResult) { r.falseRejects, r.missed = 3, 0 }), ""},
-		{"one more false reject", with(func(r *goldenResult) { r.falseRejects = 3 }), "4 of 20 verdicts are wrong"},
-		{"cannot compute one", with(func(r *goldenResult) { r.failed = 1 }), "it cannot compute 1 image "},
-		{"no threshold", with(func(r *goldenResult) { r.judges = false }), "it does not say what is anomalous"},
-	} {
-		if got := base.worse(tt.new); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") {
-			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
-		}
-	}
-	none := goldenResult{good: 10, auroc: base.auroc}
-	if got := none.worse(&base); got != "" {
-		t.Errorf("after a model without a threshold: got %q", got)
-	}
-}

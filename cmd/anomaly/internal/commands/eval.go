@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"maps"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/urfave/cli/v2"
 )
@@ -142,27 +140,26 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if err != nil {
 		return err
 	}
-	var judged []judgement
-	report, failed := c.survey(ctx, samples, spell, &o.survey, func(out *outcome, f finding) error {
-		j := judgement{sample: out.sample, size: out.size, score: float64(f.Score)}
-		if hasMasks {
-			j.residuals = out.result.Map
+	var findings []*judge.Finding
+	report, failed := c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {
+		kept := *f
+		kept.Image, kept.Result.Reconstruction = nil, nil // of all images they would be too much
+		if !hasMasks {
+			kept.Result.Map = nil
 		}
-		judged = append(judged, j)
+		findings = append(findings, &kept)
 		return nil
 	})
 	if failed != nil && !errors.Is(failed, errImages) {
 		return failed
 	}
-	c.noteUnmeasured(judged)
-	var draw curves
-	e, err := evaluate(ctx, judged, o.resolution, &draw)
+	c.noteUnmeasured(findings)
+	e, err := judge.Evaluate(ctx, findings, o.resolution)
 	if err != nil {
 		return errors.Join(err, failed)
 	}
 	if o.survey.dir != "" { // survey's report has no truth and no figures
-		report.Eval = &evalReport{e, draw}
-		report.label(samples)
+		report.Eval = &evalReport{e}
 		if err := report.write(o.survey.dir); err != nil {
 			return errors.Join(err, failed)
 		}
@@ -174,15 +171,33 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	}
 	if o.json {
 		err = json.NewEncoder(c.out).Encode(e)
-	} else if err = e.print(c.out); err == nil && o.perturb {
-		err = e.Perturb.print(c.out)
+	} else if err = printEvaluation(c.out, e); err == nil && o.perturb {
+		err = printPerturbations(c.out, e.Perturb)
 	}
 	return errors.Join(err, failed)
 }
 
+// perturb measures the model on perturbed images; which images fail was said before.
+func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *evalOptions) (*judge.Perturbations, error) {
+	options := o.survey.detector
+	options.Reconstruction = false
+	det, err := c.openDetector(o.survey.model, &options)
+	if err != nil {
+		return nil, err
+	}
+	defer det.Close()
+	defer c.endBar()
+	return judge.Perturb(ctx, det, samples, &judge.PerturbOptions{Resolution: o.resolution, Seed: o.seed, Progress: func(done, of int) {
+		if done == 1 {
+			c.startBar(of, "images")
+		}
+		c.stepBar()
+	}})
+}
+
 // noteUnmeasured says that pixels are not measured though there are masks.
-func (c *console) noteUnmeasured(judged []judgement) {
-	if slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals == nil }) {
+func (c *console) noteUnmeasured(findings []*judge.Finding) {
+	if slices.ContainsFunc(findings, func(f *judge.Finding) bool { return f.Sample.HasMask() && f.Result.Map == nil }) {
 		c.notef("the model gives no maps: pixels are not measured")
 	}
 }
@@ -244,216 +259,8 @@ func spaced(all []dataset.Sample, limit int) []dataset.Sample {
 	return some
 }
 
-// A judgement is what a model made of an image.
-type judgement struct {
-	sample    *dataset.Sample
-	size      image.Point // of the original image
-	score     float64
-	anomalous *bool        // nil where the model gives no verdict
-	residuals *heatmap.Map // nil where pixels are not measured
-}
-
-// An evaluation is what `anomaly eval` prints.
-type evaluation struct {
-	Image      imageMetrics       `json:"image"`
-	Pixel      *pixelMetrics      `json:"pixel"` // nil without masks
-	Kinds      map[string]ofAKind `json:"kinds"`
-	N          counts             `json:"n"`
-	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
-	Perturb    *perturbations     `json:"perturb,omitempty"`
-}
-
-type imageMetrics struct {
-	AUROC float64 `json:"auroc"`
-	AP    float64 `json:"ap"`
-	F1Max float64 `json:"f1max"`
-}
-
-type pixelMetrics struct {
-	imageMetrics
-	AUPRO30 float64 `json:"aupro30"`
-	AUPRO05 float64 `json:"aupro05"`
-}
-
-// ofAKind measures one kind of anomaly against all good images.
-type ofAKind struct {
-	Image imageMetrics  `json:"image"`
-	Pixel *pixelMetrics `json:"pixel"`
-	N     int           `json:"n"`
-}
-
-type counts struct {
-	Good      int `json:"good"`
-	Anomalous int `json:"anomalous"`
-}
-
-// evaluate measures all judgements, and each kind with the good ones. draw gets
-// the curves of all; nil draws none.
-func evaluate(ctx context.Context, judged []judgement, resolution int, draw *curves) (*evaluation, error) {
-	e := &evaluation{Kinds: map[string]ofAKind{}}
-	if resolution > 0 {
-		e.Resolution = &resolution
-	}
-	kinds := map[string][]judgement{}
-	for _, j := range judged {
-		kinds[j.sample.Kind] = append(kinds[j.sample.Kind], j)
-	}
-	good := kinds[dataset.Good]
-	delete(kinds, dataset.Good)
-	e.N = counts{len(good), len(judged) - len(good)}
-	for kind, bad := range kinds {
-		of, err := measure(ctx, slices.Concat(good, bad), resolution, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
-		}
-		of.N = len(bad)
-		e.Kinds[kind] = of
-	}
-	all, err := measure(ctx, judged, resolution, draw)
-	e.Image, e.Pixel = all.Image, all.Pixel
-	return e, err
-}
-
-func measure(ctx context.Context, judged []judgement, resolution int, draw *curves) (m ofAKind, err error) {
-	if m.Image, err = measureImages(judged); err != nil {
-		return m, err
-	}
-	if draw != nil {
-		scores, anomalous := labelled(judged)
-		if draw.roc, err = metrics.ROC(scores, anomalous); err != nil {
-			return m, err
-		}
-		if draw.pr, err = metrics.PrecisionRecall(scores, anomalous); err != nil {
-			return m, err
-		}
-	}
-	if !slices.ContainsFunc(judged, func(j judgement) bool { return j.sample.HasMask() && j.residuals != nil }) {
-		return m, nil
-	}
-	m.Pixel, err = measurePixels(ctx, judged, resolution, draw)
-	if errors.Is(err, metrics.ErrOneClass) { // black masks, or defects that vanish at a low resolution
-		return m, nil
-	}
-	return m, err
-}
-
-// measureImages measures the images' scores.
-func measureImages(judged []judgement) (m imageMetrics, err error) {
-	scores, anomalous := labelled(judged)
-	if m.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
-		return m, err
-	}
-	if m.AP, err = metrics.AveragePrecision(scores, anomalous); err != nil {
-		return m, err
-	}
-	m.F1Max, _, err = metrics.F1Max(scores, anomalous)
-	return m, err
-}
-
-// labelled returns the images' scores and their truth.
-func labelled(judged []judgement) (scores []float64, anomalous []bool) {
-	for _, j := range judged {
-		scores, anomalous = append(scores, j.score), append(anomalous, j.sample.Anomalous)
-	}
-	return scores, anomalous
-}
-
-// measurePixels measures the pixels of good images and of those with a mask.
-// draw gets their curves; nil draws none.
-func measurePixels(ctx context.Context, judged []judgement, resolution int, draw *curves) (*pixelMetrics, error) {
-	var set metrics.Pixels
-	if err := eachMap(ctx, judged, resolution, set.Add); err != nil {
-		return nil, err
-	}
-	p := &pixelMetrics{}
-	var err error
-	if p.AUROC, err = set.AUROC(); err != nil {
-		return nil, err
-	}
-	if p.AP, err = set.AveragePrecision(); err != nil {
-		return nil, err
-	}
-	if p.F1Max, _, err = set.F1Max(); err != nil {
-		return nil, err
-	}
-	if p.AUPRO30, err = set.AUPRO(.3); err != nil {
-		return nil, err
-	}
-	if p.AUPRO05, err = set.AUPRO(.05); err != nil || draw == nil {
-		return p, err
-	}
-	if draw.pixelROC, err = set.ROC(); err != nil {
-		return nil, err
-	}
-	if draw.pixelPR, err = set.PrecisionRecall(); err != nil {
-		return nil, err
-	}
-	draw.pro, err = set.PRO()
-	return p, err
-}
-
-// eachMap hands on residuals and mask, nil for a good image, at a resolution: of
-// the good images and of those with a mask, in their order.
-func eachMap(ctx context.Context, judged []judgement, resolution int, add func(residuals []float32, mask []bool, height, width int) error) error {
-	judged = slices.DeleteFunc(slices.Clone(judged), func(j judgement) bool { return !j.measurable() })
-	// As many images as there are cores are brought to size at once, and no more are held.
-	for chunk := range slices.Chunk(judged, goruntime.GOMAXPROCS(0)) {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		residuals, masks := make([]*heatmap.Map, len(chunk)), make([][]bool, len(chunk))
-		sizing := newWorkers()
-		for i, j := range chunk {
-			sizing.do(func() (err error) { // the error is wait's
-				residuals[i], masks[i], err = j.at(resolution)
-				return err
-			})
-		}
-		if err := sizing.wait(); err != nil {
-			return err
-		}
-		for i, m := range residuals {
-			if err := add(m.Data, masks[i], m.Height, m.Width); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// measurable reports whether the truth of the image's pixels is known, and what
-// the model says of them.
-func (j *judgement) measurable() bool {
-	return j.residuals != nil && (!j.sample.Anomalous || j.sample.HasMask())
-}
-
-// at returns residuals and mask, nil for a good image, at a resolution; 0 is the image's own.
-func (j *judgement) at(resolution int) (*heatmap.Map, []bool, error) {
-	size := j.size
-	if resolution > 0 {
-		size = image.Pt(resolution, resolution)
-	}
-	residuals := j.residuals.Resize(size.Y, size.X)
-	if !j.sample.Anomalous {
-		return residuals, nil, nil
-	}
-	truth, err := j.sample.Mask()
-	if err != nil {
-		return nil, nil, err
-	}
-	from := truth.Bounds()
-	mask := make([]bool, size.X*size.Y)
-	for y := range size.Y {
-		for x := range size.X { // the pixel at the same centre
-			at := truth.GrayAt(from.Min.X+(2*x+1)*from.Dx()/(2*size.X), from.Min.Y+(2*y+1)*from.Dy()/(2*size.Y))
-			mask[y*size.X+x] = at.Y > 127
-		}
-	}
-	return residuals, mask, nil
-}
-
-// print prints a table for people.
-func (e *evaluation) print(w io.Writer) error {
+// printEvaluation prints a table for people.
+func printEvaluation(w io.Writer, e *judge.Evaluation) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	against := fmt.Sprintf("against %d good images", e.N.Good)
 	if e.Pixel == nil {
@@ -467,7 +274,7 @@ func (e *evaluation) print(w io.Writer) error {
 			against += fmt.Sprintf("; pixels at %[1]dx%[1]d", *e.Resolution)
 		}
 	}
-	line := func(name string, of ofAKind) {
+	line := func(name string, of judge.OfKind) {
 		fmt.Fprintf(t, "%s\t%d\t%.4f\t%.4f\t%.4f\t", name, of.N, of.Image.AUROC, of.Image.AP, of.Image.F1Max)
 		if p := of.Pixel; p != nil {
 			fmt.Fprintf(t, "%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t", p.AUROC, p.AP, p.F1Max, p.AUPRO30, p.AUPRO05)
@@ -479,7 +286,7 @@ func (e *evaluation) print(w io.Writer) error {
 	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
 		line(kind, e.Kinds[kind])
 	}
-	line("all", ofAKind{e.Image, e.Pixel, e.N.Anomalous})
+	line("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -60,7 +61,7 @@ func parseForeign(c *cli.Context, o *anrt.Options) error {
 // foreign describes a model that anomaly did not export; nil is any other file.
 func foreign(path string) *anrt.Description {
 	d, err := anrt.InspectFile(path)
-	if err != nil || d.Metadata[profileKey] != "" {
+	if err != nil || d.Metadata[onnx.KeyProfile] != "" {
 		return nil
 	}
 	return d

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -130,7 +131,7 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 	if d.PixelThreshold != nil {
 		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
 	}
-	if review, ok := d.Metadata[reviewKey]; ok {
+	if review, ok := d.Metadata[onnx.KeyReview]; ok {
 		fmt.Fprintf(t, "review band\t%s\n", review)
 	}
 	fmt.Fprintf(t, "opset\t%d\n", d.Opset)

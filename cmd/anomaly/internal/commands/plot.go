@@ -8,19 +8,12 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
 )
 
 // An evalReport is what index.html shows of an evaluation beside the images.
-type evalReport struct {
-	*evaluation
-	curves curves
-}
-
-// curves are those of all images and pixels; nil where there are no masks.
-type curves struct {
-	roc, pixelROC, pr, pixelPR, pro []metrics.Point
-}
+type evalReport struct{ *judge.Evaluation }
 
 // A tableRow is a line of the figures.
 type tableRow struct {
@@ -33,7 +26,7 @@ type tableRow struct {
 // Table returns the figures of each kind and of all.
 func (e *evalReport) Table() []tableRow {
 	var rows []tableRow
-	add := func(name string, of ofAKind) {
+	add := func(name string, of judge.OfKind) {
 		figures := []float64{of.Image.AUROC, of.Image.AP, of.Image.F1Max}
 		if p := of.Pixel; p != nil {
 			figures = append(figures, p.AUROC, p.AP, p.F1Max, p.AUPRO30, p.AUPRO05)
@@ -47,7 +40,7 @@ func (e *evalReport) Table() []tableRow {
 	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
 		add(kind, e.Kinds[kind])
 	}
-	add("all", ofAKind{e.Image, e.Pixel, e.N.Anomalous})
+	add("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
 	rows[len(rows)-1].Total = true
 	return rows
 }
@@ -69,16 +62,16 @@ type plotLine struct {
 func (e *evalReport) Plots() []plot {
 	roc := plot{Title: "ROC", X: "false-positive rate", Y: "true-positive rate", Right: "1", Marker: "roc"}
 	pr := plot{Title: "Precision and recall", X: "recall", Y: "precision", Right: "1", Marker: "pr"}
-	roc.add("images", "AUROC", e.Image.AUROC, polyline(e.curves.roc, 1))
-	pr.add("images", "AP", e.Image.AP, steps(e.curves.pr))
+	roc.add("images", "AUROC", e.Image.AUROC, polyline(e.Curves.ROC, 1))
+	pr.add("images", "AP", e.Image.AP, steps(e.Curves.PR))
 	if e.Pixel == nil {
 		return []plot{roc, pr}
 	}
-	roc.add("pixels", "AUROC", e.Pixel.AUROC, polyline(e.curves.pixelROC, 1))
-	pr.add("pixels", "AP", e.Pixel.AP, steps(e.curves.pixelPR))
+	roc.add("pixels", "AUROC", e.Pixel.AUROC, polyline(e.Curves.PixelROC, 1))
+	pr.add("pixels", "AP", e.Pixel.AP, steps(e.Curves.PixelPR))
 	const limit = .3 // as far as AU-PRO is usually integrated
 	pro := plot{Title: "PRO", X: "false-positive rate of pixels", Y: "per-region overlap", Right: "0.3"}
-	pro.add("regions", "AU-PRO .3", e.Pixel.AUPRO30, polyline(e.curves.pro, limit))
+	pro.add("regions", "AU-PRO .3", e.Pixel.AUPRO30, polyline(e.Curves.PRO, limit))
 	return []plot{roc, pr, pro}
 }
 
@@ -139,21 +132,21 @@ func (histogram) Bins() int { return histogramBins }
 // over the range of the threshold's slider. The fullest bin of each fills its
 // box; what is not empty can be seen.
 func (r *report) Histograms() []histogram {
-	kinds := r.kinds()
-	if kinds == nil {
+	kinds, known := r.kinds(), r.Eval != nil
+	if !known {
 		kinds = []string{""}
 	}
 	lo, hi := r.span()
 	var list []histogram
 	for _, kind := range kinds {
 		h := histogram{Kind: kind, Name: kind}
-		if kind == "" {
+		if !known {
 			h.Name = "all images"
 		}
 		var counts [histogramBins]int
 		most := 0
 		for _, row := range r.Rows {
-			if row.Err == "" && row.kind == kind {
+			if row.Err == nil && (!known || row.Sample.Kind == kind) {
 				at := min(int(float64(row.Score-lo)/float64(hi-lo)*histogramBins), histogramBins-1)
 				counts[at]++
 				most = max(most, counts[at])

@@ -1,8 +1,11 @@
 package commands
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
 )
 
@@ -29,7 +32,11 @@ func TestHistograms(t *testing.T) {
 		score float32
 		err   string
 	}{{"good", 0, ""}, {"good", 0, ""}, {"good", 1, ""}, {"crack", 1, ""}, {"crack", 0, "broken"}, {"bent", 0, "broken"}} {
-		r.Rows = append(r.Rows, reportRow{finding: finding{Score: row.score}, Err: row.err, kind: row.kind})
+		f := judge.Finding{Score: row.score, Sample: &dataset.Sample{Kind: row.kind}}
+		if row.err != "" {
+			f.Err = errors.New(row.err)
+		}
+		r.Rows = append(r.Rows, reportRow{Finding: f})
 	}
 	got := r.Histograms()
 	if len(got) != 2 || got[0].Kind != "good" || got[0].N != 3 || got[1].Kind != "crack" || got[1].N != 1 {

@@ -18,6 +18,7 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -43,32 +44,35 @@ type report struct {
 	at       time.Time              // it was written last
 }
 
-// A reportRow is an image in a report.
+// A reportRow is an image in a report: its finding, without pixels.
 type reportRow struct {
-	finding
-	Name   string // that the image's files begin with, relative to the report
-	Err    string // why there is no finding; "" if there is one
-	kind   string // the truth; "" where it is not known
-	size   image.Point
-	source string // of the image itself; "" if that is no file that browsers show
+	judge.Finding
+	Name string // that the image's files begin with, relative to the report
 }
 
-func (r *report) add(o *outcome, f finding) {
-	row := reportRow{finding: f, Name: o.sample.OutputName(), size: o.size}
-	if o.sample.Row < 0 && slices.Contains(shown, strings.ToLower(filepath.Ext(o.sample.Path))) {
-		row.source = o.sample.Path
+// add adds a finding, in place of an earlier one of the same name.
+func (r *report) add(f *judge.Finding) {
+	row := reportRow{Finding: *f, Name: f.Sample.OutputName()}
+	row.Image, row.Result = nil, anrt.Result{}
+	if r.grows {
+		if i := slices.IndexFunc(r.Rows, func(other reportRow) bool { return other.Name == row.Name }); i >= 0 {
+			r.drop(i)
+		}
 	}
-	r.append(row)
+	r.Rows, r.dirty = append(r.Rows, row), true
 	r.count(f, 1)
+}
+
+// source is the path of the image itself; "" if that is no file that browsers show.
+func (r *reportRow) source() string {
+	if s := r.Sample; s.Row < 0 && slices.Contains(shown, strings.ToLower(filepath.Ext(s.Path))) {
+		return s.Path
+	}
+	return ""
 }
 
 // shown are the formats that every browser shows as package dataset reads them.
 var shown = []string{".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-
-func (r *report) fail(name string, err error) {
-	r.append(reportRow{Name: name, Err: err.Error()})
-	r.Failed++
-}
 
 //go:embed report.html
 var reportHTML string
@@ -77,17 +81,6 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 
 // short spells a score for people.
 func short(score float32) string { return strconv.FormatFloat(float64(score), 'g', 4, 32) }
-
-// label gives the rows the kinds of the samples that they are of.
-func (r *report) label(samples []dataset.Sample) {
-	kinds := map[string]string{}
-	for i := range samples {
-		kinds[samples[i].OutputName()] = samples[i].Kind
-	}
-	for i := range r.Rows {
-		r.Rows[i].kind = kinds[r.Rows[i].Name]
-	}
-}
 
 // Of a report that grows.
 const (
@@ -118,39 +111,27 @@ func (r *report) trim() {
 
 // drop removes a row.
 func (r *report) drop(i int) {
-	if row := &r.Rows[i]; row.Err != "" {
-		r.Failed--
-	} else {
-		r.count(row.finding, -1)
-	}
+	r.count(&r.Rows[i].Finding, -1)
 	r.Rows = slices.Delete(r.Rows, i, i+1)
 }
 
 // count adds so many of a finding's verdict.
-func (r *report) count(f finding, n int) {
+func (r *report) count(f *judge.Finding, n int) {
 	switch {
+	case f.Err != nil:
+		r.Failed += n
 	case f.Anomalous == nil:
 	case *f.Anomalous:
 		r.Anomalous += n
 	default:
 		r.Good += n
 	}
-	switch f.Decision {
+	switch f.Verdict {
 	case anrt.Reject:
 		r.Rejected += n
 	case anrt.Review:
 		r.ToReview += n
 	}
-}
-
-// append adds a row, in place of an earlier one of the same name.
-func (r *report) append(row reportRow) {
-	if r.grows {
-		if i := slices.IndexFunc(r.Rows, func(other reportRow) bool { return other.Name == row.Name }); i >= 0 {
-			r.drop(i)
-		}
-	}
-	r.Rows, r.dirty = append(r.Rows, row), true
 }
 
 // retire writes the page for good, under the name of the model that it is about.
@@ -163,7 +144,7 @@ func (r *report) retire(dir string, files *saver) error {
 	}
 	r.trim()
 	r.Of = len(r.Rows)
-	return r.writeAs(dir, "index-"+r.hash[:hashDigits]+".html")
+	return r.writeAs(dir, "index-"+r.hash[:anrt.HashDigits]+".html")
 }
 
 // write writes index.html to the folder that the images' files are in.
@@ -180,8 +161,13 @@ func (r *report) writeAs(dir, name string) error {
 // then the highest score first.
 func (r *report) Sorted() []reportRow {
 	return slices.SortedFunc(slices.Values(r.Rows), func(a, b reportRow) int {
-		failed := cmp.Compare(min(len(b.Err), 1), min(len(a.Err), 1))
-		return cmp.Or(failed, cmp.Compare(b.Score, a.Score), strings.Compare(a.Name, b.Name))
+		if failed := a.Err != nil; failed != (b.Err != nil) {
+			if failed {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Name, b.Name))
 	})
 }
 
@@ -256,17 +242,19 @@ func (r *report) Data() reportData {
 		}
 	}
 	for _, row := range r.Sorted() {
-		image := reportImage{Name: row.Name, Err: row.Err, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.kind), 0)}
-		if row.Err == "" {
+		image := reportImage{Name: row.Name, Regions: len(row.Regions), Kind: max(slices.Index(d.Kinds, row.Sample.Kind), 0)}
+		if row.Err != nil {
+			image.Err = row.Err.Error()
+		} else {
 			image.Score = &row.Score
-			if l, t := row.finding.Anomalous, r.Threshold; l != nil && (t == nil || *l != (row.Score > *t)) {
+			if l, t := row.Anomalous, r.Threshold; l != nil && (t == nil || *l != (row.Score > *t)) {
 				image.Label = l
 			}
 			if r.Saves.Picture {
-				size := heatmap.Layout(row.size, &r.pictures)[0].Size()
+				size := heatmap.Layout(row.Size, &r.pictures)[0].Size()
 				image.Width, image.Height = size.X, size.Y
 			}
-			image.Source = r.address(row.source)
+			image.Source = r.address(row.source())
 		}
 		d.Rows = append(d.Rows, image)
 	}
@@ -280,7 +268,7 @@ func (r *report) kinds() []string {
 	}
 	bad := map[string]bool{}
 	for _, row := range r.Rows {
-		bad[row.kind] = true
+		bad[row.Sample.Kind] = true
 	}
 	delete(bad, dataset.Good)
 	return append([]string{dataset.Good}, slices.Sorted(maps.Keys(bad))...)
@@ -291,7 +279,7 @@ func (r *report) span() (lo, hi float32) {
 	lo, hi = math.MaxFloat32, -math.MaxFloat32
 	include := func(v float32) { lo, hi = min(lo, v), max(hi, v) }
 	for _, row := range r.Rows {
-		if row.Err == "" {
+		if row.Err == nil {
 			include(row.Score)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -126,7 +126,7 @@ func runAction(c *cli.Context) error {
 	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {
 		s.shadow.images = 0
 	}
-	o.watch, o.interval = c.Bool("watch"), c.Duration("interval")
+	o.watch, s.interval = c.Bool("watch"), c.Duration("interval")
 	switch {
 	case c.IsSet("gate") && s.gate == "":
 		return usagef("--gate: want a folder")
@@ -134,8 +134,8 @@ func runAction(c *cli.Context) error {
 		return usagef("--gate needs --watch or --shadow: without them no other model comes into use")
 	case c.IsSet("interval") && !o.watch:
 		return usagef("--interval needs --watch")
-	case o.interval <= 0:
-		return usagef("--interval: got %v, want more than 0", o.interval)
+	case s.interval <= 0:
+		return usagef("--interval: got %v, want more than 0", s.interval)
 	case c.IsSet("shadow-images") && (!o.watch || s.shadow.model == ""):
 		return usagef("--shadow-images needs --shadow and --watch")
 	case c.Int("shadow-images") < 1:
@@ -174,9 +174,7 @@ type runOptions struct {
 	images []string
 	survey surveyOptions
 
-	json, failOnAnomaly bool
-	watch               bool
-	interval            time.Duration // of watch
+	json, failOnAnomaly, watch bool
 }
 
 // run is `anomaly run`.
@@ -185,28 +183,33 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := searchedOut(o.images, o.survey.dir); err != nil {
+		return err
+	}
 	var samples []dataset.Sample
 	if o.watch {
-		o.survey.inbox, err = c.newInbox(o.images, o.survey.dir, o.interval)
+		o.survey.inbox, err = judge.NewInbox(o.images, judge.InboxOptions{
+			Interval: o.survey.interval, Results: o.survey.dir, Wrong: func(text string) { c.notef("looking on: %s", text) },
+		})
 	} else if samples, err = dataset.Find(o.images...); err == nil {
-		samples, err = c.leaveOut(samples, o.images, o.survey.dir)
+		samples, err = c.leaveOut(samples, o.survey.dir)
 	}
 	if err != nil {
 		return err
 	}
 	head := tableHead + "\n"
 	bad, again := 0, 0
-	_, err = c.survey(ctx, samples, spell, &o.survey, func(_ *outcome, f finding) error {
-		switch {
-		case f.Decision == anrt.Review:
+	_, err = c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {
+		switch f.Verdict {
+		case anrt.Review:
 			again++
-		case f.Decision == anrt.Reject, f.Decision == "" && f.Anomalous != nil && *f.Anomalous:
+		case anrt.Reject, anrt.Anomalous:
 			bad++
 		}
 		if o.json {
 			return json.NewEncoder(c.out).Encode(f)
 		}
-		_, err := fmt.Fprintf(c.out, "%s%s\n", head, f)
+		_, err := fmt.Fprintf(c.out, "%s%s\n", head, tableLine(f))
 		head = ""
 		return err
 	})
@@ -222,33 +225,10 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	return nil
 }
 
-// leaveOut leaves out what lies below the folder that results go to, where that is
-// in one of the folders that are searched: the pictures of an earlier run.
-func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) ([]dataset.Sample, error) {
-	out, err := filepath.Abs(dir)
-	if dir == "" || err != nil {
-		return samples, err
-	}
-	searched := false
-	for _, arg := range args {
-		folder, err := filepath.Abs(arg)
-		if err != nil {
-			return nil, err
-		}
-		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-			continue
-		}
-		if folder == out {
-			return nil, searchedOut(dir)
-		}
-		searched = searched || below(folder, out)
-	}
-	if !searched {
-		return samples, nil
-	}
-	n := len(samples)
-	samples = slices.DeleteFunc(samples, func(s dataset.Sample) bool { return below(out, s.Path) })
-	if left := n - len(samples); left > 0 {
+// leaveOut leaves out the pictures of an earlier run, and says so.
+func (c *console) leaveOut(samples []dataset.Sample, dir string) ([]dataset.Sample, error) {
+	samples, left := judge.LeaveOut(samples, dir)
+	if left > 0 {
 		c.notef("leaving out %s in %s, where results go", plural(left, "image"), dir)
 	}
 	if len(samples) == 0 {
@@ -257,15 +237,19 @@ func (c *console) leaveOut(samples []dataset.Sample, args []string, dir string) 
 	return samples, nil
 }
 
-// searchedOut is the error of results that are to go to a folder of images to run.
-func searchedOut(dir string) error {
-	return usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", dir)
-}
-
-// below reports whether a path lies in a folder; both are absolute.
-func below(folder, path string) bool {
-	rel, err := filepath.Rel(folder, path)
-	return err == nil && rel != "." && filepath.IsLocal(rel)
+// searchedOut refuses results that are to go to a folder that args name to be searched
+// for images.
+func searchedOut(args []string, dir string) error {
+	out, err := os.Stat(dir)
+	if err != nil {
+		return nil // it is to be made
+	}
+	for _, arg := range args {
+		if info, err := os.Stat(arg); err == nil && os.SameFile(info, out) {
+			return usagef("--out: %s is searched for images, and its pictures would be among them: choose another folder", dir)
+		}
+	}
+	return nil
 }
 
 // spelling returns how to print the paths of images that args name: absolute if
@@ -288,38 +272,27 @@ func spelling(args []string) (func(*dataset.Sample) string, error) {
 	}, nil
 }
 
-// A finding is what is printed of an image.
-type finding struct {
-	Path      string           `json:"path"`
-	Score     float32          `json:"score"`
-	Threshold *float32         `json:"threshold"`
-	Anomalous *bool            `json:"anomalous"`
-	Regions   []heatmap.Region `json:"regions"`
-	Decision  anrt.Verdict     `json:"verdict,omitempty"` // "" without a review band
-	Model     string           `json:"model,omitempty"`   // beginning of the hash of the model, which may be swapped; "" if it may not
-}
-
-// Verdict is "anomalous", "good", or "-" without a threshold.
-func (f finding) Verdict() string {
-	switch {
-	case f.Anomalous == nil:
-		return "-"
-	case *f.Anomalous:
-		return "anomalous"
-	}
-	return "good"
-}
-
 const tableHead = "verdict         score   threshold  regions  path"
 
-// String is the finding's line of the table.
-func (f finding) String() string {
+// tableLine is a finding's line of the table.
+func tableLine(f *judge.Finding) string {
 	threshold := "-"
 	if f.Threshold != nil {
 		threshold = short(*f.Threshold)
 	}
-	verdict := cmp.Or(string(f.Decision), f.Verdict())
-	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", verdict, short(f.Score), threshold, len(f.Regions), printable(f.Path))
+	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", cmp.Or(f.Verdict, "-"), short(f.Score), threshold, len(f.Regions), printable(f.Path))
+}
+
+// label is the verdict of a model without a review band: anomalous, good, or "-" where
+// nothing says.
+func label(anomalous *bool) string {
+	switch {
+	case anomalous == nil:
+		return "-"
+	case *anomalous:
+		return string(anrt.Anomalous)
+	}
+	return string(anrt.Good)
 }
 
 // printable quotes a path that is no text or would move a terminal's cursor.

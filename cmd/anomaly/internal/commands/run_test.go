@@ -21,6 +21,7 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/google/go-cmp/cmp"
@@ -446,7 +447,7 @@ func TestSurveyGathersNothing(t *testing.T) {
 	o := &surveyOptions{model: model, minArea: 1}
 	o.detector.Provider = "go"
 	n := 0
-	report, err := c.survey(t.Context(), images, spell, o, func(*outcome, finding) error { n++; return nil })
+	report, err := c.survey(t.Context(), images, spell, o, func(*judge.Finding) error { n++; return nil })
 	if err != nil || n != len(images) || len(report.Rows) != 0 {
 		t.Errorf("found %d of %d images, gathered %d rows, %v", n, len(images), len(report.Rows), err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/train"
@@ -91,7 +92,7 @@ func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, ep
 	zoom := max(1, (sampleTile+h-1)/h)
 	out := image.NewRGBA(image.Rect(0, 0, s.n*w*zoom, 2*h*zoom))
 	for i, r := range results {
-		for row, img := range []image.Image{pixelImage(s.pixels[i*h*w*c:(i+1)*h*w*c], h, w, c), r.Reconstruction} {
+		for row, img := range []image.Image{imageio.FromPixels(s.pixels[i*h*w*c:(i+1)*h*w*c], h, w, c), r.Reconstruction} {
 			xdraw.NearestNeighbor.Scale(out, image.Rect(i*w*zoom, row*h*zoom, (i+1)*w*zoom, (row+1)*h*zoom), img, img.Bounds(), draw.Src, nil)
 		}
 	}
@@ -99,19 +100,6 @@ func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, ep
 		return err
 	}
 	return atomicfile.Write(filepath.Join(s.dir, fmt.Sprintf(samplePicture, epoch)), func(w io.Writer) error { return encodePNG(w, out) })
-}
-
-// pixelImage returns pixels [h,w,c] as an image.
-func pixelImage(pixels []uint8, h, w, c int) image.Image {
-	if c == 1 {
-		return &image.Gray{Pix: pixels, Stride: w, Rect: image.Rect(0, 0, w, h)}
-	}
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for i := range h * w {
-		copy(img.Pix[4*i:], pixels[3*i:3*i+3])
-		img.Pix[4*i+3] = 255
-	}
-	return img
 }
 
 // runOf returns what the files of the run of a log begin with.

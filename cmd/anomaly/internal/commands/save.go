@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -8,12 +9,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
+	"golang.org/x/sync/errgroup"
 )
 
 // saves say what is written of each image.
@@ -41,10 +45,11 @@ const (
 	reconstructionSuffix = ".reconstruction.png"
 )
 
-// A saver writes the files of outcomes below a folder, beside its caller.
+// A saver writes the files of findings below a folder, beside its caller.
 type saver struct {
-	dir string // "" writes nothing
-	*workers
+	dir    string // "" writes nothing
+	group  *errgroup.Group
+	failed context.Context // ends when a file could not be written
 }
 
 // newSaver makes the folder.
@@ -54,44 +59,61 @@ func newSaver(dir string) (*saver, error) {
 			return nil, err
 		}
 	}
-	return &saver{dir, newWorkers()}, nil
+	s := &saver{dir: dir}
+	s.start()
+	return s, nil
 }
 
-// save begins to write the files of an outcome, with a threshold for pixels or nil.
-// The error may be that of an earlier one.
-func (s *saver) save(o *outcome, saves saves, threshold *float32) error {
+func (s *saver) start() {
+	s.group, s.failed = errgroup.WithContext(context.Background())
+	s.group.SetLimit(goruntime.GOMAXPROCS(0))
+}
+
+// wait returns when all files are written, with the error of the first that was not.
+func (s *saver) wait() error {
+	err := s.group.Wait()
+	s.start()
+	return err
+}
+
+// save begins to write the files of a finding. The error may be that of an earlier one.
+func (s *saver) save(f *judge.Finding, saves saves) error {
 	if s.dir == "" {
 		return nil
 	}
-	name := filepath.FromSlash(o.sample.OutputName())
+	name := filepath.FromSlash(f.Sample.OutputName())
 	if !filepath.IsLocal(name) {
-		return fmt.Errorf("image %q: its files would lie outside %s", o.sample.Name, s.dir)
+		return fmt.Errorf("image %q: its files would lie outside %s", f.Sample.Name, s.dir)
 	}
-	return s.do(func() error {
+	if s.failed.Err() != nil {
+		return context.Cause(s.failed)
+	}
+	s.group.Go(func() error {
 		path := filepath.Join(s.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return saves.write(path, o, threshold)
+		return saves.write(path, f)
 	})
+	return nil
 }
 
-// write writes the files of one outcome; their names begin with path.
-func (s saves) write(path string, o *outcome, threshold *float32) error {
-	r := &o.result
+// write writes the files of one finding; their names begin with path.
+func (s saves) write(path string, f *judge.Finding) error {
+	r := &f.Result
 	for _, file := range []struct {
 		wanted bool
 		suffix string
 		write  func(w io.Writer) error
 	}{
 		{s.Picture, pictureSuffix, func(w io.Writer) error {
-			return jpeg.Encode(w, picture(o, threshold), &jpeg.Options{Quality: 88})
+			return jpeg.Encode(w, picture(f), &jpeg.Options{Quality: 88})
 		}},
 		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
 		}},
 		{s.Mask, maskSuffix, func(w io.Writer) error {
-			return encodePNG(w, r.Map.Mask(*threshold, o.size.Y, o.size.X).Image())
+			return encodePNG(w, r.Map.Mask(*r.PixelThreshold, f.Size.Y, f.Size.X).Image())
 		}},
 		{s.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
 			return encodePNG(w, r.Reconstruction)
@@ -110,29 +132,24 @@ func (s saves) write(path string, o *outcome, threshold *float32) error {
 const pictureTile = 384
 
 // picture draws input, reconstruction, heat map and overlay side by side.
-func picture(o *outcome, threshold *float32) image.Image {
-	r := &o.result
-	return heatmap.Picture(o.image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: threshold, Tile: pictureTile, Caption: caption(r),
+func picture(f *judge.Finding) image.Image {
+	r := &f.Result
+	return heatmap.Picture(f.Image, r.Map, &heatmap.PictureOptions{
+		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Tile: pictureTile, Caption: caption(r),
 	})
 }
 
 // caption returns what a picture says of a result.
 func caption(r *anrt.Result) string {
-	text := fmt.Sprintf("score %.4g", r.Score)
-	verdict := string(r.Verdict)
-	switch {
-	case verdict != "" || !r.Judged:
-	case r.Threshold == nil || r.Anomalous != (r.Score > *r.Threshold):
-		verdict = finding{Anomalous: &r.Anomalous}.Verdict()
-	default:
-		return heatmap.Verdict(r.Score, r.Threshold)
+	if label := r.Verdict == anrt.Good || r.Verdict == anrt.Anomalous; label && r.Threshold != nil && r.Anomalous == (r.Score > *r.Threshold) {
+		return heatmap.Caption(r.Score, r.Threshold)
 	}
+	text := fmt.Sprintf("score %.4g", r.Score)
 	if r.Threshold != nil {
 		text += fmt.Sprintf(", threshold %.4g", *r.Threshold)
 	}
-	if verdict != "" {
-		text += ": " + verdict
+	if r.Verdict != "" {
+		text += ": " + string(r.Verdict)
 	}
 	return text
 }

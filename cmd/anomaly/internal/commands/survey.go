@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -29,9 +29,10 @@ type surveyOptions struct {
 
 	scoresOnly bool // verdicts are those of a threshold that is to be another
 
-	inbox  *inbox // where images come from after the first ones; nil watches nothing
-	gate   string // folder that models to be swapped in are measured on; "" for none
-	shadow shadowOptions
+	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
+	interval time.Duration // between two looks at it and at the model
+	gate     string        // folder that models to be swapped in are measured on; "" for none
+	shadow   shadowOptions
 }
 
 // scoringFlags are flags of the commands that score images.
@@ -93,7 +94,7 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 //
 // The error is that of the first thing that ended it, ctx's if that did and it was
 // not watching, or else says how many images failed. What was done by then is written.
-func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*outcome, finding) error) (*report, error) {
+func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*judge.Finding) error) (*report, error) {
 	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
@@ -110,8 +111,8 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
-	look := &detectOptions{keepImages: pictures, swapped: o.inbox != nil}
-	end, err := c.startTrials(ctx, det, o, spell, look)
+	look := &judge.Options{Path: spell, MinArea: o.minArea, KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
+	end, err := c.startTrials(ctx, det, o, look)
 	if err != nil {
 		return nil, err
 	}
@@ -124,57 +125,37 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if o.inbox == nil {
 		c.startBar(len(samples), "images")
 	}
-	handle := func(out *outcome) error {
+	handle := func(f *judge.Finding) error {
 		c.stepBar()
 		images++
-		name := out.sample.OutputName()
-		if out.err != nil {
-			failed++
-			c.notef("%s", failure(spell(out.sample), out.err))
-			if o.dir != "" {
-				report.fail(name, out.err)
-			}
-			return nil
-		}
-		if out.result.Model != report.hash { // swapped in meanwhile
+		if f.Err == nil && f.Result.Model != report.hash { // swapped in meanwhile
 			if err := report.retire(o.dir, files); err != nil {
 				return err
 			}
 			report = c.newReport(det.Info(), o)
-			report.hash = out.result.Model
-		}
-		threshold := cmp.Or(o.detector.Threshold, out.result.PixelThreshold, out.result.Threshold)
-		f := finding{
-			Path: spell(out.sample), Score: out.result.Score, Threshold: out.result.Threshold, Regions: []heatmap.Region{},
-			Decision: out.result.Verdict,
-		}
-		if o.inbox != nil {
-			f.Model = out.result.Model[:hashDigits]
-		}
-		if out.result.Judged {
-			f.Anomalous = &out.result.Anomalous
-		}
-		if out.result.Anomalous {
-			anomalous++
-		}
-		if out.result.Anomalous && threshold != nil && out.result.Map != nil {
-			f.Regions = append(f.Regions, heatmap.Regions(out.result.Map, &heatmap.RegionOptions{
-				Threshold: *threshold, MinArea: o.minArea, Width: out.size.X, Height: out.size.Y,
-			})...)
+			report.hash = f.Result.Model
 		}
 		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
-			report.add(out, f)
+			report.add(f)
 		}
-		if err := files.save(out, report.Saves, threshold); err != nil {
+		if f.Err != nil {
+			failed++
+			c.notef("%s", failure(f))
+			return nil
+		}
+		if f.Result.Anomalous {
+			anomalous++
+		}
+		if err := files.save(f, report.Saves); err != nil {
 			return err
 		}
-		return each(out, f)
+		return each(f)
 	}
-	err = detect(ctx, det, samples, look, handle)
+	err = judge.Run(ctx, det, samples, look, handle)
 	if o.inbox != nil && err == nil {
-		err = o.inbox.serve(ctx, func(samples []dataset.Sample) error {
+		err = o.inbox.Serve(ctx, func(samples []dataset.Sample) error {
 			limit(samples, o.maxPixels)
-			return detect(ctx, det, samples, look, handle)
+			return judge.Run(ctx, det, samples, look, handle)
 		}, func() error { return report.update(o.dir, files) })
 	}
 	c.endBar()
@@ -209,29 +190,27 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 
 // newReport returns the report of what a model finds.
 func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *report {
-	threshold := cmp.Or(o.detector.Threshold, info.PixelThreshold, info.Threshold)
 	r := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Saves: o.saves, hash: info.Hash, grows: o.inbox != nil}
 	if o.inbox != nil {
-		r.Model += fmt.Sprintf(" (%.*s)", hashDigits, info.Hash)
+		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)
 	}
 	if o.dir != "" {
-		r.Saves = c.givenBy(info, o.saves, threshold)
+		r.Saves = c.givenBy(info, o.saves)
 	}
-	r.pictures = heatmap.PictureOptions{Threshold: threshold, NoMap: !info.Maps, Tile: pictureTile}
+	r.pictures = heatmap.PictureOptions{Threshold: info.PixelThreshold, NoMap: !info.Maps, Tile: pictureTile}
 	if info.Reconstructs {
 		r.pictures.Reconstruction = image.Black
 	}
 	return r
 }
 
-// givenBy returns what of saves a model gives, with a threshold for pixels or nil,
-// and says what it does not.
-func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) saves {
+// givenBy returns what of saves a model gives, and says what it does not.
+func (c *console) givenBy(info anrt.ModelInfo, s saves) saves {
 	switch {
 	case !info.Maps && (s.Map || s.Mask):
 		c.notef("the model gives no maps: none are saved, nor masks")
 		s.Map, s.Mask = false, false
-	case s.Mask && threshold == nil:
+	case s.Mask && info.PixelThreshold == nil:
 		c.notef("no masks are saved: the model has no threshold (--threshold gives one)")
 		s.Mask = false
 	}
@@ -242,8 +221,8 @@ func (c *console) givenBy(info anrt.ModelInfo, s saves, threshold *float32) save
 }
 
 // failure is what is said of an image that failed.
-func failure(path string, err error) string {
-	return fmt.Sprintf("anomaly: %s: %v", printable(path), err)
+func failure(f *judge.Finding) string {
+	return fmt.Sprintf("anomaly: %s: %v", printable(f.Path), f.Err)
 }
 
 var errImages = errors.New("images failed")

@@ -45,7 +45,7 @@ func TestSuspects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		model, err := onnxexport.Parse(b)
+		model, err := onnxexport.Reopen(b)
 		if err != nil {
 			t.Fatal(err)
 		}

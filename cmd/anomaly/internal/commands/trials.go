@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -24,33 +24,33 @@ type shadowOptions struct {
 // startTrials lets models be swapped while a detector works: the one that watches
 // its file, and a candidate in its shadow. What it adds to look serves the latter.
 // end stops it all, and is called before the detector is closed.
-func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *surveyOptions, spell func(*dataset.Sample) string, look *detectOptions) (end func(), err error) {
-	var g *gate
+func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *surveyOptions, look *judge.Options) (end func(), err error) {
+	var g *judge.Gate
 	if o.gate != "" {
 		if g, err = c.openGate(o.gate, o.maxPixels); err != nil {
 			return nil, err
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	t := &trial{console: c, watching: o.inbox != nil, path: o.shadow.model, spell: spell}
+	t := &trial{console: c, watching: o.inbox != nil, path: o.shadow.model}
 	if o.shadow.model != "" {
 		if err := t.start(ctx, det, o, g); err != nil {
 			cancel()
 			return nil, err
 		}
-		look.batch = t.batch
+		look.Batch = t.batch
 	}
 	var watch sync.WaitGroup
 	if o.inbox != nil {
 		options := &anrt.WatchOptions{
-			Interval: o.inbox.interval,
+			Interval: o.interval,
 			Swapped: func(path string, old, new anrt.ModelInfo) {
-				c.notef("now using %s (%.*s), in place of %.*s", path, hashDigits, new.Hash, hashDigits, old.Hash)
+				c.notef("now using %s (%.*s), in place of %.*s", path, anrt.HashDigits, new.Hash, anrt.HashDigits, old.Hash)
 			},
 			Failed: func(_ string, err error) { c.notef("the model in use stays: %v", err) },
 		}
 		if g != nil {
-			options.Gate = g.check
+			options.Gate = g.Check
 		}
 		watch.Go(func() { det.Watch(ctx, o.model, options) })
 	}
@@ -65,14 +65,13 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 type trial struct {
 	console  *console
 	path     string
-	watching bool // and not waiting for the candidate, which is promoted if it may be
-	spell    func(*dataset.Sample) string
+	watching bool         // and not waiting for the candidate, which is promoted if it may be
 	shadow   *anrt.Shadow // nil for none
 	over     bool
 	promote  sync.WaitGroup
 }
 
-func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions, g *gate) (err error) {
+func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions, g *judge.Gate) (err error) {
 	options := &anrt.ShadowOptions{Images: o.shadow.images, Duration: o.shadow.duration, MaxChanged: &o.shadow.changed}
 	if !t.watching {
 		options.Images, options.Duration = 0, 1 // all there are, and then the rule speaks
@@ -81,7 +80,7 @@ func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions,
 		return err
 	}
 	if g != nil {
-		if err := g.check(ctx, det, t.shadow.Candidate()); err != nil {
+		if err := g.Check(ctx, det, t.shadow.Candidate()); err != nil {
 			t.shadow.Close()
 			return fmt.Errorf("%s: %w", t.path, err)
 		}
@@ -90,16 +89,16 @@ func (t *trial) start(ctx context.Context, det *anrt.Detector, o *surveyOptions,
 }
 
 // batch shows the candidate what the model in use has judged.
-func (t *trial) batch(ctx context.Context, batch []*outcome) error {
+func (t *trial) batch(ctx context.Context, batch []*judge.Finding) error {
 	if t.over {
 		return nil
 	}
 	var images []image.Image
 	var live []anrt.Result
 	var names []string
-	for _, out := range batch {
-		if out.err == nil {
-			images, live, names = append(images, out.image), append(live, out.result), append(names, t.spell(out.sample))
+	for _, f := range batch {
+		if f.Err == nil {
+			images, live, names = append(images, f.Image), append(live, f.Result), append(names, f.Path)
 		}
 	}
 	switch {
@@ -157,7 +156,7 @@ func (t *trial) end() {
 // print says how a candidate differs from the model in use.
 func (t *trial) print(r *anrt.ShadowReport) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %s, %d skipped, %d failed\n", printable(t.path), hashDigits, r.Candidate, hashDigits, r.Live, plural(r.Images, "image"), r.Skipped, r.Failed)
+	fmt.Fprintf(&b, "%s (%.*s) in the shadow of %.*s: %s, %d skipped, %d failed\n", printable(t.path), anrt.HashDigits, r.Candidate, anrt.HashDigits, r.Live, plural(r.Images, "image"), r.Skipped, r.Failed)
 	if r.Err != nil {
 		fmt.Fprintf(&b, "  the first failure: %v\n", r.Err)
 	}
@@ -172,8 +171,7 @@ func (t *trial) print(r *anrt.ShadowReport) {
 		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", "in use", "score", "new", "score", "path")
 	}
 	for _, d := range r.Worst[:min(r.Changed, len(r.Worst))] {
-		verdict := func(r *anrt.Result) string { return finding{Anomalous: &r.Anomalous}.Verdict() }
-		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", verdict(&d.Live), short(d.Live.Score), verdict(&d.Candidate), short(d.Candidate.Score), printable(d.Name))
+		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", label(&d.Live.Anomalous), short(d.Live.Score), label(&d.Candidate.Anomalous), short(d.Candidate.Score), printable(d.Name))
 	}
 	t.console.notef("%s", strings.TrimSuffix(b.String(), "\n"))
 }

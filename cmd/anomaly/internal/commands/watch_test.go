@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -126,13 +127,13 @@ func TestRunWatch(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(w.out.String()) {
-		var f finding
+		var f judge.Finding
 		if err := json.Unmarshal([]byte(line), &f); err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, fmt.Sprint(filepath.Base(f.Path), " ", f.Model, " ", *f.Anomalous))
 	}
-	one, two := anrt.Hash(mustRead(t, good))[:hashDigits], anrt.Hash(mustRead(t, strict))[:hashDigits]
+	one, two := anrt.Hash(mustRead(t, good))[:anrt.HashDigits], anrt.Hash(mustRead(t, strict))[:anrt.HashDigits]
 	want := []string{"a.png " + one + " false", "b.png " + one + " false", "c.png " + one + " false", "d.png " + two + " true", "a.png " + two + " true", "e.png " + two + " true"}
 	if slices.Sort(got[:2]); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -235,77 +236,6 @@ func TestRunWatchGateAndShadow(t *testing.T) {
 		t.Errorf("refused: got %q", stderr)
 	}
 }
-
-func TestInbox(t *testing.T) {
-	dir := t.TempDir()
-	c := &console{log: &bytes.Buffer{}}
-	for _, name := range []string{"a", "b", "b/c"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, err := c.newInbox([]string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "b", "*.png")}, filepath.Join(dir, "b", "out"), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := time.Now()
-	touch := func(name string, content string, after time.Duration) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, at.Add(after), at.Add(after)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	looks := func(want ...string) {
-		t.Helper()
-		got := []string{}
-		for _, s := range b.look() {
-			got = append(got, s.Name)
-		}
-		if !slices.Equal(got, append([]string{}, want...)) {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	looks() // a folder without images is no mistake
-	touch("a/1.png", "x", 2*time.Second)
-	touch("b/1.png", "x", time.Second)
-	touch("b/c/2.png", "", 0)
-	looks()
-	looks("b/1.png", "a/1.png") // the oldest first, each once
-	looks()
-	touch("b/1.png", "xy", time.Second) // grows
-	touch("b/c/2.png", "x", 0)
-	looks()
-	touch("b/1.png", "xyz", time.Second)
-	looks("b/c/2.png")
-	looks("b/1.png")
-	if err := os.Remove(filepath.Join(dir, "a", "1.png")); err != nil {
-		t.Fatal(err)
-	}
-	looks()
-	touch("a/1.png", "x", 2*time.Second) // gone and here again
-	looks()
-	looks("a/1.png")
-	if err := os.Mkdir(filepath.Join(dir, "b", "out"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	touch("b/out/x.png", "x", 0)
-	looks()
-	looks()
-	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		looks()
-	}
-	if said := c.log.(*bytes.Buffer).String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, filepath.Join(dir, "a")) {
-		t.Errorf("a folder that has gone: said %q, want one line of it", said)
-	}
-}
-
 func TestReportGrows(t *testing.T) {
 	r := &report{grows: true}
 	yes, no := true, false
@@ -314,10 +244,9 @@ func TestReportGrows(t *testing.T) {
 		if i%2 == 0 {
 			verdict = &yes
 		}
-		r.append(reportRow{Name: fmt.Sprint(i), finding: finding{Anomalous: verdict}})
-		r.count(r.Rows[len(r.Rows)-1].finding, 1)
+		r.add(&judge.Finding{Sample: &dataset.Sample{Name: fmt.Sprint(i)}, Anomalous: verdict})
 	}
-	r.add(&outcome{sample: &dataset.Sample{Name: "5", Path: "5", Row: -1}}, finding{Anomalous: &yes}) // good before
+	r.add(&judge.Finding{Sample: &dataset.Sample{Name: "5"}, Anomalous: &yes}) // good before
 	r.trim()
 	if len(r.Rows) != mostRows || r.Good+r.Anomalous != mostRows || r.Good != mostRows/2-1 || r.Rows[mostRows-1].Name != "5" || r.Rows[0].Name != "3" {
 		t.Errorf("got %d rows from %s to %s, %d good and %d anomalous", len(r.Rows), r.Rows[0].Name, r.Rows[len(r.Rows)-1].Name, r.Good, r.Anomalous)

@@ -1,0 +1,168 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/metrics"
+)
+
+// An Evaluation measures findings against the truth, without any threshold.
+type Evaluation struct {
+	Image      ImageMetrics      `json:"image"`
+	Pixel      *PixelMetrics     `json:"pixel"` // nil without masks or maps
+	Kinds      map[string]OfKind `json:"kinds"`
+	N          Counts            `json:"n"`
+	Resolution *int              `json:"resolution"` // of the pixels; nil for the masks' own
+	Perturb    *Perturbations    `json:"perturb,omitempty"`
+
+	Curves Curves `json:"-"` // of all images and pixels
+}
+
+// ImageMetrics are those of scores, each in [0,1].
+type ImageMetrics struct {
+	AUROC float64 `json:"auroc"`
+	AP    float64 `json:"ap"`
+	F1Max float64 `json:"f1max"`
+}
+
+// PixelMetrics are those of residuals, each in [0,1]: AU-PRO up to false-positive
+// rates of 0.3 and of 0.05.
+type PixelMetrics struct {
+	ImageMetrics
+	AUPRO30 float64 `json:"aupro30"`
+	AUPRO05 float64 `json:"aupro05"`
+}
+
+// OfKind measures one kind of anomaly against all good images.
+type OfKind struct {
+	Image ImageMetrics  `json:"image"`
+	Pixel *PixelMetrics `json:"pixel"`
+	N     int           `json:"n"`
+}
+
+// Counts are numbers of images.
+type Counts struct {
+	Good      int `json:"good"`
+	Anomalous int `json:"anomalous"`
+}
+
+// Curves are what is drawn of an evaluation; those of pixels are nil without masks.
+type Curves struct {
+	ROC, PixelROC, PR, PixelPR, PRO []metrics.Point
+}
+
+// Evaluate measures findings of samples whose kind is known: all, and each kind with
+// the good ones. Pixels are those of good images and of images with a mask, both with
+// maps, at a resolution of so many pixels on each side; 0 is each image's own. Findings
+// with an error do not count. The error wraps [metrics.ErrOneClass] unless there are
+// good and anomalous images.
+func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evaluation, error) {
+	e := &Evaluation{Kinds: map[string]OfKind{}}
+	if resolution > 0 {
+		e.Resolution = &resolution
+	}
+	kinds := map[string][]*Finding{}
+	var all []*Finding
+	for _, f := range findings {
+		if f.Err == nil {
+			all, kinds[f.Sample.Kind] = append(all, f), append(kinds[f.Sample.Kind], f)
+		}
+	}
+	good := kinds[dataset.Good]
+	delete(kinds, dataset.Good)
+	e.N = Counts{len(good), len(all) - len(good)}
+	for kind, bad := range kinds {
+		of, err := measure(ctx, slices.Concat(good, bad), resolution, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		of.N = len(bad)
+		e.Kinds[kind] = of
+	}
+	of, err := measure(ctx, all, resolution, &e.Curves)
+	e.Image, e.Pixel = of.Image, of.Pixel
+	return e, err
+}
+
+// measure measures findings; draw gets their curves, nil draws none.
+func measure(ctx context.Context, findings []*Finding, resolution int, draw *Curves) (m OfKind, err error) {
+	if m.Image, err = measureImages(findings); err != nil {
+		return m, err
+	}
+	if draw != nil {
+		scores, anomalous := labelled(findings)
+		if draw.ROC, err = metrics.ROC(scores, anomalous); err != nil {
+			return m, err
+		}
+		if draw.PR, err = metrics.PrecisionRecall(scores, anomalous); err != nil {
+			return m, err
+		}
+	}
+	if !slices.ContainsFunc(findings, func(f *Finding) bool { return f.Sample.HasMask() && f.Result.Map != nil }) {
+		return m, nil
+	}
+	m.Pixel, err = measurePixels(ctx, findings, resolution, draw)
+	if errors.Is(err, metrics.ErrOneClass) { // black masks, or defects that vanish at a low resolution
+		return m, nil
+	}
+	return m, err
+}
+
+// measureImages measures the images' scores.
+func measureImages(findings []*Finding) (m ImageMetrics, err error) {
+	scores, anomalous := labelled(findings)
+	if m.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
+		return m, err
+	}
+	if m.AP, err = metrics.AveragePrecision(scores, anomalous); err != nil {
+		return m, err
+	}
+	m.F1Max, _, err = metrics.F1Max(scores, anomalous)
+	return m, err
+}
+
+// labelled returns the images' scores and their truth.
+func labelled(findings []*Finding) (scores []float64, anomalous []bool) {
+	for _, f := range findings {
+		scores, anomalous = append(scores, float64(f.Score)), append(anomalous, f.Sample.Anomalous)
+	}
+	return scores, anomalous
+}
+
+// measurePixels measures the pixels of good images and of those with a mask.
+// draw gets their curves; nil draws none.
+func measurePixels(ctx context.Context, findings []*Finding, resolution int, draw *Curves) (*PixelMetrics, error) {
+	var set metrics.Pixels
+	if err := eachMap(ctx, findings, resolution, set.Add); err != nil {
+		return nil, err
+	}
+	p := &PixelMetrics{}
+	var err error
+	if p.AUROC, err = set.AUROC(); err != nil {
+		return nil, err
+	}
+	if p.AP, err = set.AveragePrecision(); err != nil {
+		return nil, err
+	}
+	if p.F1Max, _, err = set.F1Max(); err != nil {
+		return nil, err
+	}
+	if p.AUPRO30, err = set.AUPRO(.3); err != nil {
+		return nil, err
+	}
+	if p.AUPRO05, err = set.AUPRO(.05); err != nil || draw == nil {
+		return p, err
+	}
+	if draw.PixelROC, err = set.ROC(); err != nil {
+		return nil, err
+	}
+	if draw.PixelPR, err = set.PrecisionRecall(); err != nil {
+		return nil, err
+	}
+	draw.PRO, err = set.PRO()
+	return p, err
+}

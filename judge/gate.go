@@ -1,0 +1,143 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/metrics"
+	"github.com/anomaly-go/anomaly/runtime"
+)
+
+// A Gate compares candidates with the model in use on a golden set: labelled images
+// that decide whether a model may come into use. It is used by one goroutine at a time.
+type Gate struct {
+	// Measured, where not nil, gets the figures of each candidate, and of the model in
+	// use, nil if there is none, before the gate decides.
+	Measured func(current, candidate *GoldenResult)
+
+	dir     string
+	samples []dataset.Sample
+
+	current GoldenResult // of the model that was in use last
+	hash    string       // of that model; "" for none
+}
+
+// OpenGate reads what is in a golden set: a data set's test images, or a folder of
+// good ones. Images of more than maxPixels fail; 0 is [dataset.DefaultMaxPixels].
+func OpenGate(dir string, maxPixels int) (*Gate, error) {
+	set, err := dataset.Open(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{dir: dir, samples: set.Test}
+	if len(g.samples) == 0 {
+		g.samples = set.Train
+	}
+	for i := range g.samples {
+		g.samples[i].MaxPixels = maxPixels
+	}
+	return g, nil
+}
+
+// A GoldenResult is what a model makes of a golden set.
+type GoldenResult struct {
+	Good, Anomalous      int // images that there are
+	FalseRejects, Missed int
+	Judges               bool // whether there are verdicts
+	Failed               int
+	AUROC                float64 // NaN where there are no images of both classes
+	Err                  error   // of the first image that failed
+}
+
+func (r *GoldenResult) wrong() int { return r.FalseRejects + r.Missed }
+
+// measure has a model judge the golden set.
+func (g *Gate) measure(ctx context.Context, det *runtime.Detector) (GoldenResult, error) {
+	r := GoldenResult{Judges: det.Info().Judges}
+	var scores []float64
+	var anomalous []bool
+	err := Run(ctx, det, g.samples, nil, func(f *Finding) error {
+		if f.Sample.Anomalous {
+			r.Anomalous++
+		} else {
+			r.Good++
+		}
+		switch {
+		case f.Err != nil:
+			if r.Failed++; r.Err == nil {
+				r.Err = fmt.Errorf("%s: %w", f.Sample.Path, f.Err)
+			}
+			return nil
+		case f.Anomalous == nil:
+		case f.Sample.Anomalous && !*f.Anomalous:
+			r.Missed++
+		case !f.Sample.Anomalous && *f.Anomalous:
+			r.FalseRejects++
+		}
+		scores, anomalous = append(scores, float64(f.Score)), append(anomalous, f.Sample.Anomalous)
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	if r.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
+		r.AUROC = math.NaN() // one class only: nothing else can be wrong with them
+	}
+	return r, nil
+}
+
+// aurocTol is how much lower an AUROC may be: less is a few pairs of images.
+const aurocTol = .01
+
+// worse returns why a candidate does worse than the model in use, "" if it does not.
+func (r *GoldenResult) worse(candidate *GoldenResult) string {
+	switch n := candidate; {
+	case n.Failed > r.Failed:
+		return fmt.Sprintf("it cannot compute %d of %d images (%v), the model in use %d", n.Failed, n.Good+n.Anomalous, n.Err, r.Failed)
+	case r.Judges && !n.Judges:
+		return "it does not say what is anomalous (it has no threshold), the model in use does"
+	case n.Missed > r.Missed && r.Judges:
+		return fmt.Sprintf("it misses %d of %d anomalous images, the model in use %d", n.Missed, n.Anomalous, r.Missed)
+	case n.wrong() > r.wrong() && r.Judges:
+		return fmt.Sprintf("%d of %d verdicts are wrong, of the model in use %d", n.wrong(), n.Good+n.Anomalous, r.wrong())
+	case n.AUROC < r.AUROC-aurocTol: // false for NaN
+		return fmt.Sprintf("its AUROC is %.4f, of the model in use %.4f", n.AUROC, r.AUROC)
+	}
+	return ""
+}
+
+// Check refuses, by an error, a candidate that does worse than the model in use: it
+// cannot compute an image that the other can, misses more of the anomalous images,
+// gives more wrong verdicts, or has an AUROC lower by more than 0.01. Without a
+// current model, nil, it only measures. It is a [runtime.WatchOptions] Gate.
+func (g *Gate) Check(ctx context.Context, current, candidate *runtime.Detector) error {
+	if current != nil {
+		if hash := current.Info().Hash; hash != g.hash {
+			r, err := g.measure(ctx, current)
+			if err != nil {
+				return err
+			}
+			g.current, g.hash = r, hash
+		}
+	}
+	r, err := g.measure(ctx, candidate)
+	if err != nil {
+		return err
+	}
+	in := &g.current
+	if current == nil {
+		in = nil
+	}
+	if g.Measured != nil {
+		g.Measured(in, &r)
+	}
+	if in == nil {
+		return nil
+	}
+	if why := in.worse(&r); why != "" {
+		return fmt.Errorf("refused on the golden set %s: %s", g.dir, why)
+	}
+	return nil
+}

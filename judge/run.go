@@ -1,0 +1,154 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	goruntime "runtime"
+
+	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/runtime"
+)
+
+// Options say how [Run] looks at images; nil is the defaults.
+type Options struct {
+	// Path spells an image's path; nil is its name.
+	Path func(*dataset.Sample) string
+	// MinArea is the smallest area of a region, in pixels of the map; 0 looks for none.
+	MinArea int
+	// KeepImages leaves the images in their findings.
+	KeepImages bool
+	// Alter, where not nil, changes pixels before the model sees them: those of
+	// sample i, uint8 [height, width, channels] of the model's size or, where it has
+	// none, of the image's. It does not go with Swapped.
+	Alter func(i int, pixels []uint8, height, width int)
+	// Swapped says that the detector's model may be swapped meanwhile, for one of
+	// another size too.
+	Swapped bool
+	// Batch, where not nil, gets each batch, after its findings were handed on.
+	Batch func(ctx context.Context, batch []*Finding) error
+}
+
+// ErrScore is wrapped by the error of an image whose score is not a finite number.
+var ErrScore = errors.New("the score is not a finite number")
+
+// Run runs all samples through the detector, a batch at a time, and hands on the
+// findings in their order. Meanwhile the images of the next batch are read. An image
+// that cannot be read or computed is a finding with an error: where a batch fails,
+// each of its images is tried alone.
+//
+// When ctx ends, the batch in flight is finished and handed on before ctx's error
+// is returned. An error of each, or of o.Batch, ends it too.
+func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o *Options, each func(*Finding) error) error {
+	if o == nil {
+		o = &Options{}
+	}
+	info := det.Info()
+	r := &runner{det: det, o: o}
+	batch := make([]*Finding, 0, info.Batch)
+	flush := func() error {
+		r.compute(context.WithoutCancel(ctx), batch)
+		for _, f := range batch {
+			if err := each(f); err != nil {
+				return err
+			}
+		}
+		if o.Batch != nil {
+			if err := o.Batch(ctx, batch); err != nil {
+				return err
+			}
+		}
+		batch = batch[:0]
+		return nil
+	}
+	ahead := info.Batch + goruntime.GOMAXPROCS(0)
+	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
+		f := &Finding{Path: item.Sample.Name, Sample: item.Sample, Err: item.Err, pixels: item.Pixels, height: item.Height, width: item.Width}
+		if o.Path != nil {
+			f.Path = o.Path(item.Sample)
+		}
+		if f.Err == nil {
+			if o.Alter != nil {
+				o.Alter(item.Index, f.pixels, f.height, f.width)
+			}
+			f.Image, f.Size = item.Image, item.Image.Bounds().Size()
+		}
+		batch = append(batch, f)
+		if len(batch) == info.Batch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return flush()
+}
+
+// A runner computes batches.
+type runner struct {
+	det  *runtime.Detector
+	o    *Options
+	rows []uint8 // a batch's pixels
+}
+
+// compute fills in those findings that have an image.
+func (r *runner) compute(ctx context.Context, batch []*Finding) {
+	var readable []*Finding
+	for _, f := range batch {
+		if f.Err == nil {
+			readable = append(readable, f)
+		}
+	}
+	if len(readable) == 0 {
+		return
+	}
+	results, err := r.results(ctx, readable)
+	switch {
+	case err != nil && len(readable) > 1: // one image of the batch may be the reason
+		for _, f := range readable {
+			r.compute(ctx, []*Finding{f})
+		}
+	case err != nil:
+		readable[0].Err, readable[0].Image = err, nil
+	default:
+		for i, f := range readable {
+			f.fill(results[i], r.o)
+			if s := float64(f.Score); math.IsNaN(s) || math.IsInf(s, 0) {
+				f.Err = fmt.Errorf("%w: %v", ErrScore, s)
+			}
+		}
+	}
+}
+
+// results gives a batch to the model: its pixels where they are of the model's size;
+// else, where the model was swapped or each image has its own size, images.
+func (r *runner) results(ctx context.Context, batch []*Finding) ([]runtime.Result, error) {
+	info := r.det.Info()
+	fits := info.Height > 0
+	for _, f := range batch {
+		fits = fits && f.height == info.Height && f.width == info.Width && len(f.pixels) == info.Height*info.Width*info.Channels
+	}
+	if fits {
+		r.rows = r.rows[:0]
+		for _, f := range batch {
+			r.rows = append(r.rows, f.pixels...)
+		}
+		results, err := r.det.DetectPixels(ctx, r.rows, len(batch))
+		switch {
+		case !r.o.Swapped, err == nil && results[0].Model == info.Hash, err != nil && r.det.Info().Hash == info.Hash:
+			return results, err
+		}
+	}
+	images := make([]image.Image, len(batch))
+	for i, f := range batch {
+		if images[i] = f.Image; r.o.Alter != nil {
+			images[i] = imageio.FromPixels(f.pixels, f.height, f.width, info.Channels)
+		}
+	}
+	return r.det.Detect(ctx, images...)
+}
