@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+
+	"github.com/anomaly-go/anomaly/augment"
 )
 
 // ErrImages is wrapped by errors about images and options.
@@ -14,8 +16,10 @@ var ErrImages = errors.New("corrupt")
 // Options of a [Generator]; nil is all defaults.
 type Options struct {
 	Seed uint64 // that everything random depends on
-	// Clean is the share of images, in [0,1), that stay as they are; default 0.
+	// Clean is the share of images, in [0,1), that are not corrupted; default 0.
 	Clean float64
+	// Augment is how [Generator.Sample] changes images before.
+	Augment augment.Augmentation
 }
 
 // A Generator corrupts the images of a set. It is safe for concurrent use.
@@ -57,15 +61,38 @@ func (g *Generator) Image(i int) []uint8 {
 
 // Corrupt writes image i of the set, corrupted, to dst [H,W,C], and to mask [H,W],
 // unless that is nil, how opaque the corruption is at each pixel: 0 where it is
-// none, up to 255. The image is given as src [H,W,C]: as it is in the set, or
-// turned and shifted a little, which its foreground allows. Equal seeds, counters
-// and i give equal results. It reports whether anything was changed.
-func (g *Generator) Corrupt(dst, mask, src []uint8, i int, counter uint64) bool {
-	// Two counters of 32 bit: more images or epochs repeat.
-	rng := rand.New(rand.NewPCG(g.o.Seed, counter<<32|uint64(uint32(i))))
-	s := scratches.Get().(*scratch)
+// none, up to 255. Equal seeds, counters and i give equal results. It reports
+// whether anything was changed.
+func (g *Generator) Corrupt(dst, mask []uint8, i int, counter uint64) bool {
+	s := g.scratch()
 	defer scratches.Put(s)
-	s.fit(g.h, g.w, g.c)
+	return g.corrupt(g.random(i, counter), s, dst, mask, g.Image(i), g.foreground[i], g.extent[i])
+}
+
+// Sample writes image i, augmented, to target [H,W,C] and, corrupted besides, to
+// dst. The rest is as [Generator.Corrupt] has it.
+func (g *Generator) Sample(dst, target, mask []uint8, i int, counter uint64) bool {
+	s := g.scratch()
+	defer scratches.Put(s)
+	rng := g.random(i, counter)
+	t := g.o.Augment.Draw(rng)
+	t.Image(target, g.Image(i), g.h, g.w, g.c)
+	part := g.foreground[i]
+	if part != nil {
+		t.Mask(s.part, part, g.h, g.w)
+		part = s.part
+	}
+	return g.corrupt(rng, s, dst, mask, target, part, g.extent[i])
+}
+
+// random returns the random numbers of image i: two counters of 32 bit, so that
+// more images or epochs repeat.
+func (g *Generator) random(i int, counter uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(g.o.Seed, counter<<32|uint64(uint32(i))))
+}
+
+// corrupt writes src, whose foreground is part, to dst.
+func (g *Generator) corrupt(rng *rand.Rand, s *scratch, dst, mask, src []uint8, part []bool, extent float64) bool {
 	copy(dst, src)
 	if mask != nil {
 		clear(mask)
@@ -76,7 +103,7 @@ func (g *Generator) Corrupt(dst, mask, src []uint8, i int, counter uint64) bool 
 	regions := 1 + rng.IntN(2)
 	changed := false
 	for range regions {
-		m := g.mask(rng, s, i)
+		m := g.mask(rng, s, part, extent)
 		if m == nil {
 			continue
 		}
@@ -108,22 +135,29 @@ type scratch struct {
 	mask         []float32 // [H,W], 0 to 1
 	field, other []float32 // [H,W]
 	planes       []float32 // [H,W,C]
+	part         []bool    // [H·W]
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-func (s *scratch) fit(h, w, c int) {
-	size := func(p *[]float32, n int) {
-		if cap(*p) < n {
-			*p = make([]float32, n)
-		}
-		*p = (*p)[:n]
+// scratch returns one of the images' size, to be put back.
+func (g *Generator) scratch() *scratch {
+	s := scratches.Get().(*scratch)
+	n := g.h * g.w
+	fit(&s.source, n*g.c)
+	fit(&s.planes, n*g.c)
+	fit(&s.mask, n)
+	fit(&s.field, n)
+	fit(&s.other, n)
+	fit(&s.part, n)
+	return s
+}
+
+func fit[T any](p *[]T, n int) {
+	if cap(*p) < n {
+		*p = make([]T, n)
 	}
-	size(&s.source, h*w*c)
-	size(&s.planes, h*w*c)
-	for _, p := range []*[]float32{&s.mask, &s.field, &s.other} {
-		size(p, h*w)
-	}
+	*p = (*p)[:n]
 }
 
 // parallel calls f for 0 to n-1 on all cores.

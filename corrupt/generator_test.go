@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/augment"
 )
 
 // discs returns n grey or colour images of a textured disc on a plain background.
@@ -43,7 +45,7 @@ func TestCorrupt(t *testing.T) {
 		results := make([]result, n*rounds)
 		corrupt := func(j int) result {
 			r := result{make([]uint8, h*w*c), make([]uint8, h*w), false}
-			r.changed = g.Corrupt(r.dst, r.mask, g.Image(j%n), j%n, uint64(j/n))
+			r.changed = g.Corrupt(r.dst, r.mask, j%n, uint64(j/n))
 			return r
 		}
 		var wg sync.WaitGroup
@@ -92,7 +94,7 @@ func TestCorruptDepends(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := make([]uint8, h*w)
-		g.Corrupt(dst, mask, g.Image(1), 1, counter)
+		g.Corrupt(dst, mask, 1, counter)
 		return dst
 	}
 	first := at(1, 1, nil)
@@ -101,6 +103,31 @@ func TestCorruptDepends(t *testing.T) {
 	}
 	if slices.Equal(first, at(2, 1, nil)) || slices.Equal(first, at(1, 2, nil)) {
 		t.Error("seed or counter change nothing")
+	}
+}
+
+// A sample's target is the image augmented, and differs from it where the mask says.
+func TestSample(t *testing.T) {
+	const h, w, c = 40, 40, 3
+	g, err := New(discs(2, h, w, c), h, w, c, &Options{Seed: 5, Augment: augment.Augmentation{FlipX: true, Rotate: 5, Shift: .1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := 0
+	for counter := range uint64(20) {
+		dst, target, mask := make([]uint8, h*w*c), make([]uint8, h*w*c), make([]uint8, h*w)
+		g.Sample(dst, target, mask, 1, counter)
+		if !slices.Equal(target, g.Image(1)) {
+			moved++
+		}
+		for p, a := range mask {
+			if a == 0 && !slices.Equal(dst[p*c:(p+1)*c], target[p*c:(p+1)*c]) {
+				t.Fatalf("counter %d: pixel %d is changed outside the mask", counter, p)
+			}
+		}
+	}
+	if moved < 18 {
+		t.Errorf("got %d of 20 targets that differ from the image", moved)
 	}
 }
 
@@ -126,7 +153,7 @@ func TestForeground(t *testing.T) {
 	mask := make([]uint8, h*w)
 	total, part := 0, 0
 	for counter := range uint64(50) {
-		if !g.Corrupt(make([]uint8, h*w*3), mask, g.Image(1), 1, counter) {
+		if !g.Corrupt(make([]uint8, h*w*3), mask, 1, counter) {
 			continue
 		}
 		on, all := 0, 0
@@ -177,6 +204,6 @@ func BenchmarkCorrupt(b *testing.B) {
 	}
 	dst := make([]uint8, side*side*3)
 	for i := uint64(0); b.Loop(); i++ {
-		g.Corrupt(dst, nil, g.Image(0), 0, i)
+		g.Corrupt(dst, nil, 0, i)
 	}
 }

@@ -5,17 +5,17 @@ import (
 	"math/rand/v2"
 )
 
-// mask returns a mask [H,W] in [0,1], of s, that lies mostly on the foreground of
-// image i; nil if none was found.
-func (g *Generator) mask(rng *rand.Rand, s *scratch, i int) []float32 {
+// mask returns a mask [H,W] in [0,1], of s, that lies mostly on the part, of
+// which extent is the size; nil if none was found. A nil part is everywhere.
+func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64) []float32 {
 	const tries, most = 8, .5 // of the mask on the foreground, at least
 	for range tries {
-		g.shape(rng, s, i)
+		g.shape(rng, s, part, extent)
 		area, on := 0, 0
 		for p, a := range s.mask {
 			if a > 0 {
 				area++
-				if fg := g.foreground[i]; fg == nil || fg[p] {
+				if part == nil || part[p] {
 					on++
 				}
 			}
@@ -31,10 +31,9 @@ func (g *Generator) mask(rng *rand.Rand, s *scratch, i int) []float32 {
 }
 
 // shape writes a mask of 0 and 1 of a random kind: noise in a box, an ellipse, or
-// noise all over. Sizes are in terms of the foreground's.
-func (g *Generator) shape(rng *rand.Rand, s *scratch, i int) {
-	cy, cx := g.centre(rng, i)
-	extent := g.extent[i]
+// noise all over. Sizes are in terms of the part's.
+func (g *Generator) shape(rng *rand.Rand, s *scratch, part []bool, extent float64) {
+	cy, cx := g.centre(rng, part)
 	clear(s.mask)
 	kind := rng.Float64()
 	square := func() float64 { r := rng.Float64(); return r * r }
@@ -73,12 +72,12 @@ func (g *Generator) shape(rng *rand.Rand, s *scratch, i int) {
 	}
 }
 
-// centre returns a place on the foreground.
-func (g *Generator) centre(rng *rand.Rand, i int) (y, x float64) {
+// centre returns a place on the part.
+func (g *Generator) centre(rng *rand.Rand, part []bool) (y, x float64) {
 	const tries = 64
 	for range tries {
 		y, x := rng.IntN(g.h), rng.IntN(g.w)
-		if fg := g.foreground[i]; fg == nil || fg[y*g.w+x] {
+		if part == nil || part[y*g.w+x] {
 			return float64(y), float64(x)
 		}
 	}

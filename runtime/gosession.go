@@ -30,7 +30,7 @@ type madeFor struct {
 	values map[string]*graph.Tensor
 }
 
-// openGo also makes the graph for one image where the model leaves but the batch
+// openGo also makes the graph for one image where the model leaves only the batch
 // open, so that what cannot be run is known before there are images.
 func openGo(m *onnx.File) (engine, error) {
 	source, err := m.Source()

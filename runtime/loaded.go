@@ -67,7 +67,7 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 		o.Logf("the model gives no reconstructions")
 	}
 	if o.Map != (residual.Options{}) && c.kind != KindReconstruction {
-		o.Logf("the model gives maps or scores of its own: the kind of map that is asked for is of models that give but reconstructions")
+		o.Logf("the model gives maps or scores of its own: the kind of map that is asked for is of models that give only reconstructions")
 	}
 	return l, nil
 }

@@ -62,7 +62,7 @@ type Options struct {
 	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
 	// theirs. Do not change them while they are in use.
 	Zones *heatmap.Zones
-	// Map says how the map of a model that gives but a reconstruction is made;
+	// Map says how the map of a model that gives only a reconstruction is made;
 	// zero is SSIM.
 	Map residual.Options
 

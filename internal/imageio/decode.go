@@ -262,6 +262,7 @@ func (f *file) bounds() image.Rectangle { return image.Rect(0, 0, f.width, f.hei
 // where black and white are not known, and what the decoders say of damaged
 // files.
 func Decode(r io.Reader, opts *Options) (img image.Image, notes []string, err error) {
+	defer damaged(&err)
 	opts = opts.orDefaults()
 	f, err := open(r, opts)
 	if err != nil {
@@ -278,8 +279,17 @@ func Decode(r io.Reader, opts *Options) (img image.Image, notes []string, err er
 	return upright(img, f.orientation), s.notes, nil
 }
 
+// damaged makes an error of a decoder's panic: a file is somebody else's, and in a
+// server the process everybody's.
+func damaged(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("imageio: a damaged file: %v", p)
+	}
+}
+
 // Size returns the width and height that Decode's image would have.
-func Size(r io.Reader, opts *Options) (image.Point, error) {
+func Size(r io.Reader, opts *Options) (size image.Point, err error) {
+	defer damaged(&err)
 	f, err := open(r, opts.orDefaults())
 	if err != nil {
 		return image.Point{}, err

@@ -26,7 +26,8 @@ type Mask struct {
 // of none above 16, which number them from 1. A pixel's level is its strongest
 // colour, of whatever depth, or its alpha where the colours are all the same.
 // Errors are those of Decode.
-func DecodeMask(r io.Reader, opts *Options) (*Mask, error) {
+func DecodeMask(r io.Reader, opts *Options) (mask *Mask, err error) {
+	defer damaged(&err)
 	opts = opts.orDefaults()
 	f, err := open(r, opts)
 	if err != nil {

@@ -46,7 +46,10 @@ func openTIFF(src *source, opts *Options) (*file, error) {
 
 // Pages returns how many pages the TIFF file in r has, 1 for any other format
 // and for files that cannot be read: what is wrong is said when they are.
-func Pages(src io.ReaderAt) int {
+func Pages(src io.ReaderAt) (n int) {
+	var err error
+	defer func() { n = max(n, 1) }()
+	defer damaged(&err)
 	var magic [4]byte
 	if _, err := src.ReadAt(magic[:], 0); err != nil {
 		return 1

@@ -1,4 +1,4 @@
-package commands
+package page
 
 import (
 	"context"
@@ -20,17 +20,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// saves say what is written of each image.
-type saves struct{ Picture, Map, Mask, Reconstruction bool }
+// Saves say what is written of each image.
+type Saves struct{ Picture, Map, Mask, Reconstruction bool }
 
-// parseSaves reads the LIST of --save.
-func parseSaves(list string) (saves, error) {
-	var s saves
+// ParseSaves reads the LIST of --save.
+func ParseSaves(list string) (Saves, error) {
+	var s Saves
 	known := map[string]*bool{"picture": &s.Picture, "map": &s.Map, "mask": &s.Mask, "reconstruction": &s.Reconstruction}
 	for name := range strings.SplitSeq(list, ",") {
 		save := known[strings.TrimSpace(name)]
 		if save == nil {
-			return saves{}, usagef("--save: got %q, want some of picture, map, mask, reconstruction", name)
+			return Saves{}, fmt.Errorf("got %q, want some of picture, map, mask, reconstruction", name)
 		}
 		*save = true
 	}
@@ -45,39 +45,39 @@ const (
 	reconstructionSuffix = ".reconstruction.png"
 )
 
-// A saver writes the files of findings below a folder, beside its caller.
-type saver struct {
+// Files writes the files of findings below a folder, beside its caller.
+type Files struct {
 	dir    string // "" writes nothing
 	group  *errgroup.Group
 	failed context.Context // ends when a file could not be written
 }
 
-// newSaver makes the folder.
-func newSaver(dir string) (*saver, error) {
+// NewFiles makes the folder.
+func NewFiles(dir string) (*Files, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	s := &saver{dir: dir}
+	s := &Files{dir: dir}
 	s.start()
 	return s, nil
 }
 
-func (s *saver) start() {
+func (s *Files) start() {
 	s.group, s.failed = errgroup.WithContext(context.Background())
 	s.group.SetLimit(goruntime.GOMAXPROCS(0))
 }
 
-// wait returns when all files are written, with the error of the first that was not.
-func (s *saver) wait() error {
+// Wait returns when all files are written, with the error of the first that was not.
+func (s *Files) Wait() error {
 	err := s.group.Wait()
 	s.start()
 	return err
 }
 
-// save begins to write the files of a finding. The error may be that of an earlier one.
-func (s *saver) save(f *judge.Finding, saves saves) error {
+// Save begins to write the files of a finding. The error may be that of an earlier one.
+func (s *Files) Save(f *judge.Finding, saves Saves) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (s *saver) save(f *judge.Finding, saves saves) error {
 }
 
 // write writes the files of one finding; their names begin with path.
-func (s saves) write(path string, f *judge.Finding) error {
+func (s Saves) write(path string, f *judge.Finding) error {
 	r := &f.Result
 	for _, file := range []struct {
 		wanted bool
@@ -113,10 +113,10 @@ func (s saves) write(path string, f *judge.Finding) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
 		}},
 		{s.Mask, maskSuffix, func(w io.Writer) error {
-			return encodePNG(w, r.Map.Mask(*r.PixelThreshold, f.Size.Y, f.Size.X).Image())
+			return EncodePNG(w, r.Map.Mask(*r.PixelThreshold, f.Size.Y, f.Size.X).Image())
 		}},
 		{s.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
-			return encodePNG(w, r.Reconstruction)
+			return EncodePNG(w, r.Reconstruction)
 		}},
 	} {
 		if file.wanted {
@@ -128,14 +128,14 @@ func (s saves) write(path string, f *judge.Finding) error {
 	return nil
 }
 
-// pictureTile is the longest side of a picture's tiles in pixels: four fit a screen.
-const pictureTile = 384
+// Tile is the longest side of a picture's tiles in pixels: four fit a screen.
+const Tile = 384
 
 // picture draws input, reconstruction, heat map and overlay side by side.
 func picture(f *judge.Finding) image.Image {
 	r := &f.Result
 	return heatmap.Picture(f.Image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Tile: pictureTile, Caption: caption(r),
+		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Tile: Tile, Caption: caption(r),
 	})
 }
 
@@ -154,8 +154,8 @@ func caption(r *anrt.Result) string {
 	return text
 }
 
-// encodePNG writes an image quickly rather than small.
-func encodePNG(w io.Writer, img image.Image) error {
+// EncodePNG writes an image quickly rather than small.
+func EncodePNG(w io.Writer, img image.Image) error {
 	e := png.Encoder{CompressionLevel: png.BestSpeed}
 	return e.Encode(w, img)
 }

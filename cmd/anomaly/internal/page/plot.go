@@ -1,4 +1,4 @@
-package commands
+package page
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/anomaly-go/anomaly/metrics"
 )
 
-// An evalReport is what index.html shows of an evaluation beside the images.
-type evalReport struct{ *judge.Evaluation }
+// An evaluation is what index.html shows of an evaluation beside the images.
+type evaluation struct{ *judge.Evaluation }
 
 // A tableRow is a line of the figures.
 type tableRow struct {
@@ -24,7 +24,7 @@ type tableRow struct {
 }
 
 // Table returns the figures of each kind and of all.
-func (e *evalReport) Table() []tableRow {
+func (e *evaluation) Table() []tableRow {
 	var rows []tableRow
 	add := func(name string, of judge.OfKind) {
 		figures := []float64{of.Image.AUROC, of.Image.AP, of.Image.F1Max}
@@ -59,7 +59,7 @@ type plotLine struct {
 }
 
 // Plots returns the curves.
-func (e *evalReport) Plots() []plot {
+func (e *evaluation) Plots() []plot {
 	roc := plot{Title: "ROC", X: "false-positive rate", Y: "true-positive rate", Right: "1", Marker: "roc"}
 	pr := plot{Title: "Precision and recall", X: "recall", Y: "precision", Right: "1", Marker: "pr"}
 	roc.add("images", "AUROC", e.Image.AUROC, polyline(e.Curves.ROC, 1))
@@ -131,7 +131,7 @@ func (histogram) Bins() int { return histogramBins }
 // Histograms returns one for each kind, or one for all images without truth,
 // over the range of the threshold's slider. The fullest bin of each fills its
 // box; what is not empty can be seen.
-func (r *report) Histograms() []histogram {
+func (r *Report) Histograms() []histogram {
 	kinds, known := r.kinds(), r.Eval != nil
 	if !known {
 		kinds = []string{""}

@@ -1,4 +1,4 @@
-package commands
+package page
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ func TestPlotPaths(t *testing.T) {
 
 func TestHistograms(t *testing.T) {
 	threshold := float32(2)
-	r := &report{Threshold: &threshold, Eval: &evalReport{}}
+	r := &Report{Threshold: &threshold, Eval: &evaluation{}}
 	for _, row := range []struct {
 		kind  string
 		score float32
@@ -36,7 +36,7 @@ func TestHistograms(t *testing.T) {
 		if row.err != "" {
 			f.Err = errors.New(row.err)
 		}
-		r.Rows = append(r.Rows, reportRow{Finding: f})
+		r.Rows = append(r.Rows, Row{Finding: f})
 	}
 	got := r.Histograms()
 	if len(got) != 2 || got[0].Kind != "good" || got[0].N != 3 || got[1].Kind != "crack" || got[1].N != 1 {
