@@ -1,6 +1,6 @@
 //go:build cgo
 
-package runtime
+package engine
 
 import (
 	"errors"

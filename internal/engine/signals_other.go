@@ -1,6 +1,6 @@
 //go:build cgo && !unix
 
-package runtime
+package engine
 
 // holdSignals runs f: there are no signals on this system.
 func holdSignals(f func()) { f() }

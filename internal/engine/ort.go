@@ -1,6 +1,6 @@
 //go:build cgo
 
-package runtime
+package engine
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"regexp"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -26,10 +27,10 @@ var environment struct {
 	path string // links resolved; "" until a library is loaded
 }
 
-// loadLibrary loads ONNX Runtime from the first place where one is to be had
-// that has the provider and finds what that needs; named is SessionOptions.Library.
+// LoadLibrary loads ONNX Runtime from the first place where one is to be had
+// that has the provider and finds what that needs; named is Options.Library.
 // Once loaded it is the one library of the process.
-func loadLibrary(named string, provider Provider) (path, version string, places []Place, err error) {
+func LoadLibrary(named string, provider *Provider) (path, version string, places []Place, err error) {
 	environment.Lock()
 	defer environment.Unlock()
 	places = libraryPlaces(named, provider)
@@ -40,7 +41,7 @@ func loadLibrary(named string, provider Provider) (path, version string, places 
 		}
 		if problem := lacks(loaded, provider); problem != "" {
 			return "", "", places, fmt.Errorf("the process has already loaded %s, which %s: one library serves all, open a session on %[3]s first or set %s",
-				loaded, problem, provider, libraryVariable)
+				loaded, problem, provider.Name, libraryVariable)
 		}
 		p := Place{Path: loaded}
 		if p.require(provider); p.Problem != "" {
@@ -82,69 +83,162 @@ func whyNotLoaded(err error) string {
 	return "is older than " + ortOldest
 }
 
-// An ortEngine runs a model on ONNX Runtime. A session of the binding has fixed
-// outputs, and ONNX Runtime computes all that a model has: so there is one for
-// each list of outputs, of the model pruned to them.
-type ortEngine struct {
-	model    *onnx.File
-	provider Provider
-	options  SessionOptions
-	plans    []plan // the one used last at the end
+// An ortPlan is a file on ONNX Runtime. A session of the binding has fixed outputs,
+// and ONNX Runtime computes all that a model has: so there is one for each list of
+// outputs, of the file pruned to them. Where a session computes runs side by side
+// the plan's states share them, else each has its own.
+type ortPlan struct {
+	file     *onnx.File
+	provider *Provider
+	options  Options
+
+	mu     sync.Mutex // held while the file is used, too
+	shared *sessions  // nil where states do not share them
 }
 
-type plan struct {
+// sessions are those of some lists of outputs. They are guarded by their plan's mutex.
+type sessions struct {
+	plan *ortPlan
+	list []*session // the one used last first
+}
+
+type session struct {
 	outputs string // joined
-	session *ort.DynamicAdvancedSession
+	ort     *ort.DynamicAdvancedSession
+	users   int  // runs in flight
+	dropped bool // none of the list any more
 }
 
-func openORT(m *onnx.File, provider Provider, o SessionOptions) (engine, error) {
-	if _, _, _, err := loadLibrary(o.Library, provider); err != nil {
-		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
+func openORT(f *onnx.File, provider *Provider, o Options) (Plan, error) {
+	if _, _, _, err := LoadLibrary(o.Library, provider); err != nil {
+		return nil, provider.fail(err)
 	}
-	return &ortEngine{model: m, provider: provider, options: o}, nil
+	p := &ortPlan{file: f, provider: provider, options: o}
+	if provider.sideBySide {
+		p.shared = &sessions{plan: p}
+	}
+	return p, nil
 }
 
-func (e *ortEngine) prepare(outputs []string) error {
-	_, err := e.plan(outputs)
+func (p *ortPlan) NewState() State {
+	s := &ortState{plan: p, sessions: p.shared}
+	if s.sessions == nil {
+		s.sessions = &sessions{plan: p}
+	}
+	return s
+}
+
+func (p *ortPlan) Close() error {
+	var err error
+	if p.shared != nil {
+		err = p.shared.close()
+	}
+	trimMemory()
 	return err
 }
 
-func (e *ortEngine) plan(outputs []string) (*ort.DynamicAdvancedSession, error) {
+// use returns the session for these outputs, until it is released.
+func (s *sessions) use(outputs []string) (*session, error) {
+	p := s.plan
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	key := strings.Join(outputs, "\x00")
-	for i, p := range e.plans {
-		if p.outputs == key {
-			copy(e.plans[i:], e.plans[i+1:])
-			e.plans[len(e.plans)-1] = p
-			return p.session, nil
+	i := slices.IndexFunc(s.list, func(x *session) bool { return x.outputs == key })
+	if i < 0 {
+		made, err := p.open(outputs)
+		if err != nil {
+			return nil, err
+		}
+		s.list = append(s.list, &session{outputs: key, ort: made})
+		i = len(s.list) - 1
+	}
+	x := s.list[i]
+	s.list = slices.Insert(slices.Delete(s.list, i, i+1), 0, x)
+	x.users++
+	if len(s.list) > kept {
+		old := s.list[kept]
+		s.list = s.list[:kept]
+		old.dropped = true
+		if err := old.free(); err != nil {
+			x.users--
+			return nil, fmt.Errorf("%w: %s", ErrModel, message(err))
 		}
 	}
-	pruned, err := e.model.Prune(outputs)
+	return x, nil
+}
+
+func (s *sessions) release(x *session) error {
+	s.plan.mu.Lock()
+	defer s.plan.mu.Unlock()
+	x.users--
+	return x.free()
+}
+
+// free destroys a session that is dropped and that nobody uses.
+func (x *session) free() error {
+	if !x.dropped || x.users > 0 {
+		return nil
+	}
+	return x.ort.Destroy()
+}
+
+func (s *sessions) close() error {
+	s.plan.mu.Lock()
+	defer s.plan.mu.Unlock()
+	var errs []error
+	for _, x := range s.list {
+		x.dropped = true
+		errs = append(errs, x.free())
+	}
+	s.list = nil
+	return errors.Join(errs...)
+}
+
+// open makes a session of ONNX Runtime.
+func (p *ortPlan) open(outputs []string) (*ort.DynamicAdvancedSession, error) {
+	pruned, err := p.file.Prune(outputs)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	options, err := sessionOptions(e.provider, e.options)
+	options, err := sessionOptions(p.provider, p.options)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %s (ONNX Runtime %s, %s)", ErrProvider, e.provider, e.why(err), ort.GetVersion(), environment.path)
+		return nil, p.provider.fail(fmt.Errorf("%s (ONNX Runtime %s, %s)", p.why(err), ort.GetVersion(), environment.path))
 	}
 	defer options.Destroy()
 	var inputs []string
-	for _, p := range e.model.Inputs {
-		inputs = append(inputs, p.Name)
+	for _, in := range p.file.Inputs {
+		inputs = append(inputs, in.Name)
 	}
 	var s *ort.DynamicAdvancedSession
 	holdSignals(func() { s, err = ort.NewDynamicAdvancedSessionWithONNXData(pruned, inputs, outputs, options) })
 	switch {
-	case err != nil && accelerator(e.provider):
-		return nil, fmt.Errorf("%w %s: cannot run this model: %s", ErrProvider, e.provider, e.why(err))
+	case err != nil && p.provider.Accelerates():
+		return nil, p.provider.fail(errors.New("cannot run this model: " + p.why(err)))
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
-	if len(e.plans) == plans {
-		e.plans[0].session.Destroy()
-		e.plans = e.plans[1:]
-	}
-	e.plans = append(e.plans, plan{key, s})
 	return s, nil
+}
+
+// An ortState runs an ortPlan.
+type ortState struct {
+	plan     *ortPlan
+	sessions *sessions
+}
+
+func (s *ortState) Prepare(outputs []string) error {
+	x, err := s.sessions.use(outputs)
+	if err != nil {
+		return err
+	}
+	return s.sessions.release(x)
+}
+
+func (s *ortState) Close() error {
+	if s.sessions == s.plan.shared {
+		return nil
+	}
+	return s.sessions.close()
 }
 
 // cpuFallback is in what ONNX Runtime says where a provider leaves operators over.
@@ -152,9 +246,9 @@ const cpuFallback = "fallback to CPU EP has been explicitly disabled"
 
 // why says why the provider cannot be used. That of OpenVINO seems not to load
 // where it does not find the device.
-func (e *ortEngine) why(err error) string {
+func (p *ortPlan) why(err error) string {
 	why := message(err)
-	if device := e.options.OpenVINO.device(); e.provider == OpenVINO && device != "CPU" && strings.Contains(why, "Failed to load shared library") {
+	if device := p.options.Entries["device_type"]; p.provider.Name == "openvino" && device != "CPU" && strings.Contains(why, "Failed to load shared library") {
 		return "OpenVINO finds no device " + device
 	}
 	if !strings.Contains(why, cpuFallback) {
@@ -180,28 +274,24 @@ func message(err error) string {
 
 // sessionOptions sets threads and the provider. Every provider computes in
 // float32, and none may leave nodes to another.
-func sessionOptions(provider Provider, o SessionOptions) (*ort.SessionOptions, error) {
+func sessionOptions(provider *Provider, o Options) (*ort.SessionOptions, error) {
 	s, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
 	}
-	spin := provider == CPU && o.CPU != nil && o.CPU.Spin
 	err = errors.Join(
 		s.SetExecutionMode(ort.ExecutionModeSequential),
-		s.SetIntraOpNumThreads(o.threads(provider)),
+		s.SetIntraOpNumThreads(o.Threads),
 		s.SetInterOpNumThreads(1),
 		// Threads that wait for work spinning take the cores from decoding and from
 		// other sessions.
-		s.AddSessionConfigEntry("session.intra_op.allow_spinning", flag(spin)),
+		s.AddSessionConfigEntry("session.intra_op.allow_spinning", map[bool]string{true: "1", false: "0"}[o.Spin]),
 	)
-	if accelerator(provider) {
+	if provider.Accelerates() {
 		err = errors.Join(err, s.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1"))
 	}
 	if err == nil {
-		err = permit(provider, o.ProviderOptions)
-	}
-	if err == nil {
-		err = appendProvider(s, provider, o)
+		err = appendProvider(s, provider.Name, o.Entries)
 	}
 	if err != nil {
 		s.Destroy()
@@ -211,53 +301,54 @@ func sessionOptions(provider Provider, o SessionOptions) (*ort.SessionOptions, e
 }
 
 // appendProvider adds the provider with its options as ONNX Runtime names them.
-func appendProvider(s *ort.SessionOptions, provider Provider, o SessionOptions) error {
+func appendProvider(s *ort.SessionOptions, provider string, entries map[string]string) error {
 	switch provider {
-	case CUDA:
+	case "cuda":
 		c, err := ort.NewCUDAProviderOptions()
 		if err != nil {
 			return err
 		}
 		defer c.Destroy()
-		if err := c.Update(o.CUDA.entries()); err != nil {
+		if err := c.Update(entries); err != nil {
 			return err
 		}
 		return s.AppendExecutionProviderCUDA(c)
-	case TensorRT:
+	case "tensorrt":
 		t, err := ort.NewTensorRTProviderOptions()
 		if err != nil {
 			return err
 		}
 		defer t.Destroy()
-		if err := t.Update(o.TensorRT.entries()); err != nil {
+		if err := t.Update(entries); err != nil {
 			return err
 		}
 		return s.AppendExecutionProviderTensorRT(t)
-	case OpenVINO:
-		return s.AppendExecutionProviderOpenVINO(o.OpenVINO.entries(o.threads(provider)))
-	case CoreML:
-		return s.AppendExecutionProviderCoreMLV2(o.CoreML.entries())
-	case DirectML:
+	case "openvino":
+		return s.AppendExecutionProviderOpenVINO(entries)
+	case "coreml":
+		return s.AppendExecutionProviderCoreMLV2(entries)
+	case "directml":
 		// DirectML allocates by itself.
 		if err := s.SetMemPattern(false); err != nil {
 			return err
 		}
-		device := 0
-		if o.DirectML != nil {
-			device = o.DirectML.Device
+		device, err := strconv.Atoi(entries["device_id"])
+		if err != nil {
+			return err
 		}
 		return s.AppendExecutionProviderDirectML(device)
 	}
 	return nil
 }
 
-// run wraps the tensors' own memory as ONNX Runtime's values, so nothing is
+// Run wraps the tensors' own memory as ONNX Runtime's values, so nothing is
 // copied but what lies on another device or is of unknown shape beforehand.
-func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
-	session, err := e.plan(outputs)
+func (s *ortState) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) (err error) {
+	x, err := s.sessions.use(outputs)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.sessions.release(x)) }()
 	var pin goruntime.Pinner // C holds the addresses until the values are destroyed
 	defer pin.Unpin()
 	ins, outs := make([]ort.Value, len(in)), make([]ort.Value, len(out))
@@ -270,7 +361,7 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 	}()
 	for i, t := range in {
 		if ins[i], err = wrap(&pin, t); err != nil {
-			return fmt.Errorf("%w %q: %w", ErrInput, e.model.Inputs[i].Name, err)
+			return fmt.Errorf("%w %q: %w", ErrInput, s.plan.file.Inputs[i].Name, err)
 		}
 	}
 	for i, t := range out {
@@ -282,11 +373,11 @@ func (e *ortEngine) run(ctx context.Context, in []*graph.Tensor, outputs []strin
 		}
 	}
 
-	if err := runUntil(ctx, session, ins, outs); err != nil {
+	if err := runUntil(ctx, x.ort, ins, outs); err != nil {
 		return fmt.Errorf("%w: %s", ErrModel, message(err))
 	}
 	for i, t := range out {
-		at := slices.IndexFunc(e.model.Inputs, func(p onnx.Port) bool { return p.Name == outputs[i] })
+		at := slices.IndexFunc(s.plan.file.Inputs, func(p onnx.Port) bool { return p.Name == outputs[i] })
 		switch {
 		case at >= 0 && t == nil: // an input that is an output as well: ONNX Runtime does not copy it
 			out[i] = in[at].Clone()
@@ -408,14 +499,4 @@ func copyScalar(t *graph.Tensor, v ort.Value) {
 	case *ort.Scalar[bool]:
 		graph.Data[bool](t)[0] = v.GetData()
 	}
-}
-
-func (e *ortEngine) close() error {
-	var errs []error
-	for _, p := range e.plans {
-		errs = append(errs, p.session.Destroy())
-	}
-	e.plans = nil
-	trimMemory()
-	return errors.Join(errs...)
 }

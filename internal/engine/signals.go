@@ -1,6 +1,6 @@
 //go:build cgo && unix
 
-package runtime
+package engine
 
 /*
 #include <pthread.h>

@@ -1,6 +1,6 @@
 //go:build cgo && linux
 
-package runtime
+package engine
 
 /*
 #cgo LDFLAGS: -ldl

@@ -1,6 +1,6 @@
 //go:build cgo && !linux
 
-package runtime
+package engine
 
 // What the GNU C library needs to give memory back: see malloc_linux.go.
 

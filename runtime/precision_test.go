@@ -6,29 +6,6 @@ import (
 	"testing"
 )
 
-func TestMissing(t *testing.T) {
-	tests := []struct{ names, want string }{
-		{"libcublasLt.so.13 libcublas.so.13 libcudart.so.13 libcurand.so.10 libcufft.so.12 libnvrtc.so.13 libcudnn.so.9",
-			"python3 -m pip install nvidia-cublas~=13.0 nvidia-cuda-runtime~=13.0 nvidia-curand~=10.0 nvidia-cufft~=12.0 nvidia-cuda-nvrtc~=13.0 nvidia-cudnn-cu13~=9.0"},
-		{"libcurand.so.10 libcudart.so.12 libcudnn.so.9", "python3 -m pip install nvidia-curand-cu12~=10.0 nvidia-cuda-runtime-cu12~=12.0 nvidia-cudnn-cu12~=9.0"},
-		{"libnvinfer.so.10 libnvonnxparser.so.10", "python3 -m pip install tensorrt-cu13-libs~=10.0"},
-		{"libcuda.so.1", "install NVIDIA's driver (in a container: start it with the GPU)"},
-		{"libcudart.so.13 libcuda.so.1", "python3 -m pip install nvidia-cuda-runtime~=13.0; install NVIDIA's driver (in a container: start it with the GPU)"},
-		{"libz.so.1", "install the system's package with libz.so.1"},
-	}
-	for _, tt := range tests {
-		list := missing(strings.Fields(tt.names))
-		if got := howToGet(list); got != tt.want {
-			t.Errorf("%s:\ngot  %s\nwant %s", tt.names, got, tt.want)
-		}
-		for i, name := range strings.Fields(tt.names) {
-			if list[i].Library != name {
-				t.Errorf("got %+v, want %s", list[i], name)
-			}
-		}
-	}
-}
-
 // What the environment says of TF32 overrules programs: a precision that it
 // makes another is an error.
 func TestPermit(t *testing.T) {

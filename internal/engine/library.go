@@ -1,4 +1,4 @@
-package runtime
+package engine
 
 import (
 	"cmp"
@@ -20,12 +20,11 @@ const (
 	libraryVariable = "ANOMALY_ORT_LIB"
 )
 
-// A Place is where ONNX Runtime's shared library was looked for.
+// A Place is where ONNX Runtime's shared library was looked for, as package runtime
+// describes it.
 type Place struct {
-	Source  string    `json:"source"`            // who names it: "options", "ANOMALY_ORT_LIB", "cache", "system" or "python"
-	Path    string    `json:"path"`              // a file, or the pattern that files would have to match
-	Problem string    `json:"problem,omitempty"` // why it is not the one used
-	Missing []Missing `json:"missing,omitempty"` // libraries that its provider needs
+	Source, Path, Problem string
+	Missing               []Missing
 }
 
 // named reports whether somebody wants this library and no other.
@@ -34,9 +33,9 @@ func (p Place) named() bool { return p.Source == "options" || p.Source == librar
 const notThere = "no such file"
 
 // libraryPlaces lists where the library is looked for, best first; named is
-// SessionOptions.Library. One that somebody named is the only one. A place whose
+// Options.Library. One that somebody named is the only one. A place whose
 // library was built without the provider has that as its problem.
-func libraryPlaces(named string, provider Provider) []Place {
+func libraryPlaces(named string, provider *Provider) []Place {
 	var places []Place
 	if env := os.Getenv(libraryVariable); named != "" {
 		places = []Place{statPlace("options", named)}
@@ -67,31 +66,13 @@ func libraryPlaces(named string, provider Provider) []Place {
 	return places
 }
 
-// providerFile is the file beside ONNX Runtime's library that a provider is in,
-// "" for one that is in the library itself.
-func providerFile(library string, provider Provider) string {
-	var name string
-	switch provider {
-	case CUDA, TensorRT, OpenVINO:
-		name = "libonnxruntime_providers_" + string(provider) + ".so"
-		if goruntime.GOOS == "windows" {
-			name = "onnxruntime_providers_" + string(provider) + ".dll"
-		}
-	case DirectML:
-		name = "DirectML.dll"
-	default:
-		return ""
-	}
-	return filepath.Join(filepath.Dir(resolve(library)), name)
-}
-
 // lacks says what a library is without, "" where it may have the provider.
-func lacks(library string, provider Provider) string {
-	file := providerFile(library, provider)
+func lacks(library string, provider *Provider) string {
+	file := provider.fileOf(library)
 	if _, err := os.Stat(file); file == "" || err == nil {
 		return ""
 	}
-	return fmt.Sprintf("has no %s: there is no %s beside it", provider, filepath.Base(file))
+	return fmt.Sprintf("has no %s: there is no %s beside it", provider.Name, filepath.Base(file))
 }
 
 func resolve(path string) string {
@@ -155,36 +136,21 @@ func systemFolders() []string {
 		"/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/"+cmp.Or(multiarch, goruntime.GOARCH)+"-linux-gnu", "/opt/onnxruntime/lib")
 }
 
-// build is the build of ONNX Runtime that a provider is in, and the flag of
-// `anomaly doctor --install` that fetches it.
-func build(provider Provider) (ortlib.Build, string) {
-	switch provider {
-	case CUDA, TensorRT:
-		return ortlib.GPU, " --gpu"
-	case OpenVINO:
-		return ortlib.OpenVINO, " --openvino"
-	case DirectML:
-		return ortlib.DirectML, " --directml"
-	}
-	return ortlib.Plain, ""
-}
-
 // errNoLibrary says why no library can be used, and how to get one.
-func errNoLibrary(provider Provider, places []Place) error {
+func errNoLibrary(provider *Provider, places []Place) error {
 	for _, p := range places {
 		if p.Missing != nil {
 			return errors.New(p.Problem)
 		}
 	}
-	b, flag := build(provider)
 	what := "ONNX Runtime's shared library (" + ortOldest + " or newer)"
-	if provider != CPU {
-		what = "an ONNX Runtime (" + ortOldest + " or newer) that has " + string(provider)
+	if provider.Accelerates() {
+		what = "an ONNX Runtime (" + ortOldest + " or newer) that has " + provider.Name
 	}
 	var looked strings.Builder
 	for _, p := range places {
 		fmt.Fprintf(&looked, "\n\t%s: %s: %s", p.Source, p.Path, p.Problem)
 	}
-	return fmt.Errorf("%s is missing: run anomaly doctor --install%s, or set %s to the library of the Python package %s; looked at%s",
-		what, flag, libraryVariable, b, &looked)
+	return fmt.Errorf("%s is missing: the command anomaly doctor gets it, or set %s to the library of the Python package %s; looked at%s",
+		what, libraryVariable, provider.build, &looked)
 }

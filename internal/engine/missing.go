@@ -1,4 +1,4 @@
-package runtime
+package engine
 
 import (
 	"fmt"
@@ -8,25 +8,21 @@ import (
 	"strings"
 )
 
-// Missing is a shared library that a provider needs and the system does not find.
+// Missing is a shared library that a provider needs and the system does not find,
+// as package runtime describes it.
 type Missing struct {
-	Library string `json:"library"` // file name, such as "libcublasLt.so.13"
-	Get     string `json:"get"`     // what it comes with: a requirement of pip where Pip, else words
-	Pip     bool   `json:"pip"`
+	Library, Get string
+	Pip          bool
 }
-
-// besides lists what a provider loads when it first needs it, so that its file
-// does not name it.
-var besides = map[Provider][]string{CUDA: {"libcudnn.so.9"}}
 
 // require checks that the place's library finds what the provider needs; what it
 // does not is the place's problem.
-func (p *Place) require(provider Provider) {
-	file := providerFile(p.Path, provider)
+func (p *Place) require(provider *Provider) {
+	file := provider.fileOf(p.Path)
 	if file == "" {
 		return
 	}
-	names, err := preload(file, besides[provider])
+	names, err := preload(file, provider.besides)
 	switch {
 	case err != nil:
 		p.Problem = err.Error()

@@ -1,6 +1,6 @@
 //go:build !cgo || !linux
 
-package runtime
+package engine
 
 // preload leaves finding libraries to ONNX Runtime.
 func preload(string, []string) (missing []string, err error) { return nil, nil }
