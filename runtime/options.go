@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -62,7 +63,7 @@ type Options struct {
 	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
 	// theirs. Do not change them while they are in use.
 	Zones *heatmap.Zones
-	// Map says how the map of a model that gives but a reconstruction is made;
+	// Map says how the map of a model that gives only a reconstruction is made;
 	// zero is SSIM.
 	Map residual.Options
 
@@ -125,6 +126,26 @@ func (o *SessionOptions) threads(provider Provider) int {
 		own = o.OpenVINO.Threads
 	}
 	return cmp.Or(own, o.Threads)
+}
+
+// engine are the options as an engine takes them.
+func (o *SessionOptions) engine(provider Provider) engine.Options {
+	e := engine.Options{Threads: o.threads(provider), Library: o.Library}
+	switch provider {
+	case CPU:
+		e.Spin = o.CPU != nil && o.CPU.Spin
+	case CUDA:
+		e.Entries = o.CUDA.entries()
+	case TensorRT:
+		e.Entries = o.TensorRT.entries()
+	case OpenVINO:
+		e.Entries = o.OpenVINO.entries(e.Threads)
+	case CoreML:
+		e.Entries = o.CoreML.entries()
+	case DirectML:
+		e.Entries = o.DirectML.entries()
+	}
+	return e
 }
 
 func (o *SessionOptions) validate() error {

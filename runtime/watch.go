@@ -21,7 +21,7 @@ type WatchOptions struct {
 	Interval time.Duration
 	// Try, where not nil, is given a new model, as [OpenBytes] takes it, before this
 	// process opens it, and may refuse it by an error: a program that runs the
-	// model's self-test in a process of its own loses but that to a model which
+	// model's self-test in a process of its own loses only that to a model which
 	// kills the library that computes.
 	Try func(ctx context.Context, model []byte) error
 	// Gate, where not nil, may refuse a model that has loaded and passed its

@@ -265,7 +265,7 @@ func (l *lowering) upsampledWeightGrad(c *conv, x, dy *graph.Value) {
 // one convolution of the small image, the phases being channels of its result.
 func (l *lowering) last(c *conv) bool {
 	x, b := l.blocks(c.x), l.block
-	n, out, h, w := x.Dim(0), c.out(), x.Dim(2), x.Dim(3)
+	out := c.out()
 	padded := roundUp(4*out, b)
 	filter := blockedFilter(b, 4*out, c.in(), 9)
 	var weights, biases []place
@@ -279,14 +279,13 @@ func (l *lowering) last(c *conv) bool {
 		bias = l.pack(c.b, "/phases", []int{padded}, biases...)
 	}
 	small := nchwcConv(window{kernel: c.kernel(), pads: c.pads}, padded, x, f, bias)
-	attrs := []graph.Attr{{Name: "blocksize", Value: int64(2)}}
-	y := standard("DepthToSpace", attrs, []int{n, out, 2 * h, 2 * w}, reorderOutput(small, 4*out))
+	y := graph.DepthToSpace(reorderOutput(small, 4*out), 2, graph.DCR)
 	l.plain[c.y] = y
 	l.absorb(x, y, c.nodes, func(dy *graph.Value, need bool) *graph.Value {
 		if c.b != nil {
 			l.step.output(c.b.Name(), graph.ReduceSum(dy, false, 0, 2, 3), 1)
 		}
-		l.lastWeightGrad(c, x, standard("SpaceToDepth", attrs, []int{n, 4 * out, h, w}, dy))
+		l.lastWeightGrad(c, x, graph.SpaceToDepth(dy, 2, graph.DCR))
 		if !need {
 			return nil
 		}
@@ -328,7 +327,7 @@ func (l *lowering) first(c *conv, pool *graph.Node) bool {
 		w := window{kernel: [2]int{3, 3}, strides: [2]int{2, 2}, pads: [4]int{1 - i, 1 - j, i, j}, relu: true}
 		parts[q] = nchwcConv(w, c.out(), x, f, l.bias(c))
 	})
-	y := standard("Max", nil, parts[0].Shape, parts[:]...)
+	y := graph.Max(parts[:]...)
 	l.blocked[pool.Outputs[0]] = y
 	l.absorb(x, y, append(c.nodes, pool), func(dy *graph.Value, _ bool) *graph.Value {
 		dy = positive(y, dy)

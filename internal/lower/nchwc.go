@@ -98,12 +98,6 @@ func (l *lowering) planeSums(x *graph.Value) *graph.Value {
 	return graph.Reshape(graph.ReduceSum(graph.Reshape(rows, n, c/b, h, b), false, 0, 2), c)
 }
 
-// standard appends an operator of ONNX's own that package graph does not build.
-func standard(op string, attrs []graph.Attr, shape []int, operands ...*graph.Value) *graph.Value {
-	t := []graph.Type{{DType: graph.Float32, Shape: shape}}
-	return operands[0].Graph().ForeignOp("", op, attrs, t, operands...)[0]
-}
-
 // masked returns x where cond holds, elsewhere zero (NaN where x is not finite).
 // It is several times faster than Where.
 func masked(cond, x *graph.Value) *graph.Value { return graph.Mul(graph.Cast(cond, graph.Float32), x) }

@@ -124,7 +124,7 @@ func TestFoldLeavesData(t *testing.T) {
 }
 
 // TestBranchIsNotKept: what a decision on shapes gave for one image is not what
-// it gives for another, though each branch has but a constant.
+// it gives for another, though each branch has only a constant.
 func TestBranchIsNotKept(t *testing.T) {
 	branch := func(name, initializer string) *onnxpb.AttributeProto {
 		return &onnxpb.AttributeProto{Name: proto.String(name), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: &onnxpb.GraphProto{

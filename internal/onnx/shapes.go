@@ -17,7 +17,7 @@ var shapeOperands = map[string][]int{
 }
 
 // shaping returns the names of all values of a graph that shapes depend on by
-// their values. A Shape has but its operand's shape from it.
+// their values. A Shape has only its operand's shape from it.
 func shaping(nodes []*onnxpb.NodeProto) map[string]bool {
 	names := map[string]bool{}
 	for _, n := range slices.Backward(nodes) {
