@@ -257,12 +257,16 @@ func (l *loaded) bound(n, height, width int) error {
 
 func (l *loaded) close() error { return errors.Join(l.network.Close(), l.residual.close()) }
 
-// size returns the size at which the model sees an image: its own, or the image's.
+// size returns the size at which the model sees an image: its own, or the image's,
+// 0 for images that prepare refuses.
 func (l *loaded) size(img image.Image) (height, width int) {
 	if l.sized() || img == nil {
 		return l.info.Height, l.info.Width
 	}
-	size := img.Bounds().Size()
+	size, err := imageio.ImageSize(img)
+	if err != nil {
+		return 0, 0
+	}
 	return size.Y, size.X
 }
 
