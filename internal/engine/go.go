@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/kernels"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/ref"
 )
@@ -18,6 +20,7 @@ import (
 type goPlan struct {
 	inputs  []onnx.Port
 	shaping []string // names of inputs whose values decide shapes
+	threads int
 
 	mu       sync.Mutex
 	source   *onnx.Source
@@ -35,18 +38,19 @@ type madeFor struct {
 // A program computes some outputs of a graph. It is immutable.
 type program struct {
 	of      *madeFor
-	outputs string // joined
+	outputs string        // joined
+	plan    *kernels.Plan // nil where some shape is known only when the graph runs
 	want    []*graph.Value
 }
 
 // openGo also makes the graph for one image where the model leaves only the batch
 // open, so that what cannot be run is known before there are images.
-func openGo(f *onnx.File, _ Options) (Plan, error) {
+func openGo(f *onnx.File, o Options) (Plan, error) {
 	source, err := f.Source()
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
-	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs()}
+	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs(), threads: o.Threads}
 	shapes := map[string][]int{}
 	for _, in := range f.Inputs {
 		shape := slices.Clone(in.Shape)
@@ -138,30 +142,72 @@ func (p *goPlan) program(feeds map[string]*graph.Tensor, outputs []string) (*pro
 	for _, name := range outputs {
 		q.want = append(q.want, made.graph.Lookup(name))
 	}
+	if q.plan, err = kernels.Compile(made.graph, nil, outputs, &kernels.Options{Threads: p.threads}); err != nil && !errors.Is(err, kernels.ErrShape) {
+		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
+	}
 	p.programs = keep(p.programs, q)
 	return q, nil
 }
 
-func (p *goPlan) NewState() State { return &goState{plan: p} }
+func (p *goPlan) NewState() State { return &goState{plan: p, feeds: map[string]*graph.Tensor{}} }
 
 func (p *goPlan) Close() error { return nil }
 
 // A goState runs a goPlan.
-type goState struct{ plan *goPlan }
+type goState struct {
+	plan     *goPlan
+	feeds    map[string]*graph.Tensor
+	memories []*memory // the one used last first
+}
+
+// A memory is what a state runs a program in.
+type memory struct {
+	of *program
+	*kernels.State
+}
+
+// memory returns what q runs in.
+func (s *goState) memory(q *program) *memory {
+	i := slices.IndexFunc(s.memories, func(m *memory) bool { return m.of == q })
+	if i == 0 {
+		return s.memories[0]
+	}
+	var m *memory
+	if i > 0 {
+		m = s.memories[i]
+	} else {
+		m = &memory{q, q.plan.NewState()}
+	}
+	s.memories = keep(s.memories, m)
+	return m
+}
 
 // Prepare has nothing to do: shapes are not known yet.
 func (s *goState) Prepare([]string) error { return nil }
 
 func (s *goState) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
-	feeds := map[string]*graph.Tensor{}
+	defer clear(s.feeds)
 	for i, t := range in {
-		feeds[s.plan.inputs[i].Name] = t
+		s.feeds[s.plan.inputs[i].Name] = t
 	}
-	q, err := s.plan.program(feeds, outputs)
+	q, err := s.plan.program(s.feeds, outputs)
 	if err != nil {
 		return err
 	}
-	results, err := evaluate(ctx, q.of.graph, feeds, q.want)
+	if q.plan == nil {
+		return s.interpret(ctx, q, outputs, out)
+	}
+	switch err := s.memory(q).Run(ctx, s.feeds, out); {
+	case err == nil || ctx.Err() != nil:
+		return err
+	default:
+		return fmt.Errorf("%w: provider go: %w", ErrModel, err)
+	}
+}
+
+// interpret computes a graph of shapes that are not known.
+func (s *goState) interpret(ctx context.Context, q *program, outputs []string, out []*graph.Tensor) error {
+	results, err := evaluate(ctx, q.of.graph, s.feeds, q.want)
 	if err != nil {
 		return fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
