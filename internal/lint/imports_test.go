@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"internal/conformance": nil,
 	"internal/engine":      {"graph", "internal/onnx", "internal/ortlib", "internal/ref", binding},
 	"internal/imageio":     {"golang.org/x/image"},
+	"internal/kernels":     {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/label":       nil,
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
