@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/kernels"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/ref"
 )
@@ -16,6 +18,7 @@ import (
 // A goPlan computes the graph in Go: the provider that is always there. Its graphs
 // share the file's weights.
 type goPlan struct {
+	threads int
 	inputs  []onnx.Port
 	shaping []string // names of inputs whose values decide shapes
 
@@ -35,18 +38,19 @@ type madeFor struct {
 // A program computes some outputs of a graph. It is immutable.
 type program struct {
 	of      *madeFor
-	outputs string // joined
-	want    []*graph.Value
+	outputs string         // joined
+	plan    *kernels.Plan  // nil where shapes depend on the images themselves
+	want    []*graph.Value // which package ref computes then
 }
 
 // openGo also makes the graph for one image where the model leaves only the batch
 // open, so that what cannot be run is known before there are images.
-func openGo(f *onnx.File, _ Options) (Plan, error) {
+func openGo(f *onnx.File, o Options) (Plan, error) {
 	source, err := f.Source()
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
-	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs()}
+	p := &goPlan{threads: o.Threads, inputs: f.Inputs, source: source, shaping: source.ShapeInputs()}
 	shapes := map[string][]int{}
 	for _, in := range f.Inputs {
 		shape := slices.Clone(in.Shape)
@@ -135,19 +139,43 @@ func (p *goPlan) program(feeds map[string]*graph.Tensor, outputs []string) (*pro
 		}
 	}
 	q := &program{of: made, outputs: key}
-	for _, name := range outputs {
-		q.want = append(q.want, made.graph.Lookup(name))
+	q.plan, err = kernels.Compile(made.graph, nil, outputs, &kernels.Options{Threads: p.threads})
+	switch {
+	case errors.Is(err, kernels.ErrShape):
+		for _, name := range outputs {
+			q.want = append(q.want, made.graph.Lookup(name))
+		}
+	case err != nil:
+		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
 	p.programs = keep(p.programs, q)
 	return q, nil
 }
 
-func (p *goPlan) NewState() State { return &goState{plan: p} }
+func (p *goPlan) NewState() State { return &goState{plan: p, states: map[*program]*kernels.State{}} }
 
 func (p *goPlan) Close() error { return nil }
 
 // A goState runs a goPlan.
-type goState struct{ plan *goPlan }
+type goState struct {
+	plan   *goPlan
+	states map[*program]*kernels.State
+	recent []*program // whose states they are, the one used last first
+}
+
+// state returns the memory in which a program runs.
+func (s *goState) state(q *program) *kernels.State {
+	if s.states[q] == nil {
+		s.states[q] = q.plan.NewState()
+	}
+	s.recent = keep(s.recent, q)
+	for other := range s.states {
+		if !slices.Contains(s.recent, other) {
+			delete(s.states, other)
+		}
+	}
+	return s.states[q]
+}
 
 // Prepare has nothing to do: shapes are not known yet.
 func (s *goState) Prepare([]string) error { return nil }
@@ -160,6 +188,12 @@ func (s *goState) Run(ctx context.Context, in []*graph.Tensor, outputs []string,
 	q, err := s.plan.program(feeds, outputs)
 	if err != nil {
 		return err
+	}
+	if q.plan != nil {
+		if err := s.state(q).Run(ctx, feeds, out); err != nil {
+			return fmt.Errorf("%w: provider go: %w", ErrModel, err)
+		}
+		return nil
 	}
 	results, err := evaluate(ctx, q.of.graph, feeds, q.want)
 	if err != nil {

@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 
 	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
-	"internal/engine":      {"graph", "internal/onnx", "internal/ortlib", "internal/ref", binding},
+	"internal/engine":      {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
 	"internal/imageio":     {"golang.org/x/image"},
 	"internal/kernels":     {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/label":       nil,
