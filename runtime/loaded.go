@@ -260,6 +260,15 @@ func (l *loaded) bound(n, height, width int) error {
 
 func (l *loaded) close() error { return errors.Join(l.network.Close(), l.residual.close()) }
 
+// sizeOf returns the size of image i of a call.
+func sizeOf(imgs []image.Image, i int) (height, width int, err error) {
+	size, err := imageio.ImageSize(imgs[i])
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: image %d: %w", ErrInput, i, err)
+	}
+	return size.Y, size.X, nil
+}
+
 // batches divides images into batches of the size at which the model sees them, its
 // own or theirs, as lists of their places.
 func (l *loaded) batches(imgs []image.Image) ([][]int, error) {
@@ -312,10 +321,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 	for range min(goruntime.GOMAXPROCS(0), len(at)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(at) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				err := guarded(func() error {
-					return imageio.Resize(f.pix[i*size:][:size], imgs[at[i]], height, width, l.info.Channels)
-				})
-				if err != nil {
+				if err := imageio.Resize(f.pix[i*size:][:size], imgs[at[i]], height, width, l.info.Channels); err != nil {
 					errs[i] = fmt.Errorf("%w: image %d: %w", ErrInput, at[i], err)
 				}
 			}

@@ -18,9 +18,9 @@ import (
 // A goPlan computes the graph in Go: the provider that is always there. Its graphs
 // share the file's weights.
 type goPlan struct {
-	threads int
 	inputs  []onnx.Port
 	shaping []string // names of inputs whose values decide shapes
+	threads int
 
 	mu       sync.Mutex
 	source   *onnx.Source
@@ -38,9 +38,9 @@ type madeFor struct {
 // A program computes some outputs of a graph. It is immutable.
 type program struct {
 	of      *madeFor
-	outputs string         // joined
-	plan    *kernels.Plan  // nil where shapes depend on the images themselves
-	want    []*graph.Value // which package ref computes then
+	outputs string        // joined
+	plan    *kernels.Plan // nil where some shape is known only when the graph runs
+	want    []*graph.Value
 }
 
 // openGo also makes the graph for one image where the model leaves only the batch
@@ -50,7 +50,7 @@ func openGo(f *onnx.File, o Options) (Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
-	p := &goPlan{threads: o.Threads, inputs: f.Inputs, source: source, shaping: source.ShapeInputs()}
+	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs(), threads: o.Threads}
 	shapes := map[string][]int{}
 	for _, in := range f.Inputs {
 		shape := slices.Clone(in.Shape)
@@ -139,63 +139,75 @@ func (p *goPlan) program(feeds map[string]*graph.Tensor, outputs []string) (*pro
 		}
 	}
 	q := &program{of: made, outputs: key}
-	q.plan, err = kernels.Compile(made.graph, nil, outputs, &kernels.Options{Threads: p.threads})
-	switch {
-	case errors.Is(err, kernels.ErrShape):
-		for _, name := range outputs {
-			q.want = append(q.want, made.graph.Lookup(name))
-		}
-	case err != nil:
+	for _, name := range outputs {
+		q.want = append(q.want, made.graph.Lookup(name))
+	}
+	if q.plan, err = kernels.Compile(made.graph, nil, outputs, &kernels.Options{Threads: p.threads}); err != nil && !errors.Is(err, kernels.ErrShape) {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
 	p.programs = keep(p.programs, q)
 	return q, nil
 }
 
-func (p *goPlan) NewState() State { return &goState{plan: p, states: map[*program]*kernels.State{}} }
+func (p *goPlan) NewState() State { return &goState{plan: p, feeds: map[string]*graph.Tensor{}} }
 
 func (p *goPlan) Close() error { return nil }
 
 // A goState runs a goPlan.
 type goState struct {
-	plan   *goPlan
-	states map[*program]*kernels.State
-	recent []*program // whose states they are, the one used last first
+	plan     *goPlan
+	feeds    map[string]*graph.Tensor
+	memories []*memory // the one used last first
 }
 
-// state returns the memory in which a program runs.
-func (s *goState) state(q *program) *kernels.State {
-	if s.states[q] == nil {
-		s.states[q] = q.plan.NewState()
+// A memory is what a state runs a program in.
+type memory struct {
+	of *program
+	*kernels.State
+}
+
+// memory returns what q runs in.
+func (s *goState) memory(q *program) *memory {
+	i := slices.IndexFunc(s.memories, func(m *memory) bool { return m.of == q })
+	if i == 0 {
+		return s.memories[0]
 	}
-	s.recent = keep(s.recent, q)
-	for other := range s.states {
-		if !slices.Contains(s.recent, other) {
-			delete(s.states, other)
-		}
+	var m *memory
+	if i > 0 {
+		m = s.memories[i]
+	} else {
+		m = &memory{q, q.plan.NewState()}
 	}
-	return s.states[q]
+	s.memories = keep(s.memories, m)
+	return m
 }
 
 // Prepare has nothing to do: shapes are not known yet.
 func (s *goState) Prepare([]string) error { return nil }
 
 func (s *goState) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
-	feeds := map[string]*graph.Tensor{}
+	defer clear(s.feeds)
 	for i, t := range in {
-		feeds[s.plan.inputs[i].Name] = t
+		s.feeds[s.plan.inputs[i].Name] = t
 	}
-	q, err := s.plan.program(feeds, outputs)
+	q, err := s.plan.program(s.feeds, outputs)
 	if err != nil {
 		return err
 	}
-	if q.plan != nil {
-		if err := s.state(q).Run(ctx, feeds, out); err != nil {
-			return fmt.Errorf("%w: provider go: %w", ErrModel, err)
-		}
-		return nil
+	if q.plan == nil {
+		return s.interpret(ctx, q, outputs, out)
 	}
-	results, err := evaluate(ctx, q.of.graph, feeds, q.want)
+	switch err := s.memory(q).Run(ctx, s.feeds, out); {
+	case err == nil || ctx.Err() != nil:
+		return err
+	default:
+		return fmt.Errorf("%w: provider go: %w", ErrModel, err)
+	}
+}
+
+// interpret computes a graph of shapes that are not known.
+func (s *goState) interpret(ctx context.Context, q *program, outputs []string, out []*graph.Tensor) error {
+	results, err := evaluate(ctx, q.of.graph, s.feeds, q.want)
 	if err != nil {
 		return fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}

@@ -1,91 +1,39 @@
-package kernels
+package kernels_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/kernels"
 	"github.com/anomaly-go/anomaly/internal/lower"
-	"github.com/anomaly-go/anomaly/internal/onnx"
-	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
-func network(b testing.TB) models.Trainable {
-	net, err := models.Open(models.Spec{}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return net.(models.Trainable)
-}
-
-// detector is the file of a detector of 128×128 pixels.
-func detector(b testing.TB) []byte {
-	net := network(b)
-	m, err := onnxexport.Build(net, net.Init(1), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	f, err := onnxexport.Marshal(m)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return f
-}
-
-// modelFor is a detector's graph for a batch.
-func modelFor(b testing.TB, file []byte, n int) *onnx.Model {
-	f, err := onnx.Read(file)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := f.Source()
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, err := s.For(map[string][]int{"input": {n, 128, 128, 3}}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return m
-}
-
-func pixels(n int) *graph.Tensor {
-	rng := rand.New(rand.NewPCG(1, 2))
-	x := graph.Zeros(graph.Uint8, n, 128, 128, 3)
-	for i := range graph.Data[uint8](x) {
-		graph.Data[uint8](x)[i] = uint8(rng.UintN(256))
-	}
-	return x
-}
-
-var verdict = []string{"anomaly_map", "pred_score"}
-
 // The detector graph, on this package and on ONNX Runtime, side by side.
 func BenchmarkDetector(b *testing.B) {
-	file := detector(b)
+	file := kernels.DetectorFile(b)
 	for _, n := range []int{1, 16} {
-		in := map[string]*graph.Tensor{"input": pixels(n)}
-		for _, set := range instructionSets() {
-			b.Run(fmt.Sprintf("batch=%d/%s", n, set.name), func(b *testing.B) {
-				m := modelFor(b, file, n)
-				p, err := Compile(m.Graph, nil, verdict, &Options{Threads: 2, isa: set})
+		in := map[string]*graph.Tensor{"input": kernels.Pixels(n)}
+		for _, set := range kernels.InstructionSets() {
+			b.Run(fmt.Sprintf("batch=%d/%s", n, set.Name()), func(b *testing.B) {
+				m := kernels.ModelFor(b, file, n)
+				p, err := kernels.Compile(m.Graph, nil, kernels.Verdict, kernels.On(set, 2))
 				if err != nil {
 					b.Fatal(err)
 				}
-				run(b, p, in, n)
+				run(b, p, in, n, len(kernels.Verdict))
 			})
 		}
-		b.Run(fmt.Sprintf("batch=%d/onnxruntime", n), func(b *testing.B) { runORT(b, file, in, n, 2, verdict...) })
+		b.Run(fmt.Sprintf("batch=%d/onnxruntime", n), func(b *testing.B) { runORT(b, file, in, n, 2, kernels.Verdict...) })
 	}
 }
 
-func run(b *testing.B, p *Plan, in map[string]*graph.Tensor, n int) {
+func run(b *testing.B, p *kernels.Plan, in map[string]*graph.Tensor, n, outputs int) {
 	s := p.NewState()
-	out := make([]*graph.Tensor, len(p.outputs))
+	out := make([]*graph.Tensor, outputs)
 	if err := s.Run(b.Context(), in, out); err != nil {
 		b.Fatal(err)
 	}
@@ -119,7 +67,7 @@ func runORT(b *testing.B, file []byte, in map[string]*graph.Tensor, n, threads i
 
 // The gradients of one image on one thread, as training computes them.
 func BenchmarkStep(b *testing.B) {
-	net := network(b)
+	net := kernels.Network(b)
 	weights := net.Init(1)
 	for _, name := range []string{"mse", "ssim"} {
 		loss := func(g *graph.Graph) {
@@ -130,7 +78,7 @@ func BenchmarkStep(b *testing.B) {
 			x := onnxexport.Pixels(g.Input("input", graph.Uint8, 1, 128, 128, 3))
 			g.Output("loss", net.Loss(x, x, l))
 		}
-		in := map[string]*graph.Tensor{"input": pixels(1)}
+		in := map[string]*graph.Tensor{"input": kernels.Pixels(1)}
 		for name, w := range weights {
 			in[name] = w
 		}
@@ -141,11 +89,11 @@ func BenchmarkStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.Run(name+"/"+form, func(b *testing.B) {
-				p, err := Compile(g, nil, nil, &Options{Threads: 1})
+				p, err := kernels.Compile(g, nil, nil, &kernels.Options{Threads: 1})
 				if err != nil {
 					b.Fatal(err)
 				}
-				run(b, p, in, 1)
+				run(b, p, in, 1, len(g.Outputs()))
 			})
 		}
 		b.Run(name+"/onnxruntime", func(b *testing.B) {

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/randgraph"
 	"github.com/anomaly-go/anomaly/internal/ref"
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 const (
@@ -103,6 +107,56 @@ func difference(got, want *graph.Tensor) float64 {
 	}
 	return worst
 }
+
+func network(b testing.TB) models.Trainable {
+	net, err := models.Open(models.Spec{}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return net.(models.Trainable)
+}
+
+// detector is the file of a detector of 128×128 pixels.
+func detector(b testing.TB) []byte {
+	net := network(b)
+	m, err := onnxexport.Build(net, net.Init(1), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := onnxexport.Marshal(m)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return f
+}
+
+// modelFor is a detector's graph for a batch.
+func modelFor(b testing.TB, file []byte, n int) *onnx.Model {
+	f, err := onnx.Read(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := f.Source()
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := s.For(map[string][]int{"input": {n, 128, 128, 3}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
+func pixels(n int) *graph.Tensor {
+	rng := rand.New(rand.NewPCG(1, 2))
+	x := graph.Zeros(graph.Uint8, n, 128, 128, 3)
+	for i := range graph.Data[uint8](x) {
+		graph.Data[uint8](x)[i] = uint8(rng.UintN(256))
+	}
+	return x
+}
+
+var verdict = []string{"anomaly_map", "pred_score"}
 
 // TestNoAllocations: a run of the detector allocates nothing once it is warm.
 func TestNoAllocations(t *testing.T) {

@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"augment":   nil,
 	"corrupt":   {"augment"},
 	"metrics":   {"internal/label"},
-	"dataset":   {"internal/imageio", "internal/npy"},
+	"dataset":   {"internal/imageio", "internal/npy", "internal/text"},
 	"serve": {
 		"runtime", "judge", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
@@ -50,8 +50,9 @@ var mayImport = map[string][]string{
 	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance": nil,
 	"internal/engine":      {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
-	"internal/imageio":     {"golang.org/x/image"},
+	"internal/imageio":     {"internal/jpeg", "internal/tiff", "golang.org/x/image"},
 	"internal/kernels":     {"graph", "internal/ref", "github.com/klauspost/cpuid"},
+	"internal/jpeg":        nil,
 	"internal/label":       nil,
 	"internal/lint":        nil,
 	"internal/lower":       {"graph"},
@@ -66,6 +67,8 @@ var mayImport = map[string][]string{
 	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/testenv":     nil,
+	"internal/text":        nil,
+	"internal/tiff":        {"internal/jpeg", "golang.org/x/image"},
 	"internal/testsum":     nil,
 }
 

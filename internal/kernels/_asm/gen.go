@@ -384,15 +384,30 @@ func (s *isa) elementwise() {
 		VADDPS(one, x[0], x[0])
 		VDIVPS(x[0], one, x[0])
 	})
-	s.each("tanh", 1, s.expConstants, func(x []VecPhysical) { // 1 - 2/(e²ˣ+1)
+	// 1 - 2/(e²ˣ+1), and near zero a polynomial, as in Cephes, tanhf.
+	s.each("tanh", 1, s.expConstants, func(x []VecPhysical) {
+		origin, square, near, c := s.v[14], s.v[5], s.v[6], s.v[12]
+		VMOVAPS(x[0], origin)
+		VMULPS(x[0], x[0], square)
 		VADDPS(x[0], x[0], x[0])
 		s.exp(x[0])
 		VADDPS(one, x[0], x[0])
 		VADDPS(one, one, x[1])
 		VDIVPS(x[0], x[1], x[0])
 		VSUBPS(x[0], one, x[0])
+		VBROADCASTSS(constant(tanhPolynomial[0]), near)
+		for _, p := range tanhPolynomial[1:] {
+			VBROADCASTSS(constant(p), c)
+			VFMADD213PS(c, square, near)
+		}
+		VMULPS(square, near, near)
+		VFMADD213PS(origin, origin, near)
+		VBROADCASTSS(constant(.625*.625), c)
+		s.choose(greater, c, square, near, x[0], x[0])
 	})
 }
+
+var tanhPolynomial = []float64{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
 
 // Constants of exp as in Cephes, expf: range reduction by ln 2 in two parts, a
 // polynomial of degree 5 for (eʳ-1-r)/r².

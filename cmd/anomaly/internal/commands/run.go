@@ -266,8 +266,11 @@ func spelling(args []string) (func(*dataset.Sample) string, error) {
 		if rel, err := filepath.Rel(here, path); err == nil && !absolute {
 			path = rel
 		}
-		if s.Row >= 0 {
+		switch {
+		case s.Row >= 0:
 			path += "#" + strconv.Itoa(s.Row)
+		case s.Page > 0:
+			path += "#" + strconv.Itoa(s.Page)
 		}
 		return path
 	}, nil
