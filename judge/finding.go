@@ -43,6 +43,14 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
+// NewFinding returns the finding of a result that a caller of the detector got
+// itself, of an image of a size in pixels.
+func NewFinding(path string, size image.Point, r runtime.Result, o *Options) *Finding {
+	f := &Finding{Path: path, Size: size}
+	f.fill(r, o)
+	return f
+}
+
 // fill takes what the model gave.
 func (f *Finding) fill(r runtime.Result, o *Options) {
 	f.Result, f.pixels = r, nil

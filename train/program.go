@@ -194,8 +194,13 @@ func (t *trainer) program(key programKey) (*program, error) {
 	}
 	p := &program{step: step, idle: make(chan *anrt.Session, workers)}
 	t.programs[key] = p
-	for range workers {
-		ses, err := t.session(b, threads, nil)
+	for i := range workers {
+		var ses *anrt.Session
+		if i == 0 {
+			ses, err = t.session(b, threads, nil)
+		} else {
+			ses, err = p.sessions[0].Worker()
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -39,6 +39,23 @@ func Install(ctx context.Context, b Build, o *Options) (string, error) {
 	return install(ctx, pins, b, runtime.GOOS+"/"+runtime.GOARCH, o)
 }
 
+// Find returns the path of the build's first file in a cache folder, checked; ""
+// is Cache(). It is an fs.ErrNotExist where the build is not there.
+func Find(b Build, cache string) (string, error) {
+	if cache = cmp.Or(cache, Cache()); cache == "" {
+		return "", fmt.Errorf("ortlib: the system names no cache folder: %w", fs.ErrNotExist)
+	}
+	for _, p := range pinsOf(pins, b, runtime.GOOS+"/"+runtime.GOARCH) {
+		dir := filepath.Join(cache, p.folder())
+		if err := p.check(dir); err == nil {
+			return p.library(dir), nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("ortlib: %s: %w", dir, err)
+		}
+	}
+	return "", fmt.Errorf("ortlib: %s is not in %s: %w", b, cache, fs.ErrNotExist)
+}
+
 func install(ctx context.Context, pins []pin, b Build, platform string, o *Options) (string, error) {
 	var opts Options
 	if o != nil {
@@ -90,8 +107,8 @@ func (p *pin) byHand(dir string) string {
 	for _, f := range p.files {
 		names = append(names, f.name)
 	}
-	return fmt.Sprintf("By hand, on any machine with pip: %s\nThen unpack it (it is a zip archive) and put %s of its folder onnxruntime/capi into %s",
-		strings.Join(slices.Concat([]string{"python3", "-m"}, p.pipArgs(".")), " "), strings.Join(names, ", "), dir)
+	return fmt.Sprintf("By hand, on any machine with pip: %s\nThen unpack it (it is a zip archive) and put %s of its folder %s into %s",
+		strings.Join(slices.Concat([]string{"python3", "-m"}, p.pipArgs(".")), " "), strings.Join(names, ", "), p.within(), dir)
 }
 
 // check returns nil if a folder holds the pinned files, an fs.ErrNotExist if it
@@ -184,7 +201,7 @@ func (p *pin) install(ctx context.Context, o *Options) error {
 // and returns its folder.
 func (p *pin) fromPython(to string) string {
 	for _, pattern := range SitePackages() {
-		dirs, _ := filepath.Glob(filepath.Join(pattern, "onnxruntime", "capi"))
+		dirs, _ := filepath.Glob(filepath.Join(pattern, filepath.FromSlash(p.within())))
 		for _, dir := range dirs {
 			if p.extract(to, func(name string) (io.ReadCloser, error) { return os.Open(filepath.Join(dir, name)) }) == nil {
 				return dir
@@ -196,6 +213,9 @@ func (p *pin) fromPython(to string) string {
 
 // pipArgs are pip's: it takes the wheel of one Python, whichever runs it.
 func (p *pin) pipArgs(dir string) []string {
+	if p.tag == anyPlatform {
+		return []string{"pip", "download", "--no-deps", "--only-binary=:all:", "--dest", dir, p.requirement()}
+	}
 	return []string{
 		"pip", "download", "--no-deps", "--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11", "--abi", "cp311",
 		"--platform", p.tag, "--dest", dir, p.requirement(),
@@ -226,7 +246,7 @@ func (p *pin) fromPip(ctx context.Context, download, to string, o *Options) erro
 		return fmt.Errorf("%s: %w", filepath.Base(wheels[0]), err)
 	}
 	defer z.Close()
-	return p.extract(to, func(name string) (io.ReadCloser, error) { return z.Open(path.Join("onnxruntime/capi", name)) })
+	return p.extract(to, func(name string) (io.ReadCloser, error) { return z.Open(path.Join(p.within(), name)) })
 }
 
 func (p *pin) fromNPM(ctx context.Context, download, to string, o *Options) error {

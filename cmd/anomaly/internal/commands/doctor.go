@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	goruntime "runtime"
@@ -31,24 +32,33 @@ is 1 if none can be used.
 With --install it puts ONNX Runtime into the user's cache folder, where it is
 found, and prints its path: the build that computes on CPUs, or those named. It
 takes a pinned version from an installed Python package, with pip or with npm,
-and checks its SHA-256. What is there already is checked and kept.`,
+and checks its SHA-256. What is there already is checked and kept. With
+--backbones it gets the pretrained networks that train --model features and auto
+build on.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "provider", Usage: "try this `ENGINE` alone, or a list of them in one process", DefaultText: "each"},
 			providerOptionFlag, jsonFlag,
 			&cli.BoolFlag{Name: "install", Usage: "get ONNX Runtime", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "gpu", Usage: "with --install: the build for cuda and tensorrt (250 MB to download; NVIDIA's own libraries are pip's to install)", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "openvino", Usage: "with --install: the build for openvino (85 MB to download)", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "backbones", Usage: "with --install: the pretrained backbones (40 MB to download, with pip)", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "directml", Usage: "with --install: the build for directml (25 MB to download)", DisableDefaultText: true},
 		},
 		Action: doctorAction,
 	}
 }
 
-// builds are the flags that name a build to install.
+// builds are the flags that name what to install.
 var builds = []struct {
-	flag  string
-	build ortlib.Build
-}{{"gpu", ortlib.GPU}, {"openvino", ortlib.OpenVINO}, {"directml", ortlib.DirectML}}
+	flag   string
+	builds []ortlib.Build
+}{
+	{"gpu", []ortlib.Build{ortlib.GPU}}, {"openvino", []ortlib.Build{ortlib.OpenVINO}}, {"directml", []ortlib.Build{ortlib.DirectML}},
+	{"backbones", backbones},
+}
+
+// backbones are the weights that features are computed with.
+var backbones = []ortlib.Build{ortlib.Lite0, ortlib.Lite2}
 
 func doctorAction(c *cli.Context) error {
 	if c.Args().Present() {
@@ -91,6 +101,15 @@ func doctorAction(c *cli.Context) error {
 			d.Providers = append(d.Providers, r.Providers...)
 		}
 	}
+	for _, b := range backbones {
+		place := backbonePlace{Name: string(b)}
+		if path, err := ortlib.Find(b, ""); err == nil {
+			place.Path = path
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			place.Problem = err.Error()
+		}
+		d.Backbones = append(d.Backbones, place)
+	}
 	var err error
 	if c.Bool("json") {
 		err = json.NewEncoder(c.App.Writer).Encode(d)
@@ -111,7 +130,7 @@ func installAction(c *cli.Context) error {
 	var wanted []ortlib.Build
 	for _, b := range builds {
 		if c.Bool(b.flag) {
-			wanted = append(wanted, b.build)
+			wanted = append(wanted, b.builds...)
 		}
 	}
 	if wanted == nil {
@@ -163,6 +182,14 @@ type diagnosis struct {
 	CPUs int    `json:"cpus"` // that Go programs use
 	machine
 	anrt.Report
+	Backbones []backbonePlace `json:"backbones,omitempty"`
+}
+
+// A backbonePlace is where the weights of a backbone lie.
+type backbonePlace struct {
+	Name    string `json:"name"`
+	Path    string `json:"path,omitempty"` // "" where they are not cached
+	Problem string `json:"problem,omitempty"`
 }
 
 func (d *diagnosis) print(w io.Writer) error {
@@ -178,6 +205,10 @@ func (d *diagnosis) print(w io.Writer) error {
 	}
 	for _, p := range d.Places {
 		fmt.Fprintf(t, "  looked in\t%s: %s: %s\n", p.Source, p.Path, cmp.Or(p.Problem, "found"))
+	}
+	for _, b := range d.Backbones {
+		name := strings.TrimSuffix(b.Name, "-pytorch-model")
+		fmt.Fprintf(t, "backbone\t%s: %s\n", name, cmp.Or(b.Path, b.Problem, "not cached: anomaly doctor --install --backbones gets it"))
 	}
 	fmt.Fprint(t, "\nproviders\n")
 	for _, a := range d.Providers {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -138,7 +139,7 @@ func (c *console) export(o *exportOptions) error {
 		}
 		line += fmt.Sprintf("  map %s, blur %.4g  threshold ", made.Map.Kind, made.Map.Blur)
 		if t := finite(threshold); t != nil {
-			line += short(*t)
+			line += page.Short(*t)
 		} else {
 			line += "none"
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/models"
@@ -146,9 +147,6 @@ func trainAction(c *cli.Context) error {
 // What the names of a run's files end in, behind the model's.
 const (
 	checkpointSuffix = ".ckpt"
-	logSuffix        = ".log.jsonl"
-	configSuffix     = ".config.json"
-	samplesSuffix    = ".samples" // a folder
 	suspectsSuffix   = ".suspects" + checkpointSuffix
 )
 
@@ -193,7 +191,7 @@ type trainOptions struct {
 // train is `anomaly train`.
 func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
-	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+logSuffix
+	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+page.LogSuffix
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
@@ -215,7 +213,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 	defer release()
 	// A run that was killed may have left these behind.
-	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+page.ConfigSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
@@ -349,24 +347,5 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 	if err := writeModel(o.out, m); err != nil {
 		return err
 	}
-	return o.writeConfig(o.out + configSuffix)
-}
-
-// spared reports that the file at path, which would be replaced, is one of the samples.
-func spared(path string, samples []dataset.Sample) error {
-	there, err := os.Stat(path)
-	if err != nil {
-		return nil // nothing is replaced
-	}
-	last := ""
-	for _, s := range samples {
-		if s.Path == last { // of rows
-			continue
-		}
-		last = s.Path
-		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
-			return usagef("--out: %s is one of the images to train on: choose another", path)
-		}
-	}
-	return nil
+	return o.writeConfig(o.out + page.ConfigSuffix)
 }

@@ -1,0 +1,88 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"regexp"
+)
+
+// An identity is who sends a request.
+type identity struct {
+	name  string // of the token or certificate; "" for one who needs neither
+	admin bool
+	from  string // address, for the rate
+}
+
+// String is for the log and audit.
+func (i identity) String() string {
+	if i.name == "" {
+		return i.from
+	}
+	return i.name
+}
+
+// client is what the rate counts by.
+func (i identity) client() string {
+	if i.name != "" {
+		return "name " + i.name
+	}
+	return i.from
+}
+
+// identify tells who sends a request from its Authorization header, the certificates
+// that TLS has verified and its address, and whether it may do what needs a scope.
+func (s *Server) identify(authorization string, certificates []*x509.Certificate, address string, scope Scope) (identity, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	who := identity{from: host, admin: s.options.OpenAdmin}
+	if len(certificates) > 0 {
+		who.name, who.admin = certificates[0].Subject.CommonName, s.options.Tokens == nil
+	}
+	if s.options.Tokens != nil {
+		b, err := s.options.Tokens.bearer(authorization)
+		if err != nil {
+			return who, err
+		}
+		who.name, who.admin = b.name, b.admin
+	}
+	if scope == ScopeAdmin && !who.admin {
+		if s.options.Tokens == nil {
+			return who, fmt.Errorf("%w: this server changes models for nobody: it has neither tokens nor client certificates, and is not reached from its own machine alone", ErrScope)
+		}
+		return who, fmt.Errorf("%w: the token does not have %s", ErrScope, ScopeAdmin)
+	}
+	return who, nil
+}
+
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+
+// newRequestID returns the ID that came with a request, or a new one where that is
+// none that may go into logs and headers.
+func newRequestID(given string) string {
+	if requestID.MatchString(given) {
+		return given
+	}
+	return rand.Text()
+}
+
+// A request is what is known of a request besides what it asks for.
+type request struct {
+	id  string
+	who identity
+}
+
+type requestKey struct{}
+
+// requestOf returns the request that a context is of.
+func requestOf(ctx context.Context) *request {
+	r, _ := ctx.Value(requestKey{}).(*request)
+	if r == nil {
+		r = &request{}
+	}
+	return r
+}

@@ -1,0 +1,196 @@
+package serve
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/runtime"
+)
+
+// finding returns what is said of a picture.
+func (s *Server) finding(p *picture) *judge.Finding {
+	return judge.NewFinding(p.name, p.size, p.result, &judge.Options{MinArea: max(s.options.Detector.MinArea, 1), Swapped: true})
+}
+
+// word is a verdict for headers and labels.
+func word(r *runtime.Result) string { return cmp.Or(string(r.Verdict), "none") }
+
+// A failed image of several is an item with its error.
+type failedImage struct {
+	Path  string `json:"path,omitempty"`
+	Error string `json:"error"`
+}
+
+// images answers POST /v1/models/{model}/images.
+func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("model")
+	draw, err := drawing(r)
+	if err != nil {
+		return err
+	}
+	if _, err := s.repository.model(name); err != nil { // before the body is read
+		return err
+	}
+	leave, err := s.admission.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	began := time.Now()
+	pics, several, err := s.readImages(w, r)
+	if err != nil {
+		return err
+	}
+	s.metrics.stage(name, "read", began)
+	if draw != "" && len(pics) != 1 {
+		return fmt.Errorf("%w: got %d images, want 1 to be drawn", ErrInput, len(pics))
+	}
+	ctx, cancel := s.computing(r.Context())
+	defer cancel()
+	job, err := s.begin(ctx, name, r.URL.Query().Get("version"))
+	if err != nil {
+		return err
+	}
+	defer job.end()
+	if err := job.detect(ctx, pics, draw != ""); err != nil {
+		return err
+	}
+	if draw != "" {
+		img, err := drawn(pics[0], draw)
+		if err != nil {
+			return err
+		}
+		f := s.finding(pics[0])
+		w.Header().Set("Anomaly-Score", strconv.FormatFloat(float64(f.Score), 'g', -1, 32))
+		w.Header().Set("Anomaly-Verdict", word(&pics[0].result))
+		w.Header().Set("Anomaly-Model", f.Model)
+		w.Header().Set("Content-Type", "image/png")
+		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+		return encoder.Encode(w, img)
+	}
+	if !several {
+		return writeJSON(w, http.StatusOK, s.finding(pics[0]))
+	}
+	items := make([]any, len(pics))
+	for i, p := range pics {
+		if p.err != nil {
+			items[i] = failedImage{p.name, p.err.Error()}
+		} else {
+			items[i] = s.finding(p)
+		}
+	}
+	return writeJSON(w, http.StatusOK, items)
+}
+
+// What is drawn for Accept: image/png.
+const (
+	drawOverlay = "overlay" // the image with what is above the threshold tinted
+	drawHeatmap = "heatmap" // the map in colours, from 0 to the threshold's double
+)
+
+// drawing returns what is to be drawn; "" for none.
+func drawing(r *http.Request) (string, error) {
+	draw := r.URL.Query().Get("draw")
+	switch draw {
+	case "", drawOverlay, drawHeatmap:
+	default:
+		return "", fmt.Errorf("%w: draw: got %.32q, want %s or %s", ErrInput, draw, drawOverlay, drawHeatmap)
+	}
+	for item := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
+		kind, _, err := mime.ParseMediaType(item)
+		switch {
+		case err != nil:
+		case kind == "image/png", kind == "image/*":
+			if draw == "" {
+				return drawOverlay, nil
+			}
+			return draw, nil
+		case kind == "application/json", kind == "*/*":
+			return "", nil
+		}
+	}
+	return "", nil
+}
+
+// drawn draws what was found in a picture, of the original's size.
+func drawn(p *picture, draw string) (image.Image, error) {
+	m, threshold := p.result.Map, p.result.PixelThreshold
+	switch {
+	case m == nil:
+		return nil, fmt.Errorf("%w: the model gives no map to draw", ErrState)
+	case draw == drawOverlay && threshold == nil:
+		return nil, fmt.Errorf("%w: the model has no threshold to draw an overlay by: ask for draw=%s", ErrState, drawHeatmap)
+	case draw == drawOverlay:
+		return heatmap.Overlay(p.image, m, *threshold, nil), nil
+	}
+	top := m.Max()
+	if threshold != nil && *threshold > 0 {
+		top = 2 * *threshold
+	}
+	if !(top > 0) {
+		top = 1
+	}
+	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), 0, top, nil), nil
+}
+
+// readImages reads a body: an image file, or a form with several. Several says
+// which, whatever their number.
+func (s *Server) readImages(w http.ResponseWriter, r *http.Request) (pics []*picture, several bool, err error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return nil, false, fmt.Errorf("%w: Content-Type: %w", errEncoding, err)
+	}
+	if kind != "multipart/form-data" {
+		file, err := s.readBody(w, r)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(file) == 0 {
+			return nil, false, fmt.Errorf("%w: got no image", ErrInput)
+		}
+		return []*picture{{file: file}}, false, nil
+	}
+	if err := s.limitBody(w, r); err != nil {
+		return nil, false, err
+	}
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: form: %w", ErrInput, err)
+	}
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, false, bodyError(err)
+		}
+		if part.FileName() == "" {
+			return nil, false, fmt.Errorf("%w: form: field %.128q is no file", ErrInput, part.FormName())
+		}
+		if len(pics) == s.options.MaxImages {
+			return nil, false, fmt.Errorf("%w: form: want at most %d images", ErrInput, s.options.MaxImages)
+		}
+		file, err := io.ReadAll(part)
+		if err != nil {
+			return nil, false, bodyError(err)
+		}
+		pics = append(pics, &picture{name: path.Base(strings.ReplaceAll(part.FileName(), `\`, "/")), file: file})
+	}
+	if len(pics) == 0 {
+		return nil, false, fmt.Errorf("%w: form: got no file", ErrInput)
+	}
+	return pics, true, nil
+}

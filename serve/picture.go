@@ -1,0 +1,234 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	goruntime "runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/runtime"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A picture is one image of a request, on its way to a result.
+type picture struct {
+	name   string
+	file   []byte      // encoded; nil for one that came as pixels
+	size   image.Point // of the original
+	image  image.Image // kept where it is to be drawn or shadowed
+	pixels []uint8     // as the model sees it: [height, width, channels]
+
+	height, width, channels int
+
+	result runtime.Result
+	err    error
+}
+
+// A job is a request that computes: it has a turn and a model.
+type job struct {
+	*Server
+	model   *model
+	loaded  *loaded
+	release func()
+	done    func()
+}
+
+// begin waits for a turn and takes the model.
+func (s *Server) begin(ctx context.Context, name, version string) (*job, error) {
+	m, err := s.repository.model(name)
+	if err != nil {
+		return nil, err
+	}
+	waited := time.Now()
+	done, err := s.admission.start(ctx, s.options.Priority[name])
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.stage(name, "queue", waited)
+	l, release, err := m.acquire(version)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return &job{s, m, l, release, done}, nil
+}
+
+func (j *job) end() {
+	j.release()
+	j.done()
+}
+
+// detect decodes and computes images. Those that fail have an error of their own,
+// unless there is but one or ctx ends; keep keeps the originals.
+func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
+	shadowed := j.model.shadowed()
+	began := time.Now()
+	_, span := j.tracer.Start(ctx, "decode")
+	err := j.decode(ctx, pics, keep || shadowed)
+	j.metrics.stage(j.model.name, "decode", began)
+	span.End()
+	if err != nil {
+		return err
+	}
+	ctx, span = j.tracer.Start(ctx, "detect", trace.WithAttributes(modelAttributes(j.model.name, j.loaded)...))
+	defer span.End()
+	began = time.Now()
+	var fit []*picture
+	for _, p := range pics {
+		if p.err != nil {
+			continue
+		}
+		fit = append(fit, p)
+		if shadowed {
+			p.picture() // while there are pixels
+		}
+	}
+	j.compute(ctx, fit)
+	j.metrics.stage(j.model.name, "detect", began)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.metrics.found(j.model.name, pics)
+	if shadowed {
+		var imgs []image.Image
+		var results []runtime.Result
+		var names []string
+		for _, p := range fit {
+			if p.err == nil {
+				imgs, results, names = append(imgs, p.picture()), append(results, p.result), append(names, p.name)
+			}
+		}
+		j.model.offer(imgs, results, names)
+	}
+	if len(pics) == 1 {
+		return pics[0].err
+	}
+	return nil
+}
+
+// decode decodes and resizes files, at most as many at a time as there are cores in
+// the whole server.
+func (j *job) decode(ctx context.Context, pics []*picture, keep bool) error {
+	var all sync.WaitGroup
+	for _, p := range pics {
+		if p.file == nil {
+			continue
+		}
+		select {
+		case j.decoders <- struct{}{}:
+		case <-ctx.Done():
+			all.Wait()
+			return ctx.Err()
+		}
+		all.Go(func() {
+			defer func() { <-j.decoders }()
+			p.err = j.decodeOne(p, keep)
+		})
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+var errPanic = errors.New("serve: internal error")
+
+func (j *job) decodeOne(p *picture, keep bool) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // a decoder's fault is one image's
+			j.log.Error("decoder failed", "error", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	img, _, err := imageio.Decode(bytes.NewReader(p.file), &imageio.Options{MaxPixels: j.options.MaxPixels})
+	p.file = nil
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	info := &j.loaded.info
+	p.size = img.Bounds().Size()
+	p.height, p.width, p.channels = info.Height, info.Width, info.Channels
+	if p.height == 0 {
+		p.height, p.width = p.size.Y, p.size.X
+	}
+	if keep {
+		p.image = img
+	}
+	p.pixels = make([]uint8, p.height*p.width*p.channels)
+	return imageio.Resize(p.pixels, img, p.height, p.width, p.channels)
+}
+
+// compute fills in the results of pictures; when they fail together each is tried
+// by itself.
+func (j *job) compute(ctx context.Context, pics []*picture) {
+	if len(pics) == 0 {
+		return
+	}
+	results, err := j.results(ctx, pics)
+	switch {
+	case err != nil && len(pics) > 1 && ctx.Err() == nil:
+		for _, p := range pics {
+			j.compute(ctx, []*picture{p})
+		}
+	case err != nil:
+		for _, p := range pics {
+			p.err = err
+		}
+	default:
+		for i, p := range pics {
+			p.pixels, p.result = nil, results[i]
+			if s := float64(p.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
+				p.err = fmt.Errorf("%w: %w: %v", runtime.ErrModel, judge.ErrScore, s)
+			}
+		}
+	}
+}
+
+func (j *job) results(ctx context.Context, pics []*picture) ([]runtime.Result, error) {
+	if j.loaded.info.Height == 0 { // of sizes of their own
+		imgs := make([]image.Image, len(pics))
+		for i, p := range pics {
+			imgs[i] = p.picture()
+		}
+		return j.loaded.detector.Detect(ctx, imgs...)
+	}
+	if len(pics) == 1 {
+		return j.loaded.detector.DetectPixels(ctx, pics[0].pixels, 1)
+	}
+	var all []uint8
+	for _, p := range pics {
+		all = append(all, p.pixels...)
+	}
+	return j.loaded.detector.DetectPixels(ctx, all, len(pics))
+}
+
+// picture returns the original, or pixels as an image.
+func (p *picture) picture() image.Image {
+	if p.image == nil {
+		p.image = pixelImage(p.pixels, p.height, p.width, p.channels)
+	}
+	return p.image
+}
+
+// pixelImage makes an image of pixels [height, width, channels].
+func pixelImage(pixels []uint8, height, width, channels int) image.Image {
+	bounds := image.Rect(0, 0, width, height)
+	if channels == 1 {
+		return &image.Gray{Pix: pixels, Stride: width, Rect: bounds}
+	}
+	rgba := image.NewRGBA(bounds)
+	for i := range height * width {
+		copy(rgba.Pix[4*i:], pixels[3*i:3*i+3])
+		rgba.Pix[4*i+3] = 255
+	}
+	return rgba
+}
+
+// newDecoders returns the places of images that are decoded at a time.
+func newDecoders() chan struct{} { return make(chan struct{}, goruntime.GOMAXPROCS(0)) }

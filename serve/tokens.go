@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
+)
+
+// A Scope is something that a token allows.
+type Scope string
+
+// Scopes. ScopeAdmin includes ScopeInfer.
+const (
+	ScopeInfer Scope = "infer" // to send images, and see models and metrics
+	ScopeAdmin Scope = "admin" // to change models
+)
+
+// Tokens are what clients show as "Authorization: Bearer …". Only their hashes are
+// kept.
+type Tokens struct {
+	bearers map[[sha256.Size]byte]bearer // by hash: looking one up takes no time that tells of its bytes
+}
+
+// A bearer is a client that has a token.
+type bearer struct {
+	name  string // for logs
+	admin bool
+}
+
+var bearerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// ReadTokens reads tokens from a file: a line for each has a name for the log, its
+// scopes, joined by commas, and the token, of 16 bytes or more, or "sha256:" and its
+// SHA-256 in hexadecimal. Empty lines and those that begin with # do not count.
+//
+//	line-3   infer        sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+//	deployer infer,admin  dTq0mYpNn4xS2vWb
+func ReadTokens(path string) (*Tokens, error) {
+	b, err := regular.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := parseTokens(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// parseTokens reads tokens. Errors do not contain them.
+func parseTokens(b []byte) (*Tokens, error) {
+	t := &Tokens{bearers: map[[sha256.Size]byte]bearer{}}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	for number := 1; lines.Scan(); number++ {
+		fields := strings.Fields(lines.Text())
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		wrong := func(format string, args ...any) (*Tokens, error) {
+			return nil, fmt.Errorf("%w: tokens: line %d: %s", ErrInput, number, fmt.Sprintf(format, args...))
+		}
+		if len(fields) != 3 {
+			return wrong("got %d fields, want a name, scopes and a token", len(fields))
+		}
+		who := bearer{name: fields[0]}
+		if !bearerName.MatchString(who.name) {
+			return wrong("name: want letters, digits, '.', '_' and '-'")
+		}
+		for scope := range strings.SplitSeq(fields[1], ",") {
+			switch Scope(scope) {
+			case ScopeInfer:
+			case ScopeAdmin:
+				who.admin = true
+			default:
+				return wrong("scopes: want %s, %s or both", ScopeInfer, ScopeAdmin)
+			}
+		}
+		hash := sha256.Sum256([]byte(fields[2]))
+		if digits, ok := strings.CutPrefix(fields[2], "sha256:"); ok {
+			sum, err := hex.DecodeString(digits)
+			if err != nil || len(sum) != sha256.Size {
+				return wrong("want %d hexadecimal digits behind sha256:", 2*sha256.Size)
+			}
+			hash = [sha256.Size]byte(sum)
+		} else if len(fields[2]) < 16 {
+			return wrong("got a token of %d bytes, want 16 or more", len(fields[2]))
+		}
+		if _, twice := t.bearers[hash]; twice {
+			return wrong("the token of %s is an earlier line's too", who.name)
+		}
+		t.bearers[hash] = who
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%w: tokens: %w", ErrInput, err)
+	}
+	if len(t.bearers) == 0 {
+		return nil, fmt.Errorf("%w: tokens: got none, want a line for each", ErrInput)
+	}
+	return t, nil
+}
+
+// bearer returns who shows an Authorization header.
+func (t *Tokens) bearer(header string) (bearer, error) {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return bearer{}, fmt.Errorf("%w: want Authorization: Bearer and a token", ErrIdentity)
+	}
+	who, ok := t.bearers[sha256.Sum256([]byte(strings.TrimSpace(token)))]
+	if !ok {
+		return bearer{}, fmt.Errorf("%w: the token is not known", ErrIdentity)
+	}
+	return who, nil
+}
