@@ -28,7 +28,7 @@ type architecture struct {
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {

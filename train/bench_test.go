@@ -58,7 +58,7 @@ func BenchmarkGradients(b *testing.B) {
 				images[i] = i
 			}
 			step := func() {
-				if _, _, err := t.gradients(context.Background(), weights, images); err != nil {
+				if _, _, err := t.gradients(context.Background(), weights, batch{images: images}); err != nil {
 					b.Fatal(err)
 				}
 			}

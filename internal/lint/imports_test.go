@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 		"github.com/klauspost/cpuid",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   nil,

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/residual"
+	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
 )
 
@@ -29,7 +31,7 @@ func (o *trainOptions) config() map[string]any {
 	return map[string]any{
 		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
 		"model": o.spec.Model, "size": o.spec.Height, "channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
-		"loss": s.Loss, "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
+		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),

@@ -42,6 +42,8 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
+			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
+			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
 			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
 			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
@@ -98,7 +100,7 @@ func trainAction(c *cli.Context) error {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
-	for _, name := range []string{"loss", "optimizer", "schedule", "map"} {
+	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map"} {
 		if c.IsSet(name) && c.String(name) == "" {
 			return usagef("--%s: got nothing, want a name", name)
 		}
@@ -113,7 +115,7 @@ func trainAction(c *cli.Context) error {
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
-			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
+			Loss: c.String("loss"), Corruption: train.Corruption(c.String("corruption")), Augment: train.Augment(c.String("augment")), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
 			ThresholdRule: calibrate.Rule(c.String("threshold-rule")),
 			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: given(c, "weight-decay"), Momentum: given(c, "momentum"),
