@@ -20,7 +20,20 @@ import (
 type program struct {
 	step     *lower.Step
 	sessions []*anrt.Session
-	idle     chan *anrt.Session // those that nobody uses now
+	idle     chan *anrt.Session         // those that nobody uses now
+	out      []map[string]*graph.Tensor // of each part of a batch, written to again by the next batch
+}
+
+// outputs returns the tensors that part i of a batch is computed into.
+func (p *program) outputs(i int) map[string]*graph.Tensor {
+	for len(p.out) <= i {
+		out := map[string]*graph.Tensor{}
+		for _, v := range p.step.Graph.Outputs() {
+			out[v.Name()] = graph.Zeros(v.DType, v.Shape...)
+		}
+		p.out = append(p.out, out)
+	}
+	return p.out[i]
 }
 
 type programKey struct {
@@ -237,7 +250,7 @@ type part struct {
 func (p part) share(images []int) float64 { return float64(p.images) / float64(len(images)) }
 
 // compute computes the outputs of the program for the images of a batch, a micro-batch a run,
-// on all workers; parts come in the order of the images.
+// on all workers; parts come in the order of the images, and last until the next call.
 func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, b batch, gradients bool) ([]part, *lower.Step, error) {
 	micro := t.microBatch()
 	chunks := slices.Collect(slices.Chunk(b.images, micro))
@@ -254,13 +267,12 @@ func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor,
 		if step == nil {
 			step, packed = p.step, p.step.Pack(weights)
 		}
-		ses := <-p.idle
+		ses, out := <-p.idle, p.outputs(i)
 		wg.Go(func() {
 			defer func() { p.idle <- ses }()
 			in := maps.Clone(packed)
 			maps.Copy(in, t.inputs(b, i*micro, i*micro+len(chunk)))
-			out, err := ses.Run(ctx, in)
-			parts[i] = part{len(chunk), out, err}
+			parts[i] = part{len(chunk), out, ses.RunInto(ctx, in, out)}
 		})
 	}
 	wg.Wait()
