@@ -5,14 +5,14 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
+.PHONY: help setup build test testrace testnocgo testarm conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ test: setup lint staticcheck ## run every check: lint, staticcheck, tests, tests
 testnocgo: ## build without cgo and test what must work so
 	CGO_ENABLED=0 $(GO) build ./...
 	@$(GO) run ./internal/testsum "$(NOCGOTESTS)"
+
+testarm: ## test the kernels of provider go as arm64 and arm run them, under qemu-user, which it installs where it is missing
+	@scripts/testarm
 
 testrace: ## run the race detector on RACE
 	@$(GO) run ./internal/testsum "$(RACETESTS)"
