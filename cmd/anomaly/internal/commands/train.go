@@ -67,7 +67,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
-			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
+			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
 		},
 		Action: trainAction,
 	}
@@ -128,7 +128,7 @@ func trainAction(c *cli.Context) error {
 		return err
 	}
 	o.settings.Provider, o.settings.ProviderOptions, o.settings.Workers = engine.Provider, engine.ProviderOptions, engine.Threads
-	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+	if o.decoding, err = parseDecoding(c); err != nil {
 		return err
 	}
 	if o.export.Profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
@@ -189,7 +189,7 @@ type trainOptions struct {
 	blur            *float64       // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
-	maxPixels       int // of an image; 0 is the default
+	decoding        *dataset.Decoding
 }
 
 // train is `anomaly train`.
@@ -222,11 +222,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	set, err := dataset.Open(o.data, nil)
+	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
 		return err
 	}
-	limit(set.Train, o.maxPixels)
 	switch len(set.Train) {
 	case 0:
 		return fmt.Errorf("%s has no training images", o.data)
@@ -248,6 +247,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
 		return err
 	}
+	c.noteImages(o.decoding)
 	if data.Hash, err = dataset.Fingerprint(set.Train); err != nil {
 		return err
 	}
