@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,8 +36,12 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
-			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: models.Names()[0]},
-			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", DefaultText: networks},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
+			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
+			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image; with features, of a square as large as the image, which keeps its aspect", DefaultText: networks},
+			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
+			&cli.IntFlag{Name: "levels", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
+			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
@@ -87,7 +92,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"size", "filters", "depth", "epochs", "batch"} {
+	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "levels"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -106,8 +111,9 @@ func trainAction(c *cli.Context) error {
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
+		preset: train.Preset(c.String("preset")), size: c.Int("size"),
 		spec: models.Spec{
-			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
+			Model: c.String("model"), Backbone: c.String("backbone"), Levels: c.Int("levels"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
@@ -119,6 +125,12 @@ func trainAction(c *cli.Context) error {
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
+	}
+	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
+		o.spec.Model = models.Names()[0]
+	}
+	if _, err := parse(c, "preset", train.Presets()...); err != nil {
+		return err
 	}
 	engine, err := parseEngine(c)
 	if err != nil {
@@ -142,6 +154,16 @@ func trainAction(c *cli.Context) error {
 	}
 	return newConsole(c).train(c.Context, o)
 }
+
+// trainedFlags are of networks that learn by gradient descent, or of
+// reconstructions: --model auto takes one where they are given.
+var trainedFlags = []string{
+	"filters", "depth", "loss", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"map", "resume", "report",
+}
+
+// featureFlags are of the network features alone.
+var featureFlags = []string{"backbone", "levels", "rank"}
 
 // What the names of a run's files end in, behind the model's.
 const (
@@ -181,10 +203,13 @@ type trainOptions struct {
 	suspects        string   // folder; "" writes none
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
-	spec            models.Spec
-	net             models.Network // of spec
-	mapKind         residual.Kind  // "" is the network's
-	blur            *float64       // nil is the network's
+	preset          train.Preset
+	size            int         // as the flag has it, 0 for none
+	spec            models.Spec // before open, as the flags have it
+	why             string      // it was chosen; "" where the flags say which
+	net             models.Network
+	mapKind         residual.Kind // "" is the network's
+	blur            *float64      // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
 	maxPixels       int // of an image; 0 is the default
@@ -198,6 +223,20 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before an hour of training.
+	set, err := dataset.Open(o.data, nil)
+	if err != nil {
+		return err
+	}
+	limit(set.Train, o.maxPixels)
+	switch len(set.Train) {
+	case 0:
+		return fmt.Errorf("%s has no training images", o.data)
+	case 1:
+		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	if err := c.choose(ctx, o, set.Train); err != nil {
+		return err
+	}
 	if err := o.open(); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -219,17 +258,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
-	}
-	set, err := dataset.Open(o.data, nil)
-	if err != nil {
-		return err
-	}
-	limit(set.Train, o.maxPixels)
-	switch len(set.Train) {
-	case 0:
-		return fmt.Errorf("%s has no training images", o.data)
-	case 1:
-		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
 	if err := spared(o.out, set.Train); err != nil {
 		return err
@@ -300,10 +328,31 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	return err
 }
 
+// choose settles the network's spec, by the images where the flags leave it open.
+func (c *console) choose(ctx context.Context, o *trainOptions, images []dataset.Sample) error {
+	width, height := 1, 1
+	for item := range dataset.Stream(ctx, images[:1], 0, 0, 3, 1) {
+		if item.Err == nil { // what is wrong is said when all are read
+			width, height = item.Width, item.Height
+		}
+	}
+	spec, why, err := train.Choose(o.spec, o.preset, len(images), width, height)
+	if err != nil {
+		return err
+	}
+	if o.spec, o.why = spec, why; why != "" {
+		c.notef("%s", why)
+	}
+	return nil
+}
+
 // open opens the network and checks the settings for it.
 func (o *trainOptions) open() error {
-	var err error
-	if o.net, err = models.Open(o.spec, nil); err != nil {
+	resources, err := train.Resources(o.spec)
+	if err != nil {
+		return err
+	}
+	if o.net, err = models.Open(o.spec, resources); err != nil {
 		return err
 	}
 	o.spec = o.net.Spec()
@@ -339,6 +388,9 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 		return err
 	}
 	e.Metadata["config"] = string(b)
+	if o.why != "" {
+		e.Metadata["choice"] = o.why
+	}
 	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {
 		return err
