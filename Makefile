@@ -5,14 +5,14 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo conformance testanomalib lint staticcheck vulncheck cover fuzz soak bench clean
+.PHONY: help setup build test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,6 +46,10 @@ testanomalib: ## run exported files with anomalib's own inferencer, in .venv-ano
 	@scripts/setup anomalib
 	ANOMALY_ANOMALIB_PYTHON=$(CURDIR)/.venv-anomalib/bin/python $(GO) test -count=1 -timeout 30m -v -run TestAnomalibInferencer ./cmd/anomaly/internal/commands
 
+testclients: ## ask a server with tritonclient and schemathesis, in .venv-clients (200 MB)
+	@scripts/setup clients
+	ANOMALY_CLIENTS_PYTHON=$(CURDIR)/.venv-clients/bin/python $(GO) test -count=1 -v -run 'TestTritonClient|TestSchema|TestExportTriton' ./serve ./cmd/anomaly/internal/commands
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -69,5 +73,5 @@ soak: ## swap models under a stream of requests, open and close them, and write 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv, .venv-anomalib and the cache folder stay
+clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients and the cache folder stay
 	rm -rf bin

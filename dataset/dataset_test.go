@@ -124,8 +124,30 @@ func TestOpenMVTec(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "ground_truth", "crack", "001_mask.png")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(root, nil); !errors.Is(err, ErrMask) || !strings.Contains(err.Error(), "test/crack/001.png") {
-		t.Errorf("mask missing: got error %v", err)
+	write(t, picture(1), root, "test", "stray.png")
+	write(t, picture(1), root, "train", "stray.jpg")
+	write(t, []byte("a,b"), root, "labels.csv")
+	write(t, picture(1), root, "ground_truth", "dent", "b", "1_mask.png")
+	write(t, picture(1), root, "ground_truth", "dnet", "1_mask.png")
+	write(t, picture(1), root, "ground truth", "dent", "1_mask.png")
+	write(t, []byte("ftyp"), root, "test", "good", "a.heic")
+	var notes Notes
+	if _, err := Open(root, &Options{Decoding: &Decoding{Notes: &notes}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"HEIC is not read (convert it to PNG or TIFF): left out (1: a.heic)",
+		"anomalous images without a mask: their pixels are not measured (2: test/crack/001.png, test/unmarked/000.png)",
+		"files that are no images by their names: left out (1: readme.txt)",
+		"folders of the set without an image (1: test/empty/)",
+		"ground truth is looked for in ground_truth, not in (1: ground truth/)",
+		"ground truth of a kind that test does not have (1: ground_truth/dnet/)",
+		"images beside the folders of the set are not read (2: test/stray.png, train/stray.jpg)",
+		"masks that belong to no image (1: ground_truth/dent/b/1_mask.png)",
+		"tables that this layout does not use (1: labels.csv)",
+	}
+	if got := notes.Lines(); !slices.Equal(got, want) {
+		t.Errorf("notes:\ngot  %q\nwant %q", got, want)
 	}
 }
 
@@ -285,24 +307,130 @@ func TestOpenErrors(t *testing.T) {
 func TestMask(t *testing.T) {
 	root := tree(t, "train/good/0.png", "test/good/0.png", "test/bad/0.png")
 	mask := image.NewGray(image.Rect(0, 0, 3, 2))
-	copy(mask.Pix, []uint8{0, 1, 2, 0, 255, 0})
-	write(t, encode(mask), root, "ground_truth", "bad", "0_mask.png")
-	set := open(t, root, "mvtec")
-	bad, good := set.Test[0], set.Test[1]
+	put := func(width, height int, pix ...uint8) []uint8 {
+		mask = image.NewGray(image.Rect(0, 0, width, height))
+		copy(mask.Pix, pix)
+		write(t, encode(mask), root, "ground_truth", "bad", "0_mask.png")
+		return mask.Pix
+	}
+	tests := []struct {
+		name          string
+		width, height int
+		pix           []uint8
+		want          []uint8
+		notes         []string
+	}{
+		{"kinds", 3, 2, []uint8{0, 1, 2, 0, 3, 0}, []uint8{0, 255, 255, 0, 255, 0}, nil},
+		{"two levels", 3, 2, []uint8{16, 255, 255, 16, 16, 16}, []uint8{0, 255, 255, 0, 0, 0}, nil},
+		{"other size", 6, 4, []uint8{18: 9, 19: 9, 20: 9, 21: 9}, []uint8{0, 0, 0, 255, 255, 0},
+			[]string{"the mask has another size than the image and is stretched to it (1: test/bad/0.png)"}},
+		{"black", 3, 2, nil, make([]uint8, 6), []string{"the mask is black: no pixel is marked (1: test/bad/0.png)"}},
+		{"white", 3, 2, bytes.Repeat([]uint8{255}, 6), bytes.Repeat([]uint8{255}, 6), []string{"the mask has one level only: all pixels are marked (1: test/bad/0.png)"}},
+	}
+	for _, test := range tests {
+		put(test.width, test.height, test.pix...)
+		var notes Notes
+		set, err := Open(root, &Options{Decoding: &Decoding{Notes: &notes}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := set.Test[0].Mask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Pix, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got.Pix, test.want)
+		}
+		if lines := notes.Lines(); !slices.Equal(lines, test.notes) {
+			t.Errorf("%s: got notes %q, want %q", test.name, lines, test.notes)
+		}
+		if _, err := set.Test[1].Mask(); !errors.Is(err, ErrMask) {
+			t.Errorf("good image: got error %v, want ErrMask", err)
+		}
+	}
+}
 
-	got, err := bad.Mask()
-	if err != nil {
-		t.Fatal(err)
+// TestOpenLOCO reads several masks for one image.
+func TestOpenLOCO(t *testing.T) {
+	root := tree(t, "train/good/000.png", "validation/good/000.png", "test/good/000.png",
+		"test/logical_anomalies/000.png", "test/structural_anomalies/000.png")
+	write(t, []byte(`[{"defect_name": "missing", "pixel_value": 255, "saturation_threshold": 2, "relative_saturation": false},
+		{"defect_name": "extra", "pixel_value": 200, "saturation_threshold": 0.5, "relative_saturation": true}]`), root, "defects_config.json")
+	mask := func(level uint8, at ...int) []byte {
+		img := image.NewGray(image.Rect(0, 0, 3, 2))
+		for _, i := range at {
+			img.Pix[i] = level
+		}
+		return encode(img)
 	}
-	if want := []uint8{0, 255, 255, 0, 255, 0}; !bytes.Equal(got.Pix, want) {
-		t.Errorf("got %v, want %v", got.Pix, want)
+	folder := filepath.Join(root, "ground_truth", "logical_anomalies", "000")
+	write(t, mask(255, 0, 1, 2), folder, "000.png")
+	write(t, mask(200, 2, 3), folder, "001.png")
+	set := open(t, root, "loco")
+	checkList(t, "train", set.Train, "train/good/000.png good")
+	checkList(t, "validation", set.Validation, "validation/good/000.png good")
+	checkList(t, "test", set.Test, "test/good/000.png good",
+		"test/logical_anomalies/000.png logical_anomalies mask", "test/structural_anomalies/000.png structural_anomalies")
+	s := &set.Test[1]
+	all, err := s.Mask()
+	if err != nil || !bytes.Equal(all.Pix, []uint8{255, 255, 255, 255, 0, 0}) {
+		t.Errorf("got mask %v, error %v", all, err)
 	}
-	if _, err := good.Mask(); !errors.Is(err, ErrMask) {
-		t.Errorf("good image: got error %v, want ErrMask", err)
+	defects, err := s.Defects()
+	if err != nil || len(defects) != 2 {
+		t.Fatalf("got %d defects, error %v", len(defects), err)
 	}
-	write(t, encode(image.NewGray(image.Rect(0, 0, 2, 3))), root, "ground_truth", "bad", "0_mask.png")
-	if _, err := bad.Mask(); !errors.Is(err, ErrMask) || !strings.Contains(err.Error(), "got 2x3 pixels, want the image's 3x2") {
-		t.Errorf("other size: got error %v", err)
+	for i, want := range []Defect{{"missing", nil, 2}, {"extra", nil, 1}} {
+		if d := defects[i]; d.Name != want.Name || d.Saturation != want.Saturation {
+			t.Errorf("defect %d: got %s, %d pixels, want %s, %d", i, d.Name, d.Saturation, want.Name, want.Saturation)
+		}
+	}
+	write(t, mask(77, 0), folder, "002.png")
+	if s = &open(t, root, "loco").Test[1]; s != nil {
+		if _, err := s.Defects(); !errors.Is(err, ErrMask) || !strings.Contains(err.Error(), "level 77") {
+			t.Errorf("unknown level: got error %v", err)
+		}
+	}
+	for _, bad := range []string{"{", `[{"pixel_value": 0, "saturation_threshold": 1}]`, `[null]`, `[{"pixel_value": 3, "saturation_threshold": 2, "relative_saturation": true}]`} {
+		write(t, []byte(bad), root, "defects_config.json")
+		if _, err := Open(root, nil); err == nil {
+			t.Errorf("%s: got no error", bad)
+		}
+	}
+}
+
+func TestOpenMVTec2(t *testing.T) {
+	root := tree(t, "train/good/000_regular.png", "validation/good/000_regular.png", "test_public/good/000_regular.png",
+		"test_public/bad/000_overexposed.png", "test_public/ground_truth/bad/000_overexposed_mask.png", "test_private/000_regular.png")
+	set := open(t, root, "mvtec2")
+	checkList(t, "train", set.Train, "train/good/000_regular.png good")
+	checkList(t, "validation", set.Validation, "validation/good/000_regular.png good")
+	checkList(t, "test", set.Test, "test_public/bad/000_overexposed.png bad mask", "test_public/good/000_regular.png good")
+}
+
+// TestTables reads VisA's tables as other programs write them.
+func TestTables(t *testing.T) {
+	plain := "image,label,mask\ncandle/Data/Images/Anomaly/000.JPG,\"bent, scratch\",\n"
+	utf16le := func(s string) []byte {
+		b := []byte{0xff, 0xfe}
+		for _, c := range s {
+			b = append(b, byte(c), 0)
+		}
+		return b
+	}
+	tests := map[string][]byte{
+		"plain":      []byte(plain),
+		"mark":       []byte("\xef\xbb\xbf" + plain),
+		"UTF-16":     utf16le(plain),
+		"semicolons": []byte(strings.NewReplacer(",\"", ";\"", "\",", "\";", "image,label,mask", "image;label;mask").Replace(plain)),
+		"tabs, \\r":  []byte(strings.NewReplacer(",\"", "\t\"", "\",", "\"\t", "image,label,mask", "image\tlabel\tmask", "\n", "\r").Replace(plain)),
+		"\\r\\n":     []byte(strings.ReplaceAll(plain, "\n", "\r\n")),
+	}
+	for name, table := range tests {
+		top := tree(t, "candle/Data/Images/Normal/0.JPG", "candle/Data/Images/Anomaly/000.JPG")
+		root := filepath.Join(top, "candle")
+		write(t, table, root, "image_anno.csv")
+		checkList(t, name, open(t, root, "visa").Test, "Data/Images/Anomaly/000.JPG bent, scratch")
 	}
 }
 

@@ -91,6 +91,72 @@ func TestFindLinks(t *testing.T) {
 	}
 }
 
+// TestFindPages tests that every page of a TIFF file is an image.
+func TestFindPages(t *testing.T) {
+	root := t.TempDir()
+	data, err := os.ReadFile(filepath.Join("testdata", "pages.tif"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, data, root, "scan.tif")
+	write(t, picture(7), root, "a.jfif")
+	write(t, picture(7), root, "b.PPM")
+	write(t, []byte("text"), root, "notes.txt")
+	write(t, []byte("ftyp"), root, "c.heic")
+	var notes Notes
+	samples, err := (&Options{Decoding: &Decoding{Notes: &notes}}).Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkList(t, "pages", samples, "a.jfif ", "b.PPM ", "scan.tif#1 ", "scan.tif#2 ")
+	want := []string{
+		"HEIC is not read (convert it to PNG or TIFF): left out (1: c.heic)",
+		"files that are no images by their names: left out (1: notes.txt)",
+	}
+	if got := notes.Lines(); !slices.Equal(got, want) {
+		t.Errorf("notes:\ngot  %q\nwant %q", got, want)
+	}
+	for i, want := range []uint8{10, 200} { // the pages' grey
+		s := &samples[2+i]
+		img, err := s.Image()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := img.(*image.Gray).Pix[0]; got != want || s.Page != i+1 || s.OutputName() != s.Name {
+			t.Errorf("%s: got grey %d, page %d, name %q, want %d, %d", s.Name, got, s.Page, s.OutputName(), want, i+1)
+		}
+	}
+}
+
+// TestDecode tests the decoder for programs.
+func TestDecode(t *testing.T) {
+	img := image.NewNRGBA(image.Rect(0, 0, 2, 1))
+	copy(img.Pix, []uint8{9, 9, 9, 0, 9, 9, 9, 0})
+	tests := []struct {
+		background Background
+		want       uint8
+		note       string
+	}{
+		{"", 0, "transparent pixels are laid over black, which leaves nothing to see: all pixels are the same"},
+		{White, 255, "transparent pixels are laid over white, which leaves nothing to see: all pixels are the same"},
+		{Ignore, 9, "transparency is ignored, which leaves nothing to see: all pixels are the same"},
+	}
+	for _, test := range tests {
+		got, notes, err := Decode(bytes.NewReader(encode(img)), "a.png", &Decoding{Background: test.background})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := channelsOf(got)[0]; v != test.want || !slices.Equal(notes, []string{test.note}) {
+			t.Errorf("%q: got %d, notes %q, want %d, %q", test.background, v, notes, test.want, test.note)
+		}
+	}
+	for _, bad := range []Decoding{{Background: "grey"}, {Levels: 1}, {Levels: -1}, {MaxPixels: -1}} {
+		if _, _, err := Decode(bytes.NewReader(encode(img)), "a.png", &bad); err == nil {
+			t.Errorf("%+v: got no error", bad)
+		}
+	}
+}
+
 func TestFindErrors(t *testing.T) {
 	root := tree(t, "a/1.png")
 	write(t, []byte("text"), root, "text", "readme.txt")

@@ -17,43 +17,43 @@ func isMNIST(root string) bool {
 	return err == nil && len(kinds) > 0
 }
 
-func readMNIST(root string) (train, test []Sample, err error) {
+func (r *reader) mnist() error {
 	add := func(to *[]Sample, path, kind string) error {
-		samples, err := openRows(path, relative(root, path), kind)
+		samples, err := openRows(path, relative(r.root, path), kind)
 		*to = append(*to, samples...)
 		return err
 	}
-	kinds, err := corruptions(root)
+	kinds, err := corruptions(r.root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("dataset: %w", err)
+		return fmt.Errorf("dataset: %w", err)
 	}
 	// MNIST's own files go before MNIST-C's copies of them.
-	trainFile, testFile := idxFile(root, "train"), idxFile(root, "t10k")
-	if path := filepath.Join(root, identity, "train_images.npy"); trainFile == "" && isFile(path) {
+	trainFile, testFile := idxFile(r.root, "train"), idxFile(r.root, "t10k")
+	if path := filepath.Join(r.root, identity, "train_images.npy"); trainFile == "" && isFile(path) {
 		trainFile = path
 	}
-	if path := filepath.Join(root, identity, "test_images.npy"); testFile == "" && isFile(path) {
+	if path := filepath.Join(r.root, identity, "test_images.npy"); testFile == "" && isFile(path) {
 		testFile = path
 	}
 	if trainFile != "" {
-		if err := add(&train, trainFile, Good); err != nil {
-			return nil, nil, err
+		if err := add(&r.set.Train, trainFile, Good); err != nil {
+			return err
 		}
 	}
 	if testFile != "" {
-		if err := add(&test, testFile, Good); err != nil {
-			return nil, nil, err
+		if err := add(&r.set.Test, testFile, Good); err != nil {
+			return err
 		}
 	}
 	for _, kind := range kinds {
 		if kind == identity {
 			continue
 		}
-		if err := add(&test, filepath.Join(root, kind, "test_images.npy"), kind); err != nil {
-			return nil, nil, err
+		if err := add(&r.set.Test, filepath.Join(r.root, kind, "test_images.npy"), kind); err != nil {
+			return err
 		}
 	}
-	return train, test, nil
+	return nil
 }
 
 // idxFile returns the path of MNIST's images of a split, "" if there is none.

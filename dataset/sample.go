@@ -20,107 +20,95 @@ var (
 	ErrMask = errors.New("bad ground truth")
 )
 
-// DefaultMaxPixels is 16384x16384 pixels, which take 1 GiB.
-const DefaultMaxPixels = imageio.DefaultMaxPixels
-
 // Good is the Kind of images without a defect.
 const Good = "good"
 
-// A Sample is one image: a file, or a row of an .npy or idx file. Samples are
-// made by Open and Find; copies share the open file that rows come from. Safe
-// for concurrent use.
+// A Sample is one image: a file, a page of a TIFF file, or a row of an .npy or idx
+// file. Samples are made by Open and Find; copies share the open file that rows
+// come from. Safe for concurrent use.
 type Sample struct {
-	// Name is the path relative to the root, '/'-separated, with the row of an
-	// .npy or idx file behind it: "test/crack/003.png", "digits.npy#12".
+	// Name is the path relative to the root, '/'-separated, with the page of a TIFF
+	// file of several or the row of an .npy or idx file behind it:
+	// "test/crack/003.png", "scan.tif#2", "digits.npy#12".
 	Name string
 	Path string // of the file on disk
 	Row  int    // in the file at Path, from 0; -1 if that is an image itself
+	Page int    // in the TIFF file of several at Path, from 1; else 0
 
 	Kind      string // Good or the defect's kind; "" if not known
 	Anomalous bool   // Kind is known and not Good
 
-	// MaxPixels is the largest width × height of an image file that Image and
-	// Mask decode, checked before memory is allocated for the pixels; larger ones
-	// are an error. 0 means DefaultMaxPixels.
-	MaxPixels int
+	// Decoding says how the file becomes pixels.
+	Decoding *Decoding
 
-	mask string // path of the ground truth; "" without
-	rows rows   // nil if Path is an image
+	pages int    // of the file, where Page is not 0
+	truth *truth // nil without ground truth
+	rows  rows   // nil if Path is an image
 }
 
-// OutputName is Name for files that sort like the rows: row 12 of "digits.npy"
-// is "digits.npy#000012", with more digits where the file has more than 10⁶ rows.
+// OutputName is Name for files that sort like the rows and pages: row 12 of
+// "digits.npy" is "digits.npy#000012", with more digits where the file has more
+// than 10⁶ rows, page 2 of 10 of "scan.tif" is "scan.tif#02".
 func (s *Sample) OutputName() string {
-	if s.rows == nil {
+	number, digits := s.Row, 0
+	switch {
+	case s.rows != nil:
+		digits = max(6, len(strconv.Itoa(s.rows.len()-1)))
+	case s.Page > 0:
+		number, digits = s.Page, len(strconv.Itoa(s.pages))
+	default:
 		return s.Name
 	}
-	digits := max(6, len(strconv.Itoa(s.rows.len()-1)))
-	return fmt.Sprintf("%s#%0*d", s.Name[:strings.LastIndexByte(s.Name, '#')], digits, s.Row)
+	return fmt.Sprintf("%s#%0*d", s.Name[:strings.LastIndexByte(s.Name, '#')], digits, number)
 }
 
 // Image decodes the image at its original size, upright: *image.Gray if it is
-// stored as grey, else *image.RGBA, opaque (transparent pixels lie over black).
+// stored as grey, else *image.RGBA, opaque.
 func (s *Sample) Image() (image.Image, error) {
-	img, err := s.image()
+	img, notes, err := s.image()
 	if err != nil {
 		return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	for _, note := range notes {
+		s.Decoding.notes().Add(s.Name, note)
 	}
 	return img, nil
 }
 
-func (s *Sample) image() (image.Image, error) {
+func (s *Sample) image() (image.Image, []string, error) {
 	if s.rows != nil {
-		return s.rows.image(s.Row)
+		img, err := s.rows.image(s.Row)
+		return img, nil, err
 	}
 	f, err := os.Open(s.Path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	return imageio.Decode(f, s.limits())
+	opts, err := s.Decoding.options(s.Page)
+	if err != nil {
+		return nil, nil, err
+	}
+	return imageio.Decode(f, opts)
 }
 
-func (s *Sample) limits() *imageio.Options { return &imageio.Options{MaxPixels: s.MaxPixels} }
-
-// HasMask reports whether the image has ground truth. A good image has none.
-func (s *Sample) HasMask() bool { return s.mask != "" }
-
-// Mask decodes the ground truth, 255 where the image is defective (the file is
-// not black) and 0 elsewhere, of the image's own size. The error wraps ErrMask
-// where there is none or its size differs.
-func (s *Sample) Mask() (*image.Gray, error) {
-	if !s.HasMask() {
-		return nil, fmt.Errorf("dataset: mask of %q: there is none: %w", s.Name, ErrMask)
+// size returns the size that Image's image would have.
+func (s *Sample) size() (image.Point, error) {
+	if s.rows != nil {
+		img, err := s.rows.image(s.Row)
+		if err != nil {
+			return image.Point{}, err
+		}
+		return img.Bounds().Size(), nil
 	}
-	mask, err := s.readMask()
+	f, err := os.Open(s.Path)
 	if err != nil {
-		return nil, fmt.Errorf("dataset: mask of %q: %w", s.Name, err)
-	}
-	return mask, nil
-}
-
-func (s *Sample) readMask() (*image.Gray, error) {
-	f, err := os.Open(s.mask)
-	if err != nil {
-		return nil, err
+		return image.Point{}, err
 	}
 	defer f.Close()
-	mask, err := imageio.DecodeMask(f, s.limits())
+	opts, err := s.Decoding.options(s.Page)
 	if err != nil {
-		return nil, err
+		return image.Point{}, err
 	}
-	img, err := os.Open(s.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer img.Close()
-	want, err := imageio.Size(img, s.limits())
-	if err != nil {
-		return nil, err
-	}
-	if got := mask.Rect.Size(); got != want {
-		return nil, fmt.Errorf("%q: got %dx%d pixels, want the image's %dx%d: %w",
-			s.mask, got.X, got.Y, want.X, want.Y, ErrMask)
-	}
-	return mask, nil
+	return imageio.Size(f, opts)
 }

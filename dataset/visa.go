@@ -1,58 +1,54 @@
 package dataset
 
 import (
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 )
 
 func isVisA(root string) bool { return isDir(root, "Data", "Images", "Normal") }
 
-func readVisA(root string) (train, test []Sample, err error) {
-	kinds, err := visaKinds(root)
+func (r *reader) visa() error {
+	kinds, err := visaKinds(r.root)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	train, test, err = visaSplit(root, kinds)
-	if err != nil || len(train)+len(test) > 0 {
-		return train, test, err
+	defer r.missing()
+	err = r.visaSplit(kinds)
+	if err != nil || len(r.set.Train)+len(r.set.Test) > 0 {
+		return err
 	}
 
-	normal, err := files(root, filepath.Join("Data", "Images", "Normal"), Good)
+	normal, err := r.files(Good, "Data", "Images", "Normal")
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for i, s := range normal {
 		if i%10 == 9 {
-			test = append(test, s)
+			r.set.Test = append(r.set.Test, s)
 		} else {
-			train = append(train, s)
+			r.set.Train = append(r.set.Train, s)
 		}
 	}
-	if !isDir(root, "Data", "Images", "Anomaly") {
-		return train, test, nil
+	if !isDir(r.root, "Data", "Images", "Anomaly") {
+		return nil
 	}
-	anomalous, err := files(root, filepath.Join("Data", "Images", "Anomaly"), "anomaly")
+	anomalous, err := r.files("anomaly", "Data", "Images", "Anomaly")
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	for i := range anomalous {
 		s := &anomalous[i]
 		if kind, ok := kinds[s.Name]; ok {
 			s.Kind = kind
 		}
-		mask := filepath.Join(root, "Data", "Masks", "Anomaly", stem(filepath.Base(s.Path))+".png")
+		mask := filepath.Join(r.root, "Data", "Masks", "Anomaly", stem(filepath.Base(s.Path))+".png")
 		if isFile(mask) {
-			s.mask = mask
-		} else if isDir(root, "Data", "Masks", "Anomaly") {
-			return nil, nil, fmt.Errorf("dataset: mask of %q: no file %q: %w", s.Name, mask, ErrMask)
+			s.truth = &truth{paths: []string{mask}}
 		}
 	}
-	return train, append(test, anomalous...), nil
+	r.set.Test = append(r.set.Test, anomalous...)
+	return nil
 }
 
 // visaKinds returns the anomalous images' kinds by Name. One image can have
@@ -69,47 +65,50 @@ func visaKinds(root string) (map[string]string, error) {
 	return kinds, err
 }
 
-// visaSplit returns the set as ../split_csv/1cls.csv has it, nothing if that has
-// no images of this category.
-func visaSplit(root string, kinds map[string]string) (train, test []Sample, err error) {
-	abs, err := filepath.Abs(root)
+// visaSplit reads the set as ../split_csv/1cls.csv has it, nothing if that has no
+// images of this category.
+func (r *reader) visaSplit(kinds map[string]string) error {
+	abs, err := filepath.Abs(r.root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("dataset: %w", err)
+		return fmt.Errorf("dataset: %w", err)
 	}
 	split := filepath.Join(filepath.Dir(abs), "split_csv", "1cls.csv")
 	columns := []string{"object", "split", "label", "image", "mask"}
-	err = readCSV(split, columns, func(row []string) error {
+	return readCSV(split, columns, func(row []string) error {
 		if row[0] != filepath.Base(abs) {
 			return nil
 		}
-		path, err := visaPath(root, row[3])
+		path, err := visaPath(r.root, row[3])
 		if err != nil {
 			return err
 		}
-		s := file(root, path, Good)
+		kind := Good
 		if row[2] != "normal" {
-			kind, ok := kinds[s.Name]
-			if !ok {
-				kind = "anomaly"
+			kind = "anomaly"
+			if k, ok := kinds[relative(r.root, path)]; ok {
+				kind = k
 			}
-			s.Kind, s.Anomalous = kind, true
 		}
+		samples := r.file(path, kind)
 		if row[4] != "" {
-			if s.mask, err = visaPath(root, row[4]); err != nil {
+			mask, err := visaPath(r.root, row[4])
+			if err != nil {
 				return err
+			}
+			for i := range samples {
+				samples[i].truth = &truth{paths: []string{mask}}
 			}
 		}
 		switch {
 		case row[1] == "test":
-			test = append(test, s)
-		case row[1] == "train" && !s.Anomalous:
-			train = append(train, s)
+			r.set.Test = append(r.set.Test, samples...)
+		case row[1] == "train" && kind == Good:
+			r.set.Train = append(r.set.Train, samples...)
 		default:
 			return fmt.Errorf("got split %q of a %s image, want train (normal only) or test", row[1], row[2])
 		}
 		return nil
 	})
-	return train, test, err
 }
 
 // visaPath returns where a path of VisA's tables lies: they begin with the
@@ -121,46 +120,4 @@ func visaPath(root, path string) (string, error) {
 		return "", fmt.Errorf("got path %q, want <category>/Data/…", path)
 	}
 	return filepath.Join(root, below), nil
-}
-
-// readCSV calls row with the named columns of every line. That there is no such
-// file is no error.
-func readCSV(path string, columns []string, row func([]string) error) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("dataset: %w", err)
-	}
-	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return fmt.Errorf("dataset: %q: %w", path, err)
-	}
-	if len(lines) == 0 {
-		return fmt.Errorf("dataset: %q: %w", path, ErrEmpty)
-	}
-	at := make([]int, len(columns))
-	for i, column := range columns {
-		at[i] = -1
-		for j, name := range lines[0] {
-			if strings.TrimSpace(name) == column {
-				at[i] = j
-			}
-		}
-		if at[i] < 0 {
-			return fmt.Errorf("dataset: %q: got columns %q, want %q", path, lines[0], columns)
-		}
-	}
-	picked := make([]string, len(columns))
-	for n, line := range lines[1:] {
-		for i, j := range at {
-			picked[i] = line[j]
-		}
-		if err := row(picked); err != nil {
-			return fmt.Errorf("dataset: %q, row %d: %w", path, n+1, err)
-		}
-	}
-	return nil
 }

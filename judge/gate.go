@@ -25,18 +25,15 @@ type Gate struct {
 }
 
 // OpenGate reads what is in a golden set: a data set's test images, or a folder of
-// good ones. Images of more than maxPixels fail; 0 is [dataset.DefaultMaxPixels].
+// good ones. Images of more than maxPixels fail; 0 is as many as decode in 1 GiB.
 func OpenGate(dir string, maxPixels int) (*Gate, error) {
-	set, err := dataset.Open(dir, nil)
+	set, err := dataset.Open(dir, &dataset.Options{Decoding: &dataset.Decoding{MaxPixels: maxPixels}})
 	if err != nil {
 		return nil, err
 	}
 	g := &Gate{dir: dir, samples: set.Test}
 	if len(g.samples) == 0 {
 		g.samples = set.Train
-	}
-	for i := range g.samples {
-		g.samples[i].MaxPixels = maxPixels
 	}
 	return g, nil
 }

@@ -68,7 +68,7 @@ func (n *dcae) Loss(x, target *graph.Value, l residual.Loss) *graph.Value {
 func (n *dcae) Init(seed uint64) map[string]*graph.Tensor {
 	weights := map[string]*graph.Tensor{}
 	for _, l := range n.layers() {
-		weights[l.name+".weight"] = he(seed, l.name+".weight", l.out, l.in, 3, 3)
+		weights[l.name+".weight"] = he(seed, l.name+".weight", l.in, l.out, l.in, 3, 3)
 		weights[l.name+".bias"] = graph.Zeros(graph.Float32, l.out)
 	}
 	return weights

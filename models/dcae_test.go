@@ -31,7 +31,10 @@ func build(t *testing.T, net Network, batch int) *graph.Graph {
 }
 
 func TestForward(t *testing.T) {
-	for _, s := range []Spec{{}, {Channels: 1, Height: 32}, {Height: 40, Width: 72, Filters: 5}, {Height: 8, Depth: 1, Filters: 2}, {Height: 32, Depth: 5}} {
+	for _, s := range []Spec{
+		{}, {Channels: 1, Height: 32}, {Height: 40, Width: 72, Filters: 5}, {Height: 8, Depth: 1, Filters: 2}, {Height: 32, Depth: 5},
+		{Model: "unet"}, {Model: "unet", Channels: 1, Height: 24, Width: 40, Filters: 3}, {Model: "unet", Height: 256, Depth: 2},
+	} {
 		net := open(t, s)
 		g := build(t, net, graph.Dynamic)
 		c, h, w := net.InputSize()

@@ -8,19 +8,20 @@ import (
 	"github.com/anomaly-go/anomaly/graph"
 )
 
-// he returns initial weights [out,in,kh,kw] of a convolution before Relu, which
-// depend on the seed and the parameter's name alone.
+// he returns initial weights [out,in,kh,kw] of a convolution before Relu, of whose
+// results each is made of fan channels. They depend on the seed and the
+// parameter's name alone.
 //
-// They are normal with variance 2/fan_in; biases are zero (He, Zhang, Ren and
+// They are normal with variance 2/(kh·kw·fan); biases are zero (He, Zhang, Ren and
 // Sun, Delving deep into rectifiers, ICCV 2015, equation 10), which keeps the
 // size of signals through the layers. Smaller weights, such as PyTorch's default,
 // lose a constant factor at every layer, and training stands still for
 // hundreds of steps until they have grown.
-func he(seed uint64, name string, out, in, kh, kw int) *graph.Tensor {
+func he(seed uint64, name string, fan, out, in, kh, kw int) *graph.Tensor {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
-	deviation := math.Sqrt(2 / float64(kh*kw*in))
+	deviation := math.Sqrt(2 / float64(kh*kw*fan))
 	w := make([]float32, out*in*kh*kw)
 	for i := range w {
 		w[i] = float32(rng.NormFloat64() * deviation)

@@ -43,8 +43,9 @@ type Outputs struct {
 type Recipe struct {
 	Map residual.Options // of the exported model
 
-	Loss                string // as residual.ParseLoss reads it
-	Epochs              int
+	Loss                string  // as residual.ParseLoss reads it
+	Epochs              int     // 0 if Steps says how long
+	Steps               int     // of the optimiser
 	LearningRate        float64 // at its peak
 	Optimizer, Schedule string
 	Corruption          string // of the images that the network is shown; "" is none

@@ -33,7 +33,7 @@ type architecture struct {
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture, &featuresArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &featuresArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -279,13 +280,13 @@ func TestDefaultBatch(t *testing.T) {
 
 // A sizesEngine notes how many images it computes at once.
 type sizesEngine struct {
-	engine
+	engine.State
 	sizes []int
 }
 
-func (e *sizesEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+func (e *sizesEngine) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
 	e.sizes = append(e.sizes, in[0].Shape()[0])
-	return e.engine.run(ctx, in, outputs, out)
+	return e.State.Run(ctx, in, outputs, out)
 }
 
 // Where each size of a batch costs a search, few occur, and all before the first
@@ -306,8 +307,8 @@ func TestSizesOfBatches(t *testing.T) {
 		d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}, Batch: 12})
 		want := detect(t, d, imgs...)
 		l := d.current.loaded
-		e := &sizesEngine{engine: l.network.engine}
-		l.network.engine, l.info.Provider = e, tt.provider
+		e := &sizesEngine{State: l.network.state}
+		l.network.state, l.info.Provider = e, tt.provider
 		if err := l.warmUp(t.Context(), d.options); err != nil {
 			t.Fatal(err)
 		}

@@ -2,10 +2,9 @@ package runtime
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
@@ -31,6 +30,34 @@ type Availability struct {
 	Version  string    `json:"version,omitempty"` // its version
 }
 
+// A Place is where ONNX Runtime's shared library was looked for.
+type Place struct {
+	Source  string    `json:"source"`            // who names it: "options", "ANOMALY_ORT_LIB", "cache", "system" or "python"
+	Path    string    `json:"path"`              // a file, or the pattern that files would have to match
+	Problem string    `json:"problem,omitempty"` // why it is not the one used
+	Missing []Missing `json:"missing,omitempty"` // libraries that its provider needs
+}
+
+// Missing is a shared library that a provider needs and the system does not find.
+type Missing struct {
+	Library string `json:"library"` // file name, such as "libcublasLt.so.13"
+	Get     string `json:"get"`     // what it comes with: a requirement of pip where Pip, else words
+	Pip     bool   `json:"pip"`
+}
+
+// seen are an engine's places as they are reported.
+func seen(places []engine.Place) []Place {
+	var list []Place
+	for _, p := range places {
+		q := Place{Source: p.Source, Path: p.Path, Problem: p.Problem}
+		for _, m := range p.Missing {
+			q.Missing = append(q.Missing, Missing(m))
+		}
+		list = append(list, q)
+	}
+	return list
+}
+
 // Diagnose tries the providers that o names, with their options, each with a
 // model of one operator; all there are where it names none. It loads ONNX
 // Runtime into the process, as opening a session does: providers that come in
@@ -53,10 +80,12 @@ func Diagnose(o *SessionOptions) Report {
 	var r Report
 	for _, name := range names {
 		a := Availability{Provider: name}
-		err := elsewhere(name)
-		if err == nil && name != Go {
-			var places []Place
-			a.Library, a.Version, places, err = loadLibrary(opts.Library, name)
+		row := name.row()
+		err := row.Elsewhere()
+		if err == nil && row.ORT {
+			var found []engine.Place
+			a.Library, a.Version, found, err = engine.LoadLibrary(opts.Library, row)
+			places := seen(found)
 			if r.Places == nil {
 				r.Library, r.Version, r.Places = a.Library, a.Version, places
 			}
@@ -70,7 +99,7 @@ func Diagnose(o *SessionOptions) Report {
 			err = try(name, opts)
 		}
 		if a.Usable = err == nil; !a.Usable {
-			a.Problem = strings.TrimPrefix(err.Error(), fmt.Sprintf("%v %s: ", ErrProvider, name))
+			a.Problem = row.Reason(err)
 		}
 		r.Providers = append(r.Providers, a)
 	}

@@ -10,94 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/engine"
 )
-
-func TestLibraryPlaces(t *testing.T) {
-	if goruntime.GOOS != "linux" {
-		t.Skip("names of Linux")
-	}
-	dir := t.TempDir()
-	touch := func(elem ...string) string {
-		path := filepath.Join(append([]string{dir}, elem...)...)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	t.Setenv(libraryVariable, "")
-	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
-	t.Setenv("LD_LIBRARY_PATH", filepath.Join(dir, "lib"))
-	t.Setenv("VIRTUAL_ENV", filepath.Join(dir, "venv"))
-	list := func(named string, provider Provider) string {
-		var s []string
-		for _, p := range libraryPlaces(named, provider) {
-			if rel, err := filepath.Rel(dir, p.Path); err == nil && !strings.HasPrefix(rel, "..") {
-				s = append(s, strings.TrimSpace(p.Source+" "+rel+" "+p.Problem))
-			}
-		}
-		return strings.Join(s, "\n")
-	}
-	want := func(named string, provider Provider, want string) {
-		t.Helper()
-		if got := list(named, provider); got != want {
-			t.Errorf("got\n%s\nwant\n%s", got, want)
-		}
-	}
-	want("", CPU, `cache cache/anomaly/onnxruntime-*/libonnxruntime.so.* no such file
-system lib/libonnxruntime.so.* no such file
-python venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file
-python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
-
-	touch("cache", "anomaly", "onnxruntime-1.31.1", "libonnxruntime.so.1.31.1")
-	touch("cache", "anomaly", "onnxruntime-1.30.0", "libonnxruntime.so.1.30.0")
-	touch("lib", "libonnxruntime.so.1")
-	touch("lib", "libonnxruntime.so.1.30.0")
-	touch("lib", "libonnxruntime.so.1.31.0")
-	touch("lib", "libonnxruntime.so")
-	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime.so.1.31.1")
-	want("", CPU, `cache cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1
-cache cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0
-system lib/libonnxruntime.so.1.31.0
-system lib/libonnxruntime.so.1.30.0
-system lib/libonnxruntime.so.1
-python venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1
-python venv/Lib/site-packages/onnxruntime/capi/libonnxruntime.so.* no such file`)
-
-	// Each build serves cpu, the plain one first; a provider needs one that has it.
-	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime.so.1.31.1")
-	touch("cache", "anomaly", "onnxruntime-gpu-1.31.1", "libonnxruntime_providers_cuda.so")
-	touch("venv", "lib", "python3.11", "site-packages", "onnxruntime", "capi", "libonnxruntime_providers_openvino.so")
-	usable := func(provider Provider) string {
-		var s []string
-		for line := range strings.Lines(list("", provider)) {
-			if f := strings.Fields(line); len(f) == 2 {
-				s = append(s, f[1])
-			}
-		}
-		return strings.Join(s, " ")
-	}
-	const plain = "cache/anomaly/onnxruntime-1.31.1/libonnxruntime.so.1.31.1 cache/anomaly/onnxruntime-1.30.0/libonnxruntime.so.1.30.0"
-	const gpu, venv = "cache/anomaly/onnxruntime-gpu-1.31.1/libonnxruntime.so.1.31.1", "venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"
-	for provider, want := range map[Provider]string{
-		CPU:  plain + " " + gpu + " lib/libonnxruntime.so.1.31.0 lib/libonnxruntime.so.1.30.0 lib/libonnxruntime.so.1 " + venv,
-		CUDA: gpu, OpenVINO: venv, TensorRT: "",
-	} {
-		if got := usable(provider); got != want {
-			t.Errorf("%s: got %s, want %s", provider, got, want)
-		}
-	}
-	if got := list("", TensorRT); !strings.Contains(got, gpu+" has no tensorrt: there is no libonnxruntime_providers_tensorrt.so beside it") {
-		t.Errorf("got %s", got)
-	}
-
-	t.Setenv(libraryVariable, touch("mine.so")) // the only place, as is one in the options
-	want("", CPU, "ANOMALY_ORT_LIB mine.so")
-	want(filepath.Join(dir, "absent.so"), CPU, "options absent.so no such file")
-	want(dir+"/lib", CPU, "options lib is a folder, want the shared library in it")
-}
 
 // TestLibraryChild is what TestLibrary runs in processes of their own, for ONNX
 // Runtime is loaded once.
@@ -146,7 +61,7 @@ func withoutCUDA(t *testing.T) string {
 
 func TestLibrary(t *testing.T) {
 	needProvider(t, CPU)
-	path, _, _, err := loadLibrary("", CPU)
+	path, _, _, err := engine.LoadLibrary("", CPU.row())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +83,10 @@ func TestLibrary(t *testing.T) {
 		name, providers, libraries string
 		want                       []string // in this order
 	}{
-		{"absent", "cpu", absent, []string{"error: true", "missing", "run anomaly doctor --install", libraryVariable, "options: " + absent + ": no such file"}},
+		{"absent", "cpu", absent, []string{"error: true", "missing", "anomaly doctor gets it", "ANOMALY_ORT_LIB", "options: " + absent + ": no such file"}},
 		{"no library", "cpu", text, []string{"error: true", "options: " + text + ": ", "too short"}},
 		{"auto", "auto", absent, []string{"said: not using provider cpu", "missing", "said: using provider go", "provider: go"}},
-		{"no cuda in it", "cuda", path, []string{"error: true runtime: provider cuda: an ONNX Runtime (1.24 or newer) that has cuda is missing: run anomaly doctor --install --gpu",
+		{"no cuda in it", "cuda", path, []string{"error: true runtime: provider cuda: an ONNX Runtime (1.24 or newer) that has cuda is missing: the command anomaly doctor gets it, or set ANOMALY_ORT_LIB to the library of the Python package onnxruntime-gpu",
 			"has no cuda: there is no libonnxruntime_providers_cuda.so beside it"}},
 		{"no cuda in the one loaded", "cpu cuda", list(path, path), []string{"provider: cpu", "error: true runtime: provider cuda: the process has already loaded", "has no cuda"}},
 		{"no CUDA for it", "cuda", cuda, []string{"error: true runtime: provider cuda: libonnxruntime_providers_cuda.so needs libcublasLt.so.99",
@@ -184,7 +99,7 @@ func TestLibrary(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := exec.Command(os.Args[0], "-test.run=^TestLibraryChild$")
-			c.Env = append(os.Environ(), libraryVariable+"=", "ANOMALY_TEST_CHILD="+tt.libraries, "ANOMALY_TEST_PROVIDER="+tt.providers)
+			c.Env = append(os.Environ(), "ANOMALY_ORT_LIB=", "ANOMALY_TEST_CHILD="+tt.libraries, "ANOMALY_TEST_PROVIDER="+tt.providers)
 			out, err := c.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -259,8 +260,8 @@ func TestDetectIsCancelled(t *testing.T) {
 
 	// While another call is computed, and while it is computed itself: its engine
 	// waits for the test.
-	engine := &heldEngine{engine: d.current.network.engine, entered: make(chan struct{}), open: make(chan struct{}), left: make(chan struct{}, 1)}
-	d.current.network.engine = engine
+	held := &heldEngine{State: d.current.network.state, entered: make(chan struct{}), open: make(chan struct{}), left: make(chan struct{}, 1)}
+	d.current.network.state = held
 	detectIn := func(ctx context.Context) <-chan error {
 		return later(func() error {
 			_, err := d.Detect(ctx, pictures(1)...)
@@ -268,35 +269,35 @@ func TestDetectIsCancelled(t *testing.T) {
 		})
 	}
 	running := detectIn(t.Context())
-	<-engine.entered
+	<-held.entered
 	ctx, cancel = context.WithCancel(t.Context())
 	queued := detectIn(ctx)
 	cancel()
 	wantError(t, "in the queue", queued, context.Canceled)
 	wantWaiting(t, "another", running)
-	close(engine.open)
+	close(held.open)
 	wantError(t, "another", running, nil)
 
-	engine.open = make(chan struct{})
+	held.open = make(chan struct{})
 	ctx, cancel = context.WithCancel(t.Context())
 	running = detectIn(ctx)
-	<-engine.entered
+	<-held.entered
 	cancel()
 	wantError(t, "while it is computed", running, context.Canceled)
-	<-engine.left // the engine was told, too
+	<-held.left // the engine was told, too
 }
 
 // A heldEngine runs when it may, or not at all if its context ends before.
 type heldEngine struct {
-	engine
+	engine.State
 	entered, open, left chan struct{}
 }
 
-func (e *heldEngine) run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
+func (e *heldEngine) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error {
 	e.entered <- struct{}{}
 	select {
 	case <-e.open:
-		return e.engine.run(ctx, in, outputs, out)
+		return e.State.Run(ctx, in, outputs, out)
 	case <-ctx.Done():
 		e.left <- struct{}{}
 		return ctx.Err()

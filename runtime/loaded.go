@@ -17,6 +17,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/residual"
@@ -54,6 +55,7 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	release(m, l.info.Provider)
 	if c.doubt != nil {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
@@ -119,8 +121,8 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	if l.network, err = openSession(m, provider, o.SessionOptions, l.outputs); err != nil {
 		return nil, err
 	}
-	if provider != Go {
-		if _, l.info.Library, _, err = loadLibrary(o.Library, provider); err != nil {
+	if provider.row().ORT {
+		if _, l.info.Library, _, err = engine.LoadLibrary(o.Library, provider.row()); err != nil {
 			l.close()
 			return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 		}
@@ -174,13 +176,13 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 			o.Logf("what the model finds in an image depends on those beside it: it gets one at a time")
 		}
 	}
-	if searches(l.info.Provider) && !l.info.Fixed {
+	if l.info.Provider.row().Searches && !l.info.Fixed {
 		for n := 1; n < l.info.Batch && err == nil; n *= 2 {
 			_, err = run(n)
 		}
 	}
 	switch {
-	case err != nil && accelerator(l.info.Provider) && ctx.Err() == nil:
+	case err != nil && l.info.Provider.row().Accelerates() && ctx.Err() == nil:
 		return fmt.Errorf("%w %s: first run: %w", ErrProvider, l.info.Provider, err)
 	case err != nil && !l.sized():
 		return fmt.Errorf("first run, on test images of %[1]dx%[1]d, for the model does not say which size it takes: %[2]w", warmSize, err)
@@ -229,11 +231,6 @@ func (l *loaded) alike(ctx context.Context, first []uint8, height, width int) (b
 	return true, nil
 }
 
-// searches reports whether a provider looks for the best way to compute, which
-// takes up to a second or more, for each shape that it has not seen yet: cuDNN's
-// search, TensorRT's building of an engine.
-func searches(provider Provider) bool { return provider == CUDA || provider == TensorRT }
-
 // rows returns how many images the model computes when n are asked for; those
 // beyond are black. Calls side by side come in batches of any size: where each
 // size costs a search they are powers of two, all of which warmUp has seen.
@@ -241,7 +238,7 @@ func (l *loaded) rows(n int) int {
 	switch {
 	case l.info.Fixed:
 		return l.info.Batch
-	case searches(l.info.Provider):
+	case l.info.Provider.row().Searches:
 		return min(1<<bits.Len(uint(n-1)), l.info.Batch)
 	}
 	return n
@@ -260,12 +257,16 @@ func (l *loaded) bound(n, height, width int) error {
 
 func (l *loaded) close() error { return errors.Join(l.network.Close(), l.residual.close()) }
 
-// size returns the size at which the model sees an image: its own, or the image's.
+// size returns the size at which the model sees an image: its own, or the image's,
+// 0 for images that prepare refuses.
 func (l *loaded) size(img image.Image) (height, width int) {
 	if l.sized() || img == nil {
 		return l.info.Height, l.info.Width
 	}
-	size := img.Bounds().Size()
+	size, err := imageio.ImageSize(img)
+	if err != nil {
+		return 0, 0
+	}
 	return size.Y, size.X
 }
 

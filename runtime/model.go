@@ -71,6 +71,15 @@ func readModel(b []byte) (*onnx.File, error) {
 	return f, nil
 }
 
+// release drops what a file that is open on a provider has beside the plan.
+func release(f *onnx.File, provider Provider) {
+	if provider.row().ORT {
+		f.ReleaseBytes() // other outputs may be asked for
+	} else {
+		f.Release()
+	}
+}
+
 // ready prepares a file to be run.
 func ready(f *onnx.File) error {
 	if name := f.Outside(); name != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -125,6 +126,26 @@ func (o *SessionOptions) threads(provider Provider) int {
 		own = o.OpenVINO.Threads
 	}
 	return cmp.Or(own, o.Threads)
+}
+
+// engine are the options as an engine takes them.
+func (o *SessionOptions) engine(provider Provider) engine.Options {
+	e := engine.Options{Threads: o.threads(provider), Library: o.Library}
+	switch provider {
+	case CPU:
+		e.Spin = o.CPU != nil && o.CPU.Spin
+	case CUDA:
+		e.Entries = o.CUDA.entries()
+	case TensorRT:
+		e.Entries = o.TensorRT.entries()
+	case OpenVINO:
+		e.Entries = o.OpenVINO.entries(e.Threads)
+	case CoreML:
+		e.Entries = o.CoreML.entries()
+	case DirectML:
+		e.Entries = o.DirectML.entries()
+	}
+	return e
 }
 
 func (o *SessionOptions) validate() error {

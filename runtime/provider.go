@@ -3,9 +3,10 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	goruntime "runtime"
 	"slices"
 	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/engine"
 )
 
 // A Provider names what computes. In [SessionOptions] it may also be [Auto], or a
@@ -27,15 +28,19 @@ const (
 // Providers lists the providers there are, those that need least first. Which of
 // them can be used here is [Diagnose]'s to say.
 func Providers() []Provider {
-	return []Provider{Go, CPU, CUDA, TensorRT, OpenVINO, CoreML, DirectML}
+	var list []Provider
+	for _, name := range engine.Providers() {
+		list = append(list, Provider(name))
+	}
+	return list
 }
 
 // Errors of this package wrap one of these.
 var (
-	ErrProvider = errors.New("runtime: provider") // it is unknown or cannot be used here
-	ErrModel    = errors.New("runtime: model")    // it cannot be read, run or understood
-	ErrInput    = errors.New("runtime: input")    // what was given does not fit the model
-	ErrClosed   = errors.New("runtime: closed")   // Run, Detect or Swap after Close
+	ErrProvider = engine.ErrProvider            // it is unknown or cannot be used here
+	ErrModel    = engine.ErrModel               // it cannot be read, run or understood
+	ErrInput    = engine.ErrInput               // what was given does not fit the model
+	ErrClosed   = errors.New("runtime: closed") // Run, Detect or Swap after Close
 )
 
 // Check reports a name that is none of a provider, of Auto or of a list.
@@ -70,23 +75,15 @@ func joined(names []Provider, separator string) string {
 	return strings.Join(list, separator)
 }
 
+// row is what is known of a provider.
+func (p Provider) row() *engine.Provider { return engine.Find(string(p)) }
+
 // SharesCores reports whether a provider computes on the processor's own cores, so
 // that several sessions side by side, and batches beyond its caches, gain nothing
 // by themselves.
-func (p Provider) SharesCores() bool { return p == Go || p == CPU || p == OpenVINO }
-
-// accelerator reports whether the provider leaves the work to something other
-// than ONNX Runtime's own CPU kernels, on which no node may then be left.
-func accelerator(name Provider) bool { return name != Go && name != CPU }
-
-// elsewhere is an error for a provider that this operating system cannot have.
-func elsewhere(provider Provider) error {
-	want := map[Provider]string{CoreML: "darwin", DirectML: "windows"}[provider]
-	if want == "" || goruntime.GOOS == want || want == "darwin" && goruntime.GOOS == "ios" {
-		return nil
-	}
-	name := map[string]string{"darwin": "macOS", "windows": "Windows"}[want]
-	return fmt.Errorf("exists on %s only, this is %s", name, goruntime.GOOS)
+func (p Provider) SharesCores() bool {
+	row := p.row()
+	return row != nil && row.SharesCores
 }
 
 // withProvider calls open with each provider that o names until one can be used:
@@ -112,7 +109,7 @@ func withProvider(o SessionOptions, open func(provider Provider) error) error {
 		case !errors.Is(err, ErrProvider):
 			return err
 		case len(names) > 1:
-			o.Logf("not using provider %s: %s", name, strings.TrimPrefix(err.Error(), fmt.Sprintf("%v %s: ", ErrProvider, name)))
+			o.Logf("not using provider %s: %s", name, name.row().Reason(err))
 		}
 		failed = append(failed, err)
 	}

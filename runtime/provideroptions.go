@@ -480,6 +480,13 @@ func (o *CoreMLOptions) entries() map[string]string {
 	return e
 }
 
+func (o *DirectMLOptions) entries() map[string]string {
+	if o == nil {
+		o = &DirectMLOptions{}
+	}
+	return map[string]string{"device_id": strconv.Itoa(o.Device)}
+}
+
 // flag is how ONNX Runtime reads a bool.
 func flag(on bool) string {
 	if on {

@@ -40,7 +40,7 @@ const (
 // selfTestTol is the tolerance for what a provider computes with.
 func selfTestTol(provider Provider, o *ProviderOptions) float64 {
 	switch {
-	case !accelerator(provider):
+	case !provider.row().Accelerates():
 		return selfTestExact
 	case o.precision(provider) != Float32:
 		return selfTestReduced
@@ -120,7 +120,7 @@ func (d *Detector) Verify(ctx context.Context) (tested bool, err error) {
 }
 
 func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
-	want, err := readSelfTest(l.network.model.Metadata)
+	want, err := readSelfTest(l.network.plan.model.Metadata)
 	if err != nil || want == nil {
 		return false, err
 	}
@@ -144,7 +144,7 @@ func (l *loaded) verify(ctx context.Context) (tested bool, err error) {
 // selfTest reads the model as its file has it, whatever Options make of it.
 func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 	t := SelfTest{Image: selfTestImage}
-	c, err := recognize(l.network.model, &Options{})
+	c, err := recognize(l.network.plan.model, &Options{})
 	if err != nil {
 		return t, err
 	}

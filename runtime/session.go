@@ -2,39 +2,51 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	goruntime "runtime"
 	"slices"
+	"sync"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
-// An engine computes a model on one provider. It is called by one goroutine at a time.
-type engine interface {
-	// prepare gets ready to compute these outputs, in this order.
-	prepare(outputs []string) error
-	// run computes outputs from all inputs, in the model's order. It writes to
-	// out[i], which has the right type, or sets it where it is nil. It uses no
-	// tensor once it has returned.
-	run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) error
-	close() error
-}
-
-// plans is how many variants of a model, by what is computed or by the size of
-// images, are kept ready.
+// plans is how many variants of a residual, by the size of images, are kept ready.
 const plans = 4
 
-// openEngine opens a model on exactly this provider.
-func openEngine(m *onnx.File, provider Provider, o SessionOptions) (engine, error) {
-	if provider == Go {
-		return openGo(m)
-	}
-	if err := elsewhere(provider); err != nil {
+// A plan is a model open on a provider, shared by the sessions that run it.
+type plan struct {
+	engine.Plan
+	model    *onnx.File
+	provider Provider
+
+	mu    sync.Mutex
+	users int
+}
+
+// openPlan opens a model on exactly this provider, for one session.
+func openPlan(m *onnx.File, provider Provider, o SessionOptions) (*plan, error) {
+	if err := permit(provider, o.ProviderOptions); err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrProvider, provider, err)
 	}
-	return openORT(m, provider, o)
+	p, err := engine.Open(m, provider.row(), o.engine(provider))
+	if err != nil {
+		return nil, err
+	}
+	return &plan{Plan: p, model: m, provider: provider, users: 1}, nil
+}
+
+// leave closes the plan when its last session does.
+func (p *plan) leave() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users--; p.users > 0 {
+		return nil
+	}
+	return p.Close()
 }
 
 // A Session is a model ready to run on a provider.
@@ -44,13 +56,13 @@ func openEngine(m *onnx.File, provider Provider, o SessionOptions) (engine, erro
 // batches use the cores better). Tensors belong to the caller before and after a
 // Run, which shares none of their memory.
 type Session struct {
-	model    *onnx.File
-	engine   engine
-	provider Provider
-	outputs  []string      // that Run computes by default
-	turn     chan struct{} // holds a value while the engine is in use
-	closed   bool          // guarded by turn
-	leak     goruntime.Cleanup
+	plan    *plan
+	state   engine.State
+	outputs []string      // that Run computes by default
+	turn    chan struct{} // holds a value while the state is in use
+	closed  bool          // guarded by turn
+	logf    func(format string, args ...any)
+	leak    goruntime.Cleanup
 }
 
 // OpenSession opens an ONNX model given as the bytes of its file, which the
@@ -83,6 +95,7 @@ func openAlone(m *onnx.File, o *SessionOptions, outputs []string, at string) (*S
 	if err != nil {
 		return nil, err
 	}
+	release(m, s.Provider())
 	s.leak = reportLeak(s, at, opts.Logf)
 	return s, nil
 }
@@ -103,7 +116,7 @@ func OpenSessionFile(path string, o *SessionOptions, outputs ...string) (*Sessio
 
 // openSession opens a model on a provider, for outputs; none are all.
 func openSession(m *onnx.File, provider Provider, o SessionOptions, wanted []string) (*Session, error) {
-	s := &Session{model: m, provider: provider, turn: make(chan struct{}, 1)}
+	s := &Session{plan: &plan{model: m}, turn: make(chan struct{}, 1), logf: o.Logf}
 	if len(wanted) == 0 {
 		for _, p := range m.Outputs {
 			wanted = append(wanted, p.Name)
@@ -113,29 +126,51 @@ func openSession(m *onnx.File, provider Provider, o SessionOptions, wanted []str
 	if s.outputs, err = s.order(wanted); err != nil {
 		return nil, err
 	}
-	if s.engine, err = openEngine(m, provider, o); err != nil {
+	if s.plan, err = openPlan(m, provider, o); err != nil {
 		return nil, err
 	}
-	if err := s.engine.prepare(s.outputs); err != nil {
-		s.engine.close()
+	s.state = s.plan.NewState()
+	if err := s.state.Prepare(s.outputs); err != nil {
+		s.state.Close()
+		s.plan.leave()
 		return nil, err
 	}
 	return s, nil
 }
 
+// Worker returns another session on the model, which runs beside this one: its
+// weights are there once, whatever the number of workers, where the provider shares
+// the processor's cores (go and cpu). It is closed by itself, before this one or after.
+func (s *Session) Worker() (*Session, error) {
+	if err := s.acquire(context.Background()); err != nil {
+		return nil, err
+	}
+	defer s.release()
+	w := &Session{plan: s.plan, state: s.plan.NewState(), outputs: s.outputs, turn: make(chan struct{}, 1), logf: s.logf}
+	if err := w.state.Prepare(w.outputs); err != nil {
+		w.state.Close()
+		return nil, err
+	}
+	s.plan.mu.Lock()
+	s.plan.users++
+	s.plan.mu.Unlock()
+	w.leak = reportLeak(w, caller(), w.logf)
+	return w, nil
+}
+
 // Inputs describes the model's inputs, all of which Run needs.
-func (s *Session) Inputs() []Info { return infos(s.model.Inputs) }
+func (s *Session) Inputs() []Info { return infos(s.plan.model.Inputs) }
 
 // Outputs describes what the model can compute.
-func (s *Session) Outputs() []Info { return infos(s.model.Outputs) }
+func (s *Session) Outputs() []Info { return infos(s.plan.model.Outputs) }
 
 // Metadata returns the model's metadata, which is the caller's to change.
 func (s *Session) Metadata() map[string]string {
-	return maps.Clone(s.model.Metadata)
+	return maps.Clone(s.plan.model.Metadata)
 }
 
 // Provider returns the name of the provider in use: never "auto" nor a list.
-func (s *Session) Provider() Provider { return s.provider }
+func (s *Session) Provider() Provider { return s.plan.provider }
 
 // Run computes the named outputs, those that [OpenSession] names where none are, from all inputs and returns them as new tensors. Only what these outputs need
 // is computed; each set of outputs is prepared when it is first asked for, and
@@ -189,7 +224,7 @@ func (s *Session) RunInto(ctx context.Context, in, out map[string]*graph.Tensor)
 // order returns names of outputs in the model's order, so that equal sets are equal lists.
 func (s *Session) order(names []string) ([]string, error) {
 	list := make([]string, 0, len(names))
-	for _, p := range s.model.Outputs {
+	for _, p := range s.plan.model.Outputs {
 		if slices.Contains(names, p.Name) {
 			list = append(list, p.Name)
 		}
@@ -202,10 +237,10 @@ func (s *Session) order(names []string) ([]string, error) {
 			return nil, fmt.Errorf("%w: output %q is asked for twice", ErrInput, name)
 		}
 		if !slices.Contains(list, name) {
-			return nil, fmt.Errorf("%w: output %q is asked for, the model has %s", ErrInput, name, onnx.Describe(s.model.Outputs))
+			return nil, fmt.Errorf("%w: output %q is asked for, the model has %s", ErrInput, name, onnx.Describe(s.plan.model.Outputs))
 		}
 	}
-	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, onnx.Describe(s.model.Outputs))
+	return nil, fmt.Errorf("%w: has two outputs of one name: %s", ErrModel, onnx.Describe(s.plan.model.Outputs))
 }
 
 // An allocator returns a tensor for an output, whatever it holds.
@@ -218,7 +253,7 @@ func fresh(_ string, dtype graph.DType, shape []int) *graph.Tensor {
 // run checks the tensors, allocates what is missing of out and can be, and runs.
 // The outputs are in the model's order.
 func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs []string, out []*graph.Tensor, alloc allocator) error {
-	m := s.model
+	m := s.plan.model
 	sizes := map[string]int{}
 	feeds := make([]*graph.Tensor, len(m.Inputs))
 	for i := range m.Inputs {
@@ -252,7 +287,7 @@ func (s *Session) run(ctx context.Context, in map[string]*graph.Tensor, outputs 
 		return err
 	}
 	defer s.release()
-	if err := s.engine.run(ctx, feeds, outputs, out); err != nil {
+	if err := s.state.Run(ctx, feeds, outputs, out); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -292,5 +327,5 @@ func (s *Session) Close() error {
 		return nil
 	}
 	s.closed = true
-	return s.engine.close()
+	return errors.Join(s.state.Close(), s.plan.leave())
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -25,7 +26,7 @@ func needProvider(t testing.TB, provider Provider) {
 	if provider == Go {
 		return
 	}
-	if _, _, _, err := loadLibrary("", provider); err != nil {
+	if _, _, _, err := engine.LoadLibrary("", provider.row()); err != nil {
 		t.Skipf("provider %s: %v", provider, err)
 	}
 }
@@ -460,5 +461,56 @@ func TestSessionsSideBySide(t *testing.T) {
 			})
 		}
 		wg.Wait()
+	})
+}
+
+// Workers of one session run side by side, each by itself, and are closed in any
+// order; what the model holds is there until the last is.
+func TestWorker(t *testing.T) {
+	each(t, func(t *testing.T, provider Provider) {
+		s, err := OpenSession(affine(t), &SessionOptions{Provider: provider, Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		workers := []*Session{s}
+		for range 3 {
+			w, err := s.Worker()
+			if err != nil {
+				t.Fatal(err)
+			}
+			workers = append(workers, w)
+		}
+		var wg sync.WaitGroup
+		for i, w := range workers {
+			wg.Go(func() {
+				for n := range 20 {
+					x := graph.Zeros(graph.Float32, 1+n%6, 2) // more shapes than are kept
+					outputs := [][]string{{"y"}, {"z"}, nil}[n%3]
+					out, err := w.Run(t.Context(), map[string]*graph.Tensor{"x": x, "a": vector(1, float32(i))}, outputs...)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if y := out["y"]; y != nil && (y.Shape()[0] != x.Shape()[0] || graph.Data[float32](y)[1] != 20) {
+						t.Errorf("got %v %v", y.Shape(), y.Raw())
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for i, w := range workers {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := w.Worker(); !errors.Is(err, ErrClosed) {
+				t.Errorf("after Close: got %v, want ErrClosed", err)
+			}
+			if i+1 == len(workers) {
+				break
+			}
+			if _, err := workers[i+1].Run(t.Context(), map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 1, 2), "a": vector(1, 1)}); err != nil {
+				t.Errorf("after %d are closed: %v", i+1, err)
+			}
+		}
 	})
 }

@@ -21,6 +21,7 @@ var (
 	ErrBusy     = errors.New("serve: busy")     // too many requests
 	ErrIdentity = errors.New("serve: identity") // no token, or none that is known
 	ErrScope    = errors.New("serve: scope")    // the token's scopes, or where the request comes from, do not allow it
+	errMethod   = errors.New("serve: method")   // of HTTP
 	errEncoding = errors.New("serve: encoding") // of a body
 	errSlow     = errors.New("serve: too slow") // a client
 )
@@ -53,6 +54,7 @@ var failures = []struct {
 	{imageio.ErrTooLarge, http.StatusRequestEntityTooLarge, codes.InvalidArgument},
 	{image.ErrFormat, http.StatusUnsupportedMediaType, codes.InvalidArgument},
 	{errEncoding, http.StatusUnsupportedMediaType, codes.InvalidArgument},
+	{errMethod, http.StatusMethodNotAllowed, codes.Unimplemented},
 	{ErrModel, http.StatusNotFound, codes.NotFound},
 	{ErrState, http.StatusConflict, codes.FailedPrecondition},
 	{ErrInput, http.StatusBadRequest, codes.InvalidArgument},

@@ -68,11 +68,21 @@ func (s *Server) newHandler() http.Handler {
 	for _, route := range s.routes() {
 		mux.Handle(route.pattern, s.answering(route))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { // and what has another method
-		s.answering(route{"", "", func(http.ResponseWriter, *http.Request) error {
-			return fmt.Errorf("%w: there is no %s %.128q; /openapi.json lists what there is", ErrModel, r.Method, r.URL.Path)
-		}}).ServeHTTP(w, r)
-	})
+	mux.Handle("/", s.answering(route{"", "", func(w http.ResponseWriter, r *http.Request) error {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				allowed = append(allowed, method)
+			}
+		}
+		if allowed != nil {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			return fmt.Errorf("%w: got %.16q, want %s", errMethod, r.Method, strings.Join(allowed, " or "))
+		}
+		return fmt.Errorf("%w: there is no %.128q; /openapi.json lists what there is", ErrModel, r.URL.Path)
+	}}))
 	// Browsers send requests that a page of another site makes: those that change
 	// something, or cost something, are refused.
 	return http.NewCrossOriginProtection().Handler(mux)

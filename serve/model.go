@@ -341,9 +341,18 @@ func (m *model) choose(name string) error {
 	return atomicfile.WriteBytes(path, []byte(name+"\n"))
 }
 
-// rollback goes back to the version that was in use before, or the next older one.
+// rollback goes back to the version that was in use before, or the next older one;
+// of a plain file to the model that package runtime's Deploy has kept beside it.
 func (m *model) rollback(ctx context.Context, by string) error {
 	s := m.state()
+	if m.plain() {
+		back, err := runtime.Rollback(s.versions[0].path)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrState, m.name, err)
+		}
+		audit(m.options.Logger, m, by, "rolled back", "hash", back.Hash)
+		return m.loadNow(ctx, by)
+	}
 	to := s.before
 	if s.current != nil && to == "" {
 		if at := slices.IndexFunc(s.versions, func(v version) bool { return v.name == s.current.name }); at >= 0 && at+1 < len(s.versions) {

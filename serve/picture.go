@@ -146,7 +146,7 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 			err = errPanic
 		}
 	}()
-	img, err := imageio.Decode(bytes.NewReader(p.file), &imageio.Options{MaxPixels: j.options.MaxPixels})
+	img, _, err := imageio.Decode(bytes.NewReader(p.file), &imageio.Options{MaxPixels: j.options.MaxPixels})
 	p.file = nil
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)

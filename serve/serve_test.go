@@ -240,8 +240,8 @@ func TestErrors(t *testing.T) {
 		headers                  []string
 	}{
 		{"no model", "POST", "/v1/models/other/images", string(small), 404, `no model "other"`, nil},
-		{"another method", "PUT", images, "", 404, "there is no PUT", nil},
-		{"another path", "GET", "/etc/passwd", "", 404, "there is no GET", nil},
+		{"another method", "PUT", images, "", 405, "want POST", nil},
+		{"another path", "GET", "/etc/passwd", "", 404, "there is no", nil},
 		{"traversal", "POST", "/v1/models/..%2f..%2fetc/images", "x", 404, "no model", nil},
 		{"header in a name", "POST", "/v1/models/a%0d%0aX:%20b/images", "x", 404, `a\r\nX: b`, nil},
 		{"nothing", "POST", images, "", 400, "no image", nil},
@@ -279,7 +279,7 @@ func TestErrors(t *testing.T) {
 		{"load with a file", "POST", "/v2/repository/models/part/load", `{"parameters":{"file:1/model.onnx":"AAAA"}}`, 400, "no parameters", nil},
 		{"load what is not there", "POST", "/v2/repository/models/other/load", "", 404, "no model", nil},
 		{"use of a plain file", "POST", "/v1/models/part/use", `{"version":"1"}`, 409, "plain file", nil},
-		{"roll back to nothing", "POST", "/v1/models/part/rollback", "", 409, "go back", nil},
+		{"roll back to nothing", "POST", "/v1/models/part/rollback", "", 409, "no earlier model", nil},
 		{"no shadow", "DELETE", "/v1/models/part/shadow", "", 409, "no shadow", nil},
 		{"large JSON", "POST", "/v2/repository/index", `{"x":"` + strings.Repeat("x", 70_000) + `"}`, 413, "too large", nil},
 		{"another site's page", "POST", images, string(small), 403, "cross-origin", []string{"Sec-Fetch-Site", "cross-site"}},

@@ -2,6 +2,7 @@ package serve
 
 import (
 	_ "embed"
+	"fmt"
 	"math"
 	"net/http"
 	"time"
@@ -121,12 +122,15 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request, change func(m *
 
 func (s *Server) useHTTP(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Version string `json:"version"` // "" is the newest
+		Version *string `json:"version"` // "" is the newest
 	}
 	if err := s.readJSON(w, r, &q); err != nil {
 		return err
 	}
-	return s.changed(w, r, func(m *model, by string) error { return m.use(r.Context(), q.Version, by) })
+	if q.Version == nil {
+		return fmt.Errorf("%w: want a version, \"\" for the newest", ErrInput)
+	}
+	return s.changed(w, r, func(m *model, by string) error { return m.use(r.Context(), *q.Version, by) })
 }
 
 func (s *Server) rollbackHTTP(w http.ResponseWriter, r *http.Request) error {
@@ -135,7 +139,7 @@ func (s *Server) rollbackHTTP(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) shadowHTTP(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Version string   `json:"version"`
+		Version *string  `json:"version"`
 		Images  int      `json:"images"`  // 0 is 200
 		Seconds float64  `json:"seconds"` // 0 is no limit
 		Changed *float64 `json:"changed"` // share of verdicts; null is 0.01
@@ -143,8 +147,11 @@ func (s *Server) shadowHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &q); err != nil {
 		return err
 	}
+	if q.Version == nil {
+		return fmt.Errorf("%w: want a version", ErrInput)
+	}
 	o := &runtime.ShadowOptions{Images: q.Images, Duration: time.Duration(q.Seconds * float64(time.Second)), MaxChanged: q.Changed}
-	return s.changed(w, r, func(m *model, by string) error { return m.startShadow(q.Version, o, by) })
+	return s.changed(w, r, func(m *model, by string) error { return m.startShadow(*q.Version, o, by) })
 }
 
 func (s *Server) unshadowHTTP(w http.ResponseWriter, r *http.Request) error {

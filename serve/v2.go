@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -207,7 +208,7 @@ func (s *Server) loadHTTP(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) unloadHTTP(w http.ResponseWriter, r *http.Request) error {
-	var q any
+	var q struct{}
 	if err := s.readJSON(w, r, &q); err != nil {
 		return err
 	}
@@ -217,12 +218,15 @@ func (s *Server) unloadHTTP(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, struct{}{})
 }
 
-// readJSON reads a small body, which may be empty.
+// readJSON reads a small object, or an empty body, which leaves value as it is.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, value any) error {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	body, err := s.readBody(w, r)
 	if err != nil || len(body) == 0 {
 		return err
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
+		return fmt.Errorf("%w: JSON: want an object", ErrInput)
 	}
 	if err := json.Unmarshal(body, value); err != nil {
 		return fmt.Errorf("%w: JSON: %w", ErrInput, err)

@@ -36,6 +36,8 @@ func BenchmarkGradients(b *testing.B) {
 		{"cpu/32x32x1/batch128/ssim/plain", small, 128, "ssim", "cpu", true},
 		{"cpu/256x256x3/batch4/mse/native", models.Spec{Height: 256}, 4, "mse", "cpu", false},
 		{"cpu/256x256x3/batch4/mse/plain", models.Spec{Height: 256}, 4, "mse", "cpu", true},
+		{"cpu/unet/128x128x3/batch4/mse/native", models.Spec{Model: "unet"}, 4, "mse", "cpu", false},
+		{"cpu/unet/128x128x3/batch4/mse/plain", models.Spec{Model: "unet"}, 4, "mse", "cpu", true},
 		{"go/32x32x1/batch16/mse", models.Spec{Channels: 1, Height: 32, Filters: 16}, 16, "mse", "go", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -58,7 +60,7 @@ func BenchmarkGradients(b *testing.B) {
 				images[i] = i
 			}
 			step := func() {
-				if _, _, err := t.gradients(context.Background(), weights, images); err != nil {
+				if _, _, err := t.gradients(context.Background(), weights, batch{images: images}); err != nil {
 					b.Fatal(err)
 				}
 			}

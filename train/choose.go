@@ -27,6 +27,9 @@ func (p Preset) String() string { return string(p) }
 // Presets lists the presets there are.
 func Presets() []Preset { return []Preset{Fast, Default, Best} }
 
+// fromScratch is the network that is trained where there is no backbone.
+const fromScratch = "unet"
+
 // fewImages is below how many images a place's own covariance cannot be told from
 // chance: then one is common to all places.
 const fewImages = 20
@@ -50,11 +53,11 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 		spec.Model = "features"
 		switch _, err := Resources(spec); {
 		case spec.Height > 0 && spec.Height < models.LeastFeatures:
-			spec.Model = ""
-			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, spec.WithDefaults().Model), nil
+			spec.Model = fromScratch
+			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
 		case errors.Is(err, ErrBackbone):
-			spec.Model, spec.Backbone, spec.Levels, spec.Rank = "", "", 0, 0
-			return spec.WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which finds far less in most products", err, spec.WithDefaults().Model), nil
+			spec.Model, spec.Backbone, spec.Levels, spec.Rank = fromScratch, "", 0, 0
+			return spec.WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
 		case err != nil:
 			return spec, "", err
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // checkFinite returns an error that says where, if loss or a gradient is NaN or infinite.
-func (t *trainer) checkFinite(ctx context.Context, st *state, batch []int, loss float64, grads map[string][]float32) error {
+func (t *trainer) checkFinite(ctx context.Context, st *state, b batch, loss float64, grads map[string][]float32) error {
 	what := ""
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		what = fmt.Sprintf("the loss is %v", loss)
@@ -25,7 +25,7 @@ func (t *trainer) checkFinite(ctx context.Context, st *state, batch []int, loss 
 	if what == "" {
 		return nil
 	}
-	where, err := t.findNonFinite(ctx, st.weights, batch)
+	where, err := t.findNonFinite(ctx, st.weights, b)
 	if err != nil {
 		where = "the place was not found: " + err.Error()
 	}
@@ -44,7 +44,7 @@ func finite(xs []float32) bool {
 
 // findNonFinite runs the images one by one through the step graph with every
 // intermediate value as an output and names the first that is not finite.
-func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.Tensor, batch []int) (string, error) {
+func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.Tensor, b batch) (string, error) {
 	for name, w := range weights {
 		if !finite(graph.Data[float32](w)) {
 			return fmt.Sprintf("weight %s is not finite already", name), nil
@@ -76,25 +76,25 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 		}
 		places = append(places, place{name, what})
 	}
-	b, err := marshal(g)
+	model, err := marshal(g)
 	if err != nil {
 		return "", err
 	}
-	ses, err := t.session(b, 1, nil)
+	ses, err := t.session(model, 1, nil)
 	if err != nil {
 		return "", err
 	}
 	defer ses.Close()
-	for _, i := range batch {
+	for i, image := range b.images {
 		in := maps.Clone(weights)
-		in["input"] = t.pixels([]int{i})
+		maps.Copy(in, t.inputs(b, i, i+1))
 		out, err := ses.Run(ctx, in)
 		if err != nil {
 			return "", err
 		}
 		for _, p := range places {
 			if !finite(graph.Data[float32](out[p.output])) {
-				return fmt.Sprintf("first at %s, %s", t.imageName(i), p.what), nil
+				return fmt.Sprintf("first at %s, %s", t.imageName(image), p.what), nil
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/corrupt"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -167,7 +168,8 @@ type trainer struct {
 	n        int // images
 	hash     string
 	stages   []stage
-	keep     bool // the weights of every stage, not of the last alone
+	corrupt  *corrupt.Generator // nil where nothing is corrupted
+	keep     bool               // the weights of every stage, not of the last alone
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
 	log      *epochLog
@@ -187,7 +189,7 @@ func prepare(net models.Network, data *Data, settings *Settings) (*trainer, erro
 	if t.hash == "" {
 		t.hash = pixelHash(data.Pixels)
 	}
-	return t, nil
+	return t, t.prepareCorruption()
 }
 
 func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
@@ -197,6 +199,11 @@ func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
 	t.channels, t.height, t.width = net.InputSize()
 	t.size = t.channels * t.height * t.width
 	t.n = len(data.Pixels) / t.size
+	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 {
+		last := stages(t.n, t.settings.Val, t.settings.Seed)
+		t.stages = last[len(last)-1:]
+		t.settings.Epochs = (net.Recipe().Steps + t.stepsIn(0) - 1) / t.stepsIn(0)
+	}
 	return t
 }
 
@@ -316,9 +323,16 @@ func (t *trainer) finished(st *state) bool {
 	return st.Epoch >= t.epochs(st) || patience > 0 && st.BestEpoch > 0 && st.Epoch-st.BestEpoch >= patience
 }
 
+// samplesIn returns how many images an epoch of a stage has: each of the training
+// images once, or as often as the corruption has them.
+func (t *trainer) samplesIn(stage int) int {
+	n := len(t.stages[stage].train)
+	return n * t.copies(n)
+}
+
 // stepsIn returns how many steps an epoch of a stage has.
 func (t *trainer) stepsIn(stage int) int {
-	return (len(t.stages[stage].train) + t.settings.Batch - 1) / t.settings.Batch
+	return (t.samplesIn(stage) + t.settings.Batch - 1) / t.settings.Batch
 }
 
 // stepsBefore counts the steps of the whole run up to st.
@@ -346,15 +360,12 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 			return t.interrupted(ctx, st)
 		}
 		rate := func(step int) float64 { return s.Schedule.rate(s.LearningRate, step, s.Epochs*steps) }
-		order := permutation(len(stg.train), s.Seed, orderStream+st.Stage, st.Epoch)
+		next := t.batches(st.Stage, st.Epoch, st.Step)
 		for st.Step < steps {
 			if ctx.Err() != nil {
 				return interrupted()
 			}
-			batch := make([]int, 0, s.Batch)
-			for _, i := range order[st.Step*s.Batch : min((st.Step+1)*s.Batch, len(order))] {
-				batch = append(batch, stg.train[i])
-			}
+			batch := next()
 			// The step in flight is finished even when ctx ends: only whole steps are state.
 			loss, grads, err := t.gradients(context.WithoutCancel(ctx), st.weights, batch)
 			if err == nil {
@@ -366,7 +377,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 			done := st.Epoch*steps + st.Step
 			st.NormSum += clip(grads, s.Clip)
 			s.update(st, t.learned(st.weights), grads, rate(done), done+1)
-			st.LossSum += loss * float64(len(batch))
+			st.LossSum += loss * float64(len(batch.images))
 			st.Step++
 			if st.Step < steps {
 				s.Progress(t.progress(st, math.NaN()))
@@ -380,7 +391,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 			return err
 		}
 		e := Epoch{
-			Stage: st.Stage + 1, Epoch: st.Epoch + 1, Loss: st.LossSum / float64(len(stg.train)), Val: val,
+			Stage: st.Stage + 1, Epoch: st.Epoch + 1, Loss: st.LossSum / float64(t.samplesIn(st.Stage)), Val: val,
 			LearningRate: rate((st.Epoch+1)*steps - 1), GradNorm: st.NormSum / float64(steps), Seconds: st.Seconds + time.Since(began).Seconds(),
 			Best: s.Patience > 0 && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
 		}
@@ -415,12 +426,11 @@ func (t *trainer) interrupted(ctx context.Context, st *state) error {
 }
 
 func (t *trainer) progress(st *state, val float64) Progress {
-	stg := t.stages[st.Stage]
 	p := Progress{
 		Stage: st.Stage + 1, Stages: len(t.stages),
 		Epoch: st.Epoch + 1, Epochs: t.settings.Epochs,
 		Step: st.Step, Steps: t.stepsIn(st.Stage),
-		Loss: st.LossSum / float64(min(st.Step*t.settings.Batch, len(stg.train))), Val: val,
+		Loss: st.LossSum / float64(min(st.Step*t.settings.Batch, t.samplesIn(st.Stage))), Val: val,
 		Elapsed: time.Since(t.start),
 	}
 	done, all := t.stepsBefore(st), t.stepsAll()

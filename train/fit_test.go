@@ -343,11 +343,11 @@ func TestNonFiniteSaysWhere(t *testing.T) {
 	for i := range graph.Data[float32](st.weights["decoder1.weight"]) {
 		graph.Data[float32](st.weights["decoder1.weight"])[i] = 3e38
 	}
-	loss, grads, err := tr.gradients(context.Background(), st.weights, []int{3, 4})
+	loss, grads, err := tr.gradients(context.Background(), st.weights, batch{images: []int{3, 4}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = tr.checkFinite(context.Background(), st, []int{3, 4}, loss, grads)
+	err = tr.checkFinite(context.Background(), st, batch{images: []int{3, 4}}, loss, grads)
 	if !errors.Is(err, ErrDiverged) {
 		t.Fatalf("got %v, want an ErrDiverged", err)
 	}

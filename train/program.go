@@ -20,7 +20,20 @@ import (
 type program struct {
 	step     *lower.Step
 	sessions []*anrt.Session
-	idle     chan *anrt.Session // those that nobody uses now
+	idle     chan *anrt.Session         // those that nobody uses now
+	out      []map[string]*graph.Tensor // of each part of a batch, written to again by the next batch
+}
+
+// outputs returns the tensors that part i of a batch is computed into.
+func (p *program) outputs(i int) map[string]*graph.Tensor {
+	for len(p.out) <= i {
+		out := map[string]*graph.Tensor{}
+		for _, v := range p.step.Graph.Outputs() {
+			out[v.Name()] = graph.Zeros(v.DType, v.Shape...)
+		}
+		p.out = append(p.out, out)
+	}
+	return p.out[i]
 }
 
 type programKey struct {
@@ -44,15 +57,23 @@ func (t *trainer) microBatch() int {
 }
 
 // lossGraph builds the graph of the loss of n images: uint8 images `input`
-// [n,H,W,C] and the parameters in, `loss` [1] out.
+// [n,H,W,C], where they are corrupted `shown` of the same shape too, and the
+// parameters in, `loss` [1] out.
 func (t *trainer) lossGraph(n int) (*graph.Graph, error) {
 	l, err := residual.ParseLoss(t.settings.Loss)
 	if err != nil {
 		return nil, err
 	}
 	g := graph.New("train")
-	x := onnxexport.Pixels(g.Input("input", graph.Uint8, n, t.height, t.width, t.channels))
-	g.Output("loss", t.trainable.Loss(x, x, l))
+	images := func(name string) *graph.Value {
+		return onnxexport.Pixels(g.Input(name, graph.Uint8, n, t.height, t.width, t.channels))
+	}
+	target := images("input")
+	shown := target
+	if t.corrupt != nil {
+		shown = images("shown")
+	}
+	g.Output("loss", t.trainable.Loss(shown, target, l))
 	if err := g.Err(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -159,7 +180,7 @@ func (t *trainer) trial(block int) (map[string][]float32, error) {
 	for i := range images {
 		images[i] = i
 	}
-	_, grads, err := one.gradients(context.Background(), t.net.Init(t.settings.Seed), images)
+	_, grads, err := one.gradients(context.Background(), t.net.Init(t.settings.Seed), batch{images: images})
 	return grads, err
 }
 
@@ -194,8 +215,13 @@ func (t *trainer) program(key programKey) (*program, error) {
 	}
 	p := &program{step: step, idle: make(chan *anrt.Session, workers)}
 	t.programs[key] = p
-	for range workers {
-		ses, err := t.session(b, threads, nil)
+	for i := range workers {
+		var ses *anrt.Session
+		if i == 0 {
+			ses, err = t.session(b, threads, nil)
+		} else {
+			ses, err = p.sessions[0].Worker()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -223,10 +249,11 @@ type part struct {
 // share is the part's share of the images.
 func (p part) share(images []int) float64 { return float64(p.images) / float64(len(images)) }
 
-// compute computes the outputs of the program for the images, a micro-batch a run,
-// on all workers; parts come in the order of the images.
-func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, images []int, gradients bool) ([]part, *lower.Step, error) {
-	chunks := slices.Collect(slices.Chunk(images, t.microBatch()))
+// compute computes the outputs of the program for the images of a batch, a micro-batch a run,
+// on all workers; parts come in the order of the images, and last until the next call.
+func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, b batch, gradients bool) ([]part, *lower.Step, error) {
+	micro := t.microBatch()
+	chunks := slices.Collect(slices.Chunk(b.images, micro))
 	parts := make([]part, len(chunks))
 	var step *lower.Step // of the first chunk: those of others pack alike
 	var packed map[string]*graph.Tensor
@@ -240,13 +267,12 @@ func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor,
 		if step == nil {
 			step, packed = p.step, p.step.Pack(weights)
 		}
-		ses := <-p.idle
+		ses, out := <-p.idle, p.outputs(i)
 		wg.Go(func() {
 			defer func() { p.idle <- ses }()
 			in := maps.Clone(packed)
-			in["input"] = t.pixels(chunk)
-			out, err := ses.Run(ctx, in)
-			parts[i] = part{len(chunk), out, err}
+			maps.Copy(in, t.inputs(b, i*micro, i*micro+len(chunk)))
+			parts[i] = part{len(chunk), out, ses.RunInto(ctx, in, out)}
 		})
 	}
 	wg.Wait()
@@ -269,8 +295,9 @@ func (t *trainer) pixels(images []int) *graph.Tensor {
 
 // gradients returns the mean loss of the images and its gradient by parameter,
 // summed in the order of the images.
-func (t *trainer) gradients(ctx context.Context, weights map[string]*graph.Tensor, images []int) (float64, map[string][]float32, error) {
-	parts, step, err := t.compute(ctx, weights, images, true)
+func (t *trainer) gradients(ctx context.Context, weights map[string]*graph.Tensor, b batch) (float64, map[string][]float32, error) {
+	images := b.images
+	parts, step, err := t.compute(ctx, weights, b, true)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -304,7 +331,7 @@ func (t *trainer) loss(ctx context.Context, weights map[string]*graph.Tensor, im
 	if len(images) == 0 {
 		return math.NaN(), nil
 	}
-	parts, _, err := t.compute(ctx, weights, images, false)
+	parts, _, err := t.compute(ctx, weights, batch{images: images}, false)
 	if err != nil {
 		return 0, err
 	}

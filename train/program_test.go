@@ -45,7 +45,7 @@ func TestNativeGradients(t *testing.T) {
 	weights := net.Init(1)
 	step := func(tr *trainer) (float64, map[string][]float32) {
 		t.Helper()
-		loss, grads, err := tr.gradients(context.Background(), weights, images)
+		loss, grads, err := tr.gradients(context.Background(), weights, batch{images: images})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,11 +29,19 @@ var (
 // belongs to them.
 type Settings struct {
 	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default the network's ("ssim")
-	Epochs       int     `json:"epochs"`        // default the network's (50)
+	Epochs       int     `json:"epochs"`        // default the network's (50, or as many as have its number of steps)
 	Batch        int     `json:"batch"`         // images a step; default 16
 	LearningRate float64 `json:"learning_rate"` // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
 	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
+
+	// Corruption is what the network is shown, and the clean image what it is to
+	// make of it; default the network's (CorruptionNone). Held-back images are
+	// corrupted too, always in the same way.
+	Corruption Corruption `json:"corruption,omitempty"`
+	// Augment says how images are changed before they are corrupted: AugmentAuto
+	// (default with a corruption) or AugmentNone.
+	Augment Augment `json:"augment,omitempty"`
 
 	Optimizer   Optimizer `json:"optimizer"`    // default the network's (OptimizerAdam)
 	WeightDecay *float64  `json:"weight_decay"` // decoupled, of AdamW (default 0.01) and SGD (default 0); biases do not decay
@@ -106,6 +114,16 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 	c.LearningRate = cmp.Or(c.LearningRate, r.LearningRate)
 	c.Optimizer = cmp.Or(c.Optimizer, Optimizer(r.Optimizer))
 	c.Schedule = cmp.Or(c.Schedule, Schedule(r.Schedule))
+	c.Corruption = cmp.Or(c.Corruption, Corruption(r.Corruption))
+	if c.Corruption == CorruptionNone {
+		c.Corruption = ""
+	}
+	switch {
+	case c.Augment == "" && c.Corruption != "":
+		c.Augment = AugmentAuto
+	case c.Augment == AugmentNone && c.Corruption == "": // says nothing
+		c.Augment = ""
+	}
 	if c.Map == nil {
 		c.Map = &r.Map
 	}
@@ -177,7 +195,13 @@ func (s *Settings) Validate(net models.Network) error {
 		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	switch {
-	case c.Epochs < 1:
+	case c.Corruption != "" && c.Corruption != CorruptionStructured:
+		return bad("corruption", fmt.Sprintf("%q", c.Corruption), fmt.Sprintf("%q or %q", CorruptionStructured, CorruptionNone))
+	case c.Augment != "" && c.Augment != AugmentAuto && c.Augment != AugmentNone:
+		return bad("augment", fmt.Sprintf("%q", c.Augment), fmt.Sprintf("%q or %q", AugmentAuto, AugmentNone))
+	case c.Augment == AugmentAuto && c.Corruption == "":
+		return bad("augment", fmt.Sprintf("%q", c.Augment), "none without a corruption")
+	case c.Epochs < 0 || c.Epochs == 0 && net.Recipe().Steps == 0:
 		return bad("epochs", c.Epochs, "1 or more")
 	case c.Batch < 1:
 		return bad("batch", c.Batch, "1 or more")

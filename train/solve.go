@@ -104,20 +104,18 @@ func (t *trainer) openExtractor() (*extractor, error) {
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	x := &extractor{t: t, kept: map[int][]float32{}, room: mostFeatures}
-	logf := t.settings.Logf
-	for range t.settings.Workers {
-		ses, err := t.session(b, 1, logf)
+	ses, err := t.session(b, 1, t.settings.Logf)
+	for {
 		if err != nil {
 			x.close()
 			return nil, err
 		}
 		x.sessions = append(x.sessions, ses)
-		t.settings.Provider, logf = ses.Provider(), nil
-		if !t.settings.Provider.SharesCores() {
-			break
+		if t.settings.Provider = ses.Provider(); len(x.sessions) == t.settings.Workers || !t.settings.Provider.SharesCores() {
+			return x, nil
 		}
+		ses, err = ses.Worker()
 	}
-	return x, nil
 }
 
 func (x *extractor) close() {

@@ -3,5 +3,6 @@
 // it. `anomaly help` lists the commands.
 //
 // This package is the process: signals and the exit code. The commands are in
-// internal/commands, what the demo takes pictures of is in internal/parts.
+// internal/commands, the pages that they write in internal/page, what the demo takes
+// pictures of in internal/parts.
 package main

@@ -2,7 +2,9 @@ package imageio
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/gif"
@@ -10,6 +12,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +80,7 @@ func TestDecodeFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			img, err := Decode(bytes.NewReader(data), nil)
+			img, _, err := Decode(bytes.NewReader(data), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,19 +96,19 @@ func TestDecodeFiles(t *testing.T) {
 			}
 			// A pixel less than needed is too few.
 			opts := &Options{MaxPixels: rampWidth*rampHeight - 1}
-			if _, err := Decode(bytes.NewReader(data), opts); !errors.Is(err, ErrTooLarge) {
+			if _, _, err := Decode(bytes.NewReader(data), opts); !errors.Is(err, ErrTooLarge) {
 				t.Errorf("with MaxPixels %d: got error %v, want ErrTooLarge", opts.MaxPixels, err)
 			}
 			opts.MaxPixels++
-			if _, err := Decode(bytes.NewReader(data), opts); err != nil {
+			if _, _, err := Decode(bytes.NewReader(data), opts); err != nil {
 				t.Errorf("with MaxPixels %d: %v", opts.MaxPixels, err)
 			}
 		})
 	}
 }
 
-// stored returns the ramp as an image of another type.
-func stored[T interface {
+// rampAs returns the ramp as an image of another type.
+func rampAs[T interface {
 	image.Image
 	Set(x, y int, c color.Color)
 }](img T) T {
@@ -146,7 +150,7 @@ func TestDecodePNGTypes(t *testing.T) {
 	}{
 		{"Gray", gray, true},
 		{"Gray16", gray16, true},
-		{"RGBA", stored(image.NewRGBA(bounds)), false},
+		{"RGBA", rampAs(image.NewRGBA(bounds)), false},
 		{"NRGBA64", deep, false},
 	}
 	for _, test := range tests {
@@ -169,7 +173,7 @@ func decodePNG(t *testing.T, img image.Image) image.Image {
 	if err := png.Encode(&b, img); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Decode(&b, nil)
+	got, _, err := Decode(&b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,13 +211,16 @@ func TestDecodeGIF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := Decode(&b, nil)
+	img, notes, err := Decode(&b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := image.NewRGBA(image.Rect(0, 0, 5, 4))
 	for i := 3; i < len(want.Pix); i += 4 {
 		want.Pix[i] = 255
+	}
+	if !slices.Equal(notes, []string{firstFrame, "transparent pixels are laid over black"}) {
+		t.Errorf("got notes %q", notes)
 	}
 	want.Set(2, 1, palette[1])
 	want.Set(3, 1, palette[2])
@@ -225,27 +232,59 @@ func TestDecodeGIF(t *testing.T) {
 }
 
 func TestDecodeMask(t *testing.T) {
-	gray := image.NewGray(image.Rect(0, 0, 4, 1))
-	copy(gray.Pix, []uint8{0, 1, 128, 255})
-	deep := image.NewGray16(gray.Rect)
-	rgb := image.NewRGBA(gray.Rect)
-	indices := image.NewPaletted(gray.Rect, color.Palette{color.Black, color.RGBA{0, 0, 1, 255}})
-	copy(indices.Pix, []uint8{0, 1, 1, 1})
-	for x := range 4 {
-		deep.SetGray16(x, 0, color.Gray16{uint16(x)})
-		rgb.SetRGBA(x, 0, color.RGBA{0, uint8(x), 0, 255})
+	row := image.Rect(0, 0, 6, 1)
+	gray := func(v ...uint8) image.Image {
+		img := image.NewGray(image.Rect(0, 0, len(v), 1))
+		copy(img.Pix, v)
+		return img
 	}
-	for _, img := range []image.Image{gray, deep, rgb, indices} {
+	deep := image.NewGray16(row)
+	for x, v := range []uint16{0, 1, 2, 0, 3, 0} {
+		deep.SetGray16(x, 0, color.Gray16{v})
+	}
+	colours := image.NewPaletted(row, color.Palette{color.Black, color.RGBA{128, 0, 0, 255}, color.RGBA{0, 128, 0, 255}})
+	copy(colours.Pix, []uint8{0, 1, 2, 0, 1, 0})
+	alpha := image.NewNRGBA(row)
+	for x, a := range []uint8{0, 255, 255, 0, 255, 0} {
+		alpha.SetNRGBA(x, 0, color.NRGBA{A: a})
+	}
+	var smooth, wanted []uint8
+	for v := range 256 {
+		smooth = append(smooth, uint8(v))
+		wanted = append(wanted, map[bool]uint8{true: 255}[v > 127])
+	}
+	marks := []uint8{0, 255, 255, 0, 255, 0}
+	tests := []struct {
+		name        string
+		img         image.Image
+		want        []uint8
+		empty, full bool
+	}{
+		{"two levels", gray(0, 255, 255, 0, 255, 0), marks, false, false},
+		{"any two levels", gray(16, 255, 255, 16, 255, 16), marks, false, false},
+		{"0 and 1", gray(0, 1, 1, 0, 1, 0), marks, false, false},
+		{"kinds", gray(0, 1, 2, 0, 3, 0), marks, false, false},
+		{"kinds as LOCO has them", gray(0, 255, 254, 0, 253, 0), marks, false, false},
+		{"kinds, far apart", gray(0, 85, 170, 0, 255, 0), marks, false, false},
+		{"packed", gray(2, 253, 255, 0, 251, 3), marks, false, false},
+		{"smoothed", gray(smooth...), wanted, false, false},
+		{"16 bit", deep, marks, false, false},
+		{"colours", colours, marks, false, false},
+		{"alpha", alpha, marks, false, false},
+		{"black", gray(0, 0, 0), []uint8{0, 0, 0}, true, false},
+		{"white", gray(255, 255, 255), []uint8{255, 255, 255}, false, true},
+	}
+	for _, test := range tests {
 		var b bytes.Buffer
-		if err := png.Encode(&b, img); err != nil {
+		if err := png.Encode(&b, test.img); err != nil {
 			t.Fatal(err)
 		}
 		mask, err := DecodeMask(&b, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := []uint8{0, 255, 255, 255}; !bytes.Equal(mask.Pix, want) {
-			t.Errorf("%T: got %v, want %v", img, mask.Pix, want)
+		if !bytes.Equal(mask.Pixels.Pix, test.want) || mask.Empty != test.empty || mask.Full != test.full {
+			t.Errorf("%s: got %v, empty %t, full %t, want %v", test.name, mask.Pixels.Pix, mask.Empty, mask.Full, test.want)
 		}
 	}
 
@@ -260,8 +299,8 @@ func TestDecodeMask(t *testing.T) {
 	}
 	for y := range rampHeight {
 		for x := range rampWidth {
-			if got, want := mask.GrayAt(x, y).Y, ramp(x, y).R; got != min(want, 1)*255 {
-				t.Fatalf("oriented: at (%d,%d) got %d of pixel %d", x, y, got, want)
+			if got, want := mask.Pixels.GrayAt(x, y).Y > 0, ramp(x, y).R > 115; got != want {
+				t.Fatalf("oriented: at (%d,%d) got %t of pixel %d", x, y, got, ramp(x, y).R)
 			}
 		}
 	}
@@ -272,29 +311,113 @@ func TestDecodeErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{"empty": nil, "text": []byte("this is no image at all")} {
-		if _, err := Decode(bytes.NewReader(data), nil); !errors.Is(err, image.ErrFormat) {
-			t.Errorf("%s: got error %v, want image.ErrFormat", name, err)
-		}
+	if _, _, err := Decode(strings.NewReader("this is no image at all"), nil); !errors.Is(err, image.ErrFormat) {
+		t.Errorf("text: got error %v, want image.ErrFormat", err)
 	}
-	if _, err := Decode(bytes.NewReader(whole[:len(whole)/2]), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, _, err := Decode(strings.NewReader(""), nil); err == nil || errors.Is(err, image.ErrFormat) || !strings.Contains(err.Error(), "the file is empty") {
+		t.Errorf("empty: got error %v", err)
+	}
+	if _, _, err := Decode(bytes.NewReader(whole[:len(whole)/2]), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut: got error %v, want io.ErrUnexpectedEOF", err)
 	}
 	endless := io.MultiReader(bytes.NewReader(whole), zeros{})
-	if _, err := Decode(endless, &Options{MaxPixels: 1 << 10}); !errors.Is(err, ErrTooLarge) {
+	if _, _, err := Decode(endless, &Options{MaxPixels: 1 << 10}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("endless: got error %v, want ErrTooLarge", err)
 	}
 	var line bytes.Buffer
 	if err := png.Encode(&line, image.NewGray(image.Rect(0, 0, maxSide+1, 1))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Decode(&line, nil); !errors.Is(err, ErrTooLarge) {
+	if _, _, err := Decode(&line, nil); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("line: got error %v, want ErrTooLarge", err)
 	}
-	// A header alone that announces 2³¹-1 squared pixels.
-	huge := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\x00\x00\x00")
-	if _, err := Decode(bytes.NewReader(huge), nil); err == nil {
-		t.Error("huge: got no error")
+}
+
+// pngHeader is a PNG file of a header alone.
+func pngHeader(width, height uint32, depth, colour byte) []byte {
+	b := binary.BigEndian.AppendUint32([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"), width)
+	b = binary.BigEndian.AppendUint32(b, height)
+	b = append(b, depth, colour, 0, 0, 0)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[12:]))
+}
+
+// TestHeadersAlone tests that what a header announces costs nothing.
+func TestHeadersAlone(t *testing.T) {
+	padding := make([]byte, 4<<20) // enough for the pixels, were they packed as tightly as can be
+	tests := []struct {
+		name string
+		data []byte
+		is   error
+	}{
+		{"PNG that nothing can hold", pngHeader(1<<31-1, 1<<31-1, 8, 2), io.ErrUnexpectedEOF},
+		{"PNG of 16384x16384 and nothing more", pngHeader(16384, 16384, 16, 6), io.ErrUnexpectedEOF},
+		{"PNG of 16384x16384 of 16 bits", append(pngHeader(16384, 16384, 16, 6), padding...), ErrTooLarge},
+		{"BMP", append([]byte("BM"), make([]byte, 60)...), nil},
+		{"PPM", []byte("P6 30000 30000 255\n"), ErrTooLarge},
+		{"PGM", []byte("P5 20000 2000 255\n"), io.ErrUnexpectedEOF},
+	}
+	for _, test := range tests {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := Decode(bytes.NewReader(test.data), nil)
+		runtime.ReadMemStats(&after)
+		if err == nil || test.is != nil && !errors.Is(err, test.is) {
+			t.Errorf("%s: got error %v, want %v", test.name, err, test.is)
+		}
+		const most = 16 << 20
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: took %d bytes, want at most %d", test.name, took, most)
+		}
+	}
+}
+
+// TestRefused tests that formats that are not read are called by their names.
+func TestRefused(t *testing.T) {
+	for name, data := range map[string]string{
+		"AVIF": "\x00\x00\x00\x20ftypavif", "HEIC": "\x00\x00\x00\x20ftypheic", "JPEG XL": "\xff\x0a\x00\x00", "JPEG 2000": "\x00\x00\x00\x0cjP  \r\n",
+		"CR2 (camera raw)": "II*\x00\x10\x00\x00\x00CR\x02\x00", "CR3 (camera raw)": "\x00\x00\x00\x18ftypcrx ", "PSD": "8BPS\x00\x01", "PDF": "%PDF-1.7",
+		"SVG": "<?xml version='1.0'?>\n<!-- x --><svg/>", "DICOM": strings.Repeat("\x00", 128) + "DICM", "ICO": "\x00\x00\x01\x00\x01\x00",
+	} {
+		_, _, err := Decode(strings.NewReader(data), nil)
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "imageio: "+name+":") {
+			t.Errorf("%s: got error %v", name, err)
+		}
+	}
+}
+
+// TestNotes tests what is said of what was chosen.
+func TestNotes(t *testing.T) {
+	twelve := image.NewGray16(image.Rect(0, 0, 4, 1))
+	for x, v := range []uint16{0, 1000, 2048, 4095} {
+		twelve.SetGray16(x, 0, color.Gray16{v})
+	}
+	sees := image.NewNRGBA(image.Rect(0, 0, 2, 1))
+	copy(sees.Pix, []uint8{200, 100, 0, 255, 200, 100, 0, 51})
+	tests := []struct {
+		name string
+		img  image.Image
+		opts *Options
+		pix  []uint8 // the first channel
+		note string
+	}{
+		{"16 bits", twelve, nil, []uint8{0, 3, 8, 15}, "16 bits with no value above 4095: dark, or from a camera of 12 bits (say how many levels)"},
+		{"levels", twelve, &Options{Levels: 4096}, []uint8{0, 62, 128, 255}, "more than 8 bits: taken as 4096 levels, as asked"},
+		{"over black", sees, nil, []uint8{200, 40}, "transparent pixels are laid over black"},
+		{"over white", sees, &Options{Background: White}, []uint8{200, 244}, "transparent pixels are laid over white"},
+		{"ignored", sees, &Options{Background: Ignore}, []uint8{200, 200}, "transparency is ignored, which leaves nothing to see: all pixels are the same"},
+	}
+	for _, test := range tests {
+		var b bytes.Buffer
+		if err := png.Encode(&b, test.img); err != nil {
+			t.Fatal(err)
+		}
+		img, notes, err := Decode(&b, test.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytesOf(img, 1); !bytes.Equal(got, test.pix) || !slices.Equal(notes, []string{test.note}) {
+			t.Errorf("%s: got %v, notes %q, want %v, %q", test.name, got, notes, test.pix, test.note)
+		}
 	}
 }
 
@@ -320,7 +443,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		opts := &Options{MaxPixels: 1 << 16}
-		img, err := Decode(bytes.NewReader(data), opts)
+		img, _, err := Decode(bytes.NewReader(data), opts)
 		if err != nil {
 			return
 		}

@@ -1,103 +1,129 @@
 package imageio
 
 import (
+	"fmt"
 	"image"
+	"image/color"
 	"image/draw"
+
+	"github.com/anomaly-go/anomaly/internal/tiff"
 )
 
-// flatten returns img as *image.Gray or opaque *image.RGBA with the given
-// bounds: img itself where it is that already.
-func flatten(img image.Image, bounds image.Rectangle) image.Image {
-	if src, ok := img.(*image.Paletted); ok {
-		img = lookUp(src)
+// flatten returns the image as *image.Gray or opaque *image.RGBA with the given
+// bounds: the stored one itself where it is that already. Parts that it does not
+// cover are transparent.
+func (s *stored) flatten(bounds image.Rectangle, opts *Options) (image.Image, error) {
+	if err := s.eight(opts); err != nil {
+		return nil, err
 	}
-	if img.Bounds() == bounds {
-		switch src := img.(type) {
-		case *image.Gray:
-			return src
-		case *image.Gray16:
-			return upperBytes(src)
-		case *image.RGBA:
-			if src.Opaque() {
-				return src
+	switch src := s.img.(type) {
+	case *image.Paletted:
+		s.img = lookUp(src)
+	case *image.CMYK:
+		s.img = fromInks(src)
+	}
+	if s.img.Bounds() != bounds {
+		canvas := image.NewNRGBA(bounds)
+		draw.Draw(canvas, s.img.Bounds(), s.img, s.img.Bounds().Min, draw.Src)
+		s.img = canvas
+	}
+	switch src := s.img.(type) {
+	case *image.Gray:
+		return src, nil
+	case *image.RGBA:
+		return src, nil
+	case *image.NRGBA:
+		return s.over(src, opts.Background), nil
+	}
+	return nil, fmt.Errorf("got an image of type %T", s.img)
+}
+
+// over lays src over a background, in place.
+func (s *stored) over(src *image.NRGBA, background Background) *image.RGBA {
+	dst := &image.RGBA{Pix: src.Pix, Stride: src.Stride, Rect: src.Rect}
+	if src.Opaque() {
+		return dst
+	}
+	under := map[Background]int{White: 255}[background]
+	for i := 0; i+3 < len(src.Pix); i += 4 {
+		p := src.Pix[i : i+4 : i+4]
+		if a := int(p[3]); a < 255 && background != Ignore {
+			for c := range 3 {
+				p[c] = uint8((int(p[c])*a + under*(255-a) + 127) / 255)
 			}
 		}
+		p[3] = 0xff
 	}
-	dst := image.NewRGBA(bounds)
-	draw.Draw(dst, img.Bounds(), img, img.Bounds().Min, draw.Src)
-	// The colours are premultiplied by alpha: without it they lie over black.
-	for i := 3; i < len(dst.Pix); i += 4 {
-		dst.Pix[i] = 0xff
+	note := map[Background]string{
+		Black: "transparent pixels are laid over black", White: "transparent pixels are laid over white",
+		Ignore: "transparency is ignored",
+	}[background]
+	if plain(dst) {
+		note += ", which leaves nothing to see: all pixels are the same"
 	}
+	s.notes = append(s.notes, note)
 	return dst
 }
 
-// upperBytes keeps the upper 8 of 16 bits, as color.GrayModel does.
-func upperBytes(src *image.Gray16) *image.Gray {
-	b := src.Bounds()
-	dst := image.NewGray(b)
-	for y := range b.Dy() {
-		from := src.Pix[y*src.Stride:]
-		for x := range b.Dx() {
-			dst.Pix[y*dst.Stride+x] = from[2*x]
+// plain reports whether all pixels are the same.
+func plain(img *image.RGBA) bool {
+	for i := 4; i < len(img.Pix); i += 4 {
+		if [3]uint8(img.Pix[i:]) != [3]uint8(img.Pix) {
+			return false
+		}
+	}
+	return true
+}
+
+// fromInks makes RGB of CMYK.
+func fromInks(src *image.CMYK) *image.RGBA {
+	dst := image.NewRGBA(image.Rectangle{Max: src.Rect.Size()})
+	for y := range dst.Rect.Dy() {
+		for x := range dst.Rect.Dx() {
+			to := dst.Pix[y*dst.Stride+4*x:]
+			tiff.Inks(to, src.Pix[y*src.Stride+4*x:])
+			to[3] = 0xff
 		}
 	}
 	return dst
 }
 
-// lookUp replaces the indices of src by their colours, over black; draw.Draw
-// would convert the colour of every pixel. It is grey where all colours are (as
-// in every grey BMP), and black beyond the palette.
+// lookUp replaces the indices of src by their colours: grey where all colours are
+// (as in every grey BMP), with alpha where one is transparent, and black beyond
+// the palette.
 func lookUp(src *image.Paletted) image.Image {
-	var colours [256][4]byte
-	isGrey := true
+	var colours [256]color.NRGBA
+	for i := range colours {
+		colours[i].A = 0xff
+	}
+	isGrey, isOpaque := true, true
 	for i, c := range src.Palette[:min(len(src.Palette), 256)] {
-		r, g, b, _ := c.RGBA()
-		colours[i] = [4]byte{byte(r >> 8), byte(g >> 8), byte(b >> 8), 0xff}
-		isGrey = isGrey && r == g && g == b
+		c := color.NRGBAModel.Convert(c).(color.NRGBA)
+		colours[i] = c
+		isGrey = isGrey && c.R == c.G && c.G == c.B
+		isOpaque = isOpaque && c.A == 0xff
 	}
 	b := src.Bounds()
-	if isGrey {
+	if isGrey && isOpaque {
 		dst := image.NewGray(b)
 		for y := range b.Dy() {
 			for x, i := range src.Pix[y*src.Stride:][:b.Dx()] {
-				dst.Pix[y*dst.Stride+x] = colours[i][0]
+				dst.Pix[y*dst.Stride+x] = colours[i].R
 			}
 		}
 		return dst
 	}
-	dst := image.NewRGBA(b)
+	dst := image.NewNRGBA(b)
 	for y := range b.Dy() {
 		to := dst.Pix[y*dst.Stride:]
 		for x, i := range src.Pix[y*src.Stride:][:b.Dx()] {
-			copy(to[4*x:4*x+4], colours[i][:])
+			c := &colours[i]
+			p := to[4*x : 4*x+4 : 4*x+4]
+			p[0], p[1], p[2], p[3] = c.R, c.G, c.B, c.A
 		}
 	}
-	return dst
-}
-
-// nonBlack returns 255 where a colour of img is not 0, at img's own depth and
-// over black.
-func nonBlack(img image.Image, bounds image.Rectangle) *image.Gray {
-	dst := image.NewGray(bounds)
-	b := img.Bounds().Intersect(bounds)
-	if gray, ok := img.(*image.Gray); ok {
-		for y := b.Min.Y; y < b.Max.Y; y++ {
-			to := dst.Pix[dst.PixOffset(b.Min.X, y):]
-			for x, v := range gray.Pix[gray.PixOffset(b.Min.X, y):][:b.Dx()] {
-				if v != 0 {
-					to[x] = 0xff
-				}
-			}
-		}
-		return dst
-	}
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			if r, g, bl, _ := img.At(x, y).RGBA(); r|g|bl != 0 {
-				dst.Pix[dst.PixOffset(x, y)] = 0xff
-			}
-		}
+	if isOpaque {
+		return &image.RGBA{Pix: dst.Pix, Stride: dst.Stride, Rect: dst.Rect}
 	}
 	return dst
 }

@@ -23,16 +23,20 @@ import (
 // repeats it. Transparent pixels lie over black.
 //
 // Fast for *image.Gray and *image.RGBA, what Decode gives; any other image is
-// converted first. Safe for concurrent use.
-func Resize(dst []uint8, img image.Image, height, width, channels int) error {
-	size := img.Bounds().Size()
+// converted first, *image.YCbCr as Decode converts it. Safe for concurrent use,
+// and against images that lie: an image that is nil inside, whose pixels are
+// fewer than its bounds, that panics, or that has more than 2²⁰ pixels a side is
+// an error.
+func Resize(dst []uint8, img image.Image, height, width, channels int) (err error) {
+	defer rescue(img, &err)
+	size, err := ImageSize(img)
 	switch {
+	case err != nil:
+		return err
 	case channels != 1 && channels != 3:
 		return fmt.Errorf("imageio: resize: got %d channels, want 1 or 3", channels)
 	case height <= 0 || width <= 0:
 		return fmt.Errorf("imageio: resize: got a target of %dx%d pixels", width, height)
-	case size.X <= 0 || size.Y <= 0:
-		return fmt.Errorf("imageio: resize: got an image of %dx%d pixels", size.X, size.Y)
 	case len(dst) != height*width*channels:
 		return fmt.Errorf("imageio: resize: got room for %d bytes, want %d×%d×%d", len(dst), height, width, channels)
 	}
@@ -43,7 +47,7 @@ func Resize(dst []uint8, img image.Image, height, width, channels int) error {
 		n = 1
 	case *image.RGBA: // premultiplied, and alpha is not read: over black as it is
 	default:
-		return Resize(dst, flatten(img, img.Bounds()), height, width, channels)
+		return Resize(dst, convert(img, size), height, width, channels)
 	}
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)

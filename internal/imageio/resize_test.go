@@ -83,7 +83,7 @@ func TestResizeLikePillow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden, err := Decode(bytes.NewReader(data), nil)
+			golden, _, err := Decode(bytes.NewReader(data), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,5 +201,52 @@ func BenchmarkResize(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A liar is an image that is not what it says.
+type liar struct {
+	bounds image.Rectangle
+	at     func() color.Color
+}
+
+func (l liar) ColorModel() color.Model { return color.RGBAModel }
+func (l liar) Bounds() image.Rectangle { return l.bounds }
+func (l liar) At(x, y int) color.Color { return l.at() }
+
+// TestResizeLiars tests that no image ends the process.
+func TestResizeLiars(t *testing.T) {
+	square := image.Rect(0, 0, 8, 8)
+	white := func() color.Color { return color.White }
+	short := func(img *image.RGBA) *image.RGBA { img.Pix = img.Pix[:len(img.Pix)-1]; return img }
+	tests := []struct {
+		name string
+		img  image.Image
+	}{
+		{"nil", nil},
+		{"nil inside", (*image.Gray)(nil)},
+		{"nil inside, another", (*image.NRGBA)(nil)},
+		{"fewer pixels", short(image.NewRGBA(square))},
+		{"no pixels", &image.Gray{Stride: 8, Rect: square}},
+		{"stride 0", &image.Gray{Pix: make([]uint8, 64), Rect: square}},
+		{"negative stride", &image.Gray{Pix: make([]uint8, 64), Stride: -8, Rect: square}},
+		{"fewer pixels, another", &image.NRGBA{Pix: make([]uint8, 7), Stride: 32, Rect: square}},
+		{"no colours", &image.YCbCr{Y: make([]uint8, 64), YStride: 8, Rect: square}},
+		{"an unknown sampling", &image.YCbCr{Y: make([]uint8, 64), Cb: make([]uint8, 64), Cr: make([]uint8, 64), YStride: 8, CStride: 8, SubsampleRatio: 77, Rect: square}},
+		{"panics", liar{square, func() color.Color { panic("no") }}},
+		{"nil colours", liar{square, func() color.Color { return nil }}},
+		{"uniform", image.NewUniform(color.White)},
+		{"a long line", liar{image.Rect(0, 0, 1<<40, 1), white}},
+		{"huge", liar{image.Rect(0, 0, maxSide, maxSide), white}},
+		{"empty", liar{image.Rectangle{}, white}},
+		{"overflow", liar{image.Rectangle{image.Pt(-1<<62, 0), image.Pt(1<<62, 1)}, white}},
+	}
+	for _, test := range tests {
+		if err := Resize(make([]uint8, 3*4*4), test.img, 4, 4, 3); err == nil {
+			t.Errorf("%s: got no error", test.name)
+		}
+	}
+	if err := Resize(make([]uint8, 3*4*4), liar{square, white}, 4, 4, 3); err != nil {
+		t.Errorf("an honest one: %v", err)
 	}
 }

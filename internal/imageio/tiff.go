@@ -1,125 +1,67 @@
 package imageio
 
 import (
-	"bytes"
-	"encoding/binary"
-	"image"
+	"fmt"
 	"io"
-	"slices"
 
-	"golang.org/x/image/tiff"
+	"github.com/anomaly-go/anomaly/internal/tiff"
 )
 
-// Tags and values of TIFF 6.0, sections 3, 8, 11, 16 and 18.
-const (
-	tiffCompression  = 259
-	tiffFax3         = 3
-	tiffFax4         = 4
-	tiffPhotometric  = 262
-	tiffExtraSamples = 338
-	tiffBlackIsZero  = 1
-	tiffRGB          = 2
-	tiffCMYK         = 5
-	tiffShort        = 3
-	tiffEntry        = 12 // bytes
-)
+// copiesLeftOut is the note of TIFF files whose reduced copies and masks are no
+// pages.
+const copiesLeftOut = "reduced copies and transparency masks in the file are left out"
 
-// decodeTIFF decodes TIFF, with what package tiff does not know: CMYK, and that
-// fax data may be black where others are white.
-func decodeTIFF(r io.Reader) (image.Image, error) {
-	data, err := io.ReadAll(r)
+func openTIFF(src *source, opts *Options) (*file, error) {
+	t, err := tiff.Open(src)
 	if err != nil {
 		return nil, err
 	}
-	data, repair := relabel(data)
-	img, err := tiff.Decode(bytes.NewReader(data))
-	if err != nil || repair == nil {
-		return img, err
+	if opts.Page < 0 || opts.Page > len(t.Pages) {
+		return nil, fmt.Errorf("got page %d, want one of %d", opts.Page, len(t.Pages))
 	}
-	return repair(img)
-}
-
-// asCMYK takes red, green, blue and alpha for the colours of print.
-func asCMYK(img image.Image) (image.Image, error) {
-	if four, ok := img.(*image.NRGBA); ok {
-		return &image.CMYK{Pix: four.Pix, Stride: four.Stride, Rect: four.Rect}, nil
-	}
-	return nil, tiff.UnsupportedError("CMYK of more than 8 bits")
-}
-
-// inverted swaps black and white.
-func inverted(img image.Image) (image.Image, error) {
-	if gray, ok := img.(*image.Gray); ok {
-		for i, v := range gray.Pix {
-			gray.Pix[i] = 0xff - v
-		}
-	}
-	return img, nil
-}
-
-func decodeTIFFConfig(r io.Reader) (image.Config, error) {
-	data, err := io.ReadAll(r)
+	page := t.Pages[max(opts.Page, 1)-1]
+	size, turned, cost, err := page.Config()
 	if err != nil {
-		return image.Config{}, err
+		return nil, err
 	}
-	data, _ = relabel(data)
-	return tiff.DecodeConfig(bytes.NewReader(data))
+	f := &file{width: size.X, height: size.Y, cost: cost, orientation: turned}
+	if xmp := page.XMP(); xmp != nil {
+		f.orientation = orientation(nil, xmp)
+	}
+	if t.LeftOut > 0 {
+		f.notes = append(f.notes, copiesLeftOut)
+	}
+	if opts.Page == 0 && len(t.Pages) > 1 {
+		f.notes = append(f.notes, "several pages: the first is taken")
+	}
+	f.decode = func() (*stored, error) {
+		img, err := page.Decode()
+		if err != nil {
+			return nil, err
+		}
+		return fromSamples(img)
+	}
+	return f, nil
 }
 
-// relabel returns a CMYK file as one whose four samples are called red, green,
-// blue and alpha: the same bytes with another directory behind them. Other
-// files, damaged ones among them, it returns as they are. repair, if not nil,
-// makes the image of what package tiff makes of the result.
-func relabel(data []byte) (out []byte, repair func(image.Image) (image.Image, error)) {
-	if len(data) < 8 {
-		return data, nil
+// Pages returns how many pages the TIFF file in r has, 1 for any other format
+// and for files that cannot be read: what is wrong is said when they are.
+func Pages(src io.ReaderAt) (n int) {
+	var err error
+	defer func() { n = max(n, 1) }()
+	defer damaged(&err)
+	var magic [4]byte
+	if _, err := src.ReadAt(magic[:], 0); err != nil {
+		return 1
 	}
-	var order interface {
-		binary.ByteOrder
-		binary.AppendByteOrder
-	} = binary.LittleEndian
-	if data[0] == 'M' {
-		order = binary.BigEndian
+	switch string(magic[:]) {
+	case "II*\x00", "MM\x00*", "II+\x00", "MM\x00+":
+	default:
+		return 1
 	}
-	at := uint64(order.Uint32(data[4:]))
-	if at+2 > uint64(len(data)) {
-		return data, nil
+	t, err := tiff.Open(src)
+	if err != nil {
+		return 1
 	}
-	count := uint64(order.Uint16(data[at:]))
-	if at+2+tiffEntry*count > uint64(len(data)) {
-		return data, nil
-	}
-	short := func(tag, value uint16) []byte {
-		e := order.AppendUint16(nil, tag)
-		e = order.AppendUint32(order.AppendUint16(e, tiffShort), 1)
-		return order.AppendUint16(order.AppendUint16(e, value), 0)
-	}
-	extra := short(tiffExtraSamples, 2) // alpha by which colours are not multiplied
-	var entries []byte
-	var photometric, compression uint16
-	for entry := range slices.Chunk(data[at+2:][:tiffEntry*count], tiffEntry) {
-		switch tag := order.Uint16(entry); {
-		case tag == tiffCompression:
-			compression = order.Uint16(entry[8:])
-		case tag == tiffPhotometric:
-			photometric = order.Uint16(entry[8:])
-			entry = short(tiffPhotometric, tiffRGB)
-		case tag == tiffExtraSamples:
-			return data, nil // more than four samples
-		case tag > tiffExtraSamples && extra != nil:
-			entries, extra = append(entries, extra...), nil
-		}
-		entries = append(entries, entry...)
-	}
-	switch {
-	case photometric == tiffBlackIsZero && (compression == tiffFax3 || compression == tiffFax4):
-		return data, inverted
-	case photometric != tiffCMYK:
-		return data, nil
-	}
-	entries = append(entries, extra...)
-	out = slices.Clone(data)
-	order.PutUint32(out[4:], uint32(len(out)))
-	out = order.AppendUint16(out, uint16(len(entries)/tiffEntry))
-	return append(append(out, entries...), 0, 0, 0, 0), asCMYK
+	return len(t.Pages)
 }

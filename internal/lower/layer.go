@@ -68,6 +68,8 @@ func (l *lowering) layer(n *graph.Node) bool {
 	case doubles(n):
 		c, ok := l.conv(l.sole(n.Outputs[0]))
 		return ok && c.same() && c.in()%l.block == 0 && l.upsampled(n, c)
+	case n.Op == "Add" || n.Op == "Relu":
+		return l.elementwise(n)
 	}
 	c, ok := l.conv(n)
 	if !ok {
@@ -107,6 +109,29 @@ func (l *lowering) biasGrad(c *conv, d *graph.Value) {
 	if c.b != nil {
 		l.step.output(c.b.Name(), l.planeSums(d), float32(d.Dim(3)), vector(c.out(), 0))
 	}
+}
+
+// elementwise is an addition or a Relu by itself, of images of one shape that are
+// in blocks already, and stay so.
+func (l *lowering) elementwise(n *graph.Node) bool {
+	var operands []*graph.Value
+	for _, v := range n.Inputs {
+		if l.blocked[v] == nil || !slices.Equal(v.Shape, n.Inputs[0].Shape) {
+			return false
+		}
+		operands = append(operands, l.blocked[v])
+	}
+	y := l.g.Op(n.Op, n.Attrs, operands...)
+	l.blocked[n.Outputs[0]] = y
+	if n.Op == "Relu" {
+		l.absorb(operands[0], y, []*graph.Node{n}, func(dy *graph.Value, need bool) *graph.Value {
+			if !need {
+				return nil
+			}
+			return positive(y, dy)
+		})
+	}
+	return true
 }
 
 // pool is a max-pooling by itself.

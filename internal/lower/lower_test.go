@@ -46,7 +46,7 @@ func autoencoder(s models.Spec, loss string, batch int) testCase {
 	}
 	s = net.Spec()
 	return testCase{
-		name:  fmt.Sprintf("%dx%dx%d filters %d depth %d %s batch %d", s.Height, s.Width, s.Channels, s.Filters, s.Depth, loss, batch),
+		name:  fmt.Sprintf("%s %dx%dx%d filters %d depth %d %s batch %d", s.Model, s.Height, s.Width, s.Channels, s.Filters, s.Depth, loss, batch),
 		shape: []int{batch, s.Channels, s.Height, s.Width},
 		net:   func(x *graph.Value) *graph.Value { return net.Forward(x).Reconstruction }, loss: loss,
 	}
@@ -188,6 +188,8 @@ func TestCPUEmulated(t *testing.T) {
 			autoencoder(models.Spec{Height: 24, Width: 16, Filters: 32, Channels: 1, Depth: 3}, "ssim", 2),
 			autoencoder(models.Spec{Height: 16, Filters: 8, Depth: 2}, "mse", 1),
 			autoencoder(models.Spec{Height: 16, Filters: 12, Depth: 1}, "mse", 1),
+			autoencoder(models.Spec{Model: "unet", Height: 16, Width: 24, Filters: 16, Depth: 2}, "mse", 2),
+			autoencoder(models.Spec{Model: "unet", Channels: 1, Height: 16, Filters: 8, Depth: 1}, "l1", 1),
 			mixed(1, 8, 16),
 			mixed(2, 12, 20),
 		} {
@@ -265,6 +267,8 @@ func TestCPUOnRuntime(t *testing.T) {
 		autoencoder(models.Spec{Height: 32, Filters: 24}, "mse", 2),
 		autoencoder(models.Spec{Height: 32, Filters: 48, Depth: 1}, "mse", 1),
 		autoencoder(models.Spec{Height: 64, Filters: 64, Depth: 5}, "mse", 2),
+		autoencoder(models.Spec{Model: "unet", Height: 64}, "ssim+mse:10", 2),
+		autoencoder(models.Spec{Model: "unet", Height: 48, Width: 80, Filters: 24}, "mse", 1),
 		mixed(1, 32, 48),
 		mixed(3, 20, 36),
 	} {

@@ -115,6 +115,16 @@ func Eval[T float32 | float64](ctx context.Context, g *graph.Graph, feeds map[st
 	return out, nil
 }
 
+// Node computes the results of one node of ONNX's own domain from its operands,
+// nil for those that are omitted. Results may share elements with operands.
+func Node(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor, error) {
+	if n.Domain != "" {
+		return nil, fmt.Errorf("domain %q is not known", n.Domain)
+	}
+	e := evaluation{float: graph.Float32}
+	return e.compute(n, in)
+}
+
 // An evaluation is the state of one call of [Eval].
 type evaluation struct {
 	float  graph.DType // what float32 is held as

@@ -169,7 +169,7 @@ func compareInferencer(t *testing.T, python, detector, file, images string) {
 			if s.Anomalous != *d.Anomalous {
 				labels++
 			}
-			raw := load[float32](t, filepath.Join(results, filepath.Base(d.Path)+mapSuffix))
+			raw := load[float32](t, filepath.Join(results, filepath.Base(d.Path)+".map.npy"))
 			got := load[float32](t, filepath.Join(folder, fmt.Sprintf("%s-%d.map.npy", precision, i)))
 			mask := load[bool](t, filepath.Join(folder, fmt.Sprintf("%s-%d.mask.npy", precision, i)))
 			if len(got) != len(raw) || len(mask) != len(raw) {

@@ -64,7 +64,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
 		Commands: []*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
-			inspectCommand(), deployCommand(), rollbackCommand(), benchCommand(), doctorCommand(),
+			inspectCommand(), deployCommand(), rollbackCommand(), serveCommand(), benchCommand(), doctorCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

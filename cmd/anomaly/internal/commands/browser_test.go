@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/graph"
-	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/chromedp/chromedp"
@@ -607,19 +607,17 @@ func TestReportOfLabels(t *testing.T) {
 func TestReportOfManyImages(t *testing.T) {
 	const n = 10000
 	threshold := float32(.5)
-	r := &report{Model: "m.onnx", Provider: "go", Threshold: &threshold, Of: n, Saves: saves{Picture: true},
-		pictures: heatmap.PictureOptions{Threshold: &threshold, Tile: pictureTile}}
+	r := page.NewReport(anrt.ModelInfo{Provider: anrt.Go, Threshold: &threshold, PixelThreshold: &threshold, Maps: true}, page.Saves{Picture: true}, false)
+	r.Model, r.Of = "m.onnx", n
 	names := map[string]bool{}
 	for i := range n {
 		name := fmt.Sprintf("line %d/%05d.png", i%7, i)
 		names[name] = true
 		anomalous := float32(i)/n > threshold
-		r.Rows = append(r.Rows, reportRow{Name: name, Finding: judge.Finding{
-			Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous, Size: image.Pt(64, 64), Sample: &dataset.Sample{Path: name},
-		}})
+		r.Add(&judge.Finding{Score: float32(i) / n, Threshold: &threshold, Anomalous: &anomalous, Size: image.Pt(64, 64), Sample: &dataset.Sample{Name: name}})
 	}
 	dir := t.TempDir()
-	if err := r.write(dir); err != nil {
+	if err := r.Write(dir); err != nil {
 		t.Fatal(err)
 	}
 	b := openPage(t, filepath.Join(dir, "index.html"))

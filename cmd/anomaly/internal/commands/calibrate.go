@@ -5,11 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
@@ -187,25 +184,6 @@ func calibrateAction(c *cli.Context) error {
 	return newConsole(c).calibrate(c.Context, o)
 }
 
-// A calibration is what `anomaly calibrate` prints.
-type calibration struct {
-	Model              string           `json:"model"`
-	Stored             bool             `json:"stored"` // in the model
-	Rule               rule             `json:"rule"`
-	Threshold          *float32         `json:"threshold"`       // nil: none
-	PixelThreshold     *float32         `json:"pixel_threshold"` // nil: none
-	Review             *string          `json:"review"`          // nil: none
-	FalseReject        *calibrate.Share `json:"false_reject"`    // nil without images
-	Recall             *calibrate.Share `json:"recall"`          // nil without anomalous images
-	F1                 *float64         `json:"f1"`
-	PixelF1            *float64         `json:"pixel_f1"`             // of --pixel-f1
-	PixelFalsePositive *float64         `json:"pixel_false_positive"` // nil without good maps
-
-	was, pixelWas float32 // NaN: none
-	how           string  // the threshold was set
-	marked        int     // good images with a pixel above the pixel threshold
-}
-
 // calibrate is `anomaly calibrate`.
 func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	b, err := regular.Read(o.survey.model)
@@ -287,47 +265,6 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 	return cal.print(c.out, scored)
 }
 
-// finite returns nil for a threshold that there is none of.
-func finite(t float32) *float32 {
-	if math.IsNaN(float64(t)) {
-		return nil
-	}
-	return &t
-}
-
-// same reports whether two thresholds are, also where there are none.
-func same(a, b float32) bool { return a == b || finite(a) == nil && finite(b) == nil }
-
-// selfTested gives a model its self-test. The provider go computes it: it is
-// there wherever anomaly is, gives the same figures whatever trained the model,
-// and so checks the others.
-func selfTested(m *onnxexport.Model) error {
-	b, err := onnxexport.Marshal(m)
-	if err != nil {
-		return err
-	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.Go}, Batch: 1})
-	if err != nil {
-		return fmt.Errorf("self-test: %w", err)
-	}
-	defer det.Close()
-	t, err := det.SelfTest(context.Background())
-	if err != nil {
-		return fmt.Errorf("self-test: %w", err)
-	}
-	maps.Copy(m.Metadata, t.Metadata())
-	return nil
-}
-
-// writeModel writes a model's file.
-func writeModel(path string, m *onnxexport.Model) error {
-	b, err := onnxexport.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteBytes(path, b)
-}
-
 // score scores the images; hash is that of the images the network trained on.
 func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (*judge.Scores, error) {
 	s := &judge.Scores{}
@@ -378,144 +315,4 @@ func (o *calibrateOptions) samples() ([]dataset.Sample, error) {
 	default:
 		return dataset.Find(i.good)
 	}
-}
-
-// chooseThreshold returns the threshold of scores, NaN for none.
-func (cal *calibration) chooseThreshold(o *calibrateOptions, s *judge.Scores) (threshold float32, err error) {
-	switch {
-	case cal.Rule != "":
-	case len(s.Anomalous) > 0:
-		cal.Rule = ruleF1
-	default:
-		cal.Rule = ruleFalseReject
-	}
-	switch cal.Rule {
-	case ruleKept:
-		return cal.was, nil
-	case ruleGiven:
-		return float32(o.target), nil
-	case ruleF1:
-		cal.how = "for the best F1"
-		return calibrate.F1(s.Good, s.Anomalous)
-	case ruleRecall:
-		cal.how = fmt.Sprintf("the highest that finds %.4g %% of the anomalous images", 100*o.target)
-		return calibrate.Recall(s.Good, s.Anomalous, o.target)
-	}
-	by := calibrate.Rate
-	if cal.Rule == ruleMax {
-		by = calibrate.Max
-	}
-	c, err := calibrate.FromGood(s.Good, o.target, by)
-	if err != nil {
-		return 0, err
-	}
-	cal.how = "the largest score of a good image"
-	if cal.Rule == ruleFalseReject {
-		cal.how = fmt.Sprintf("meant to reject %.4g %% of good images, with a margin for their number", 100*c.FalseReject)
-	}
-	return c.Threshold, nil
-}
-
-// choosePixelThreshold returns the threshold of pixels, NaN for none. Unless there
-// is a rule it stays what it was, or follows the image's if it was the same.
-func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Scores, threshold float32) (float32, error) {
-	switch o.pixelRule {
-	case ruleGiven:
-		return float32(o.pixel), nil
-	case ruleF1:
-		if s.Masks == 0 {
-			return 0, fmt.Errorf("--pixel-f1: no image has a mask")
-		}
-		pixel, f1, err := calibrate.PixelF1(&s.Pixels)
-		cal.PixelF1 = &f1
-		return pixel, err
-	case rulePixels:
-		return calibrate.PixelFalsePositive(s.GoodMaps, o.pixel)
-	}
-	if same(cal.pixelWas, cal.was) {
-		return threshold, nil
-	}
-	return cal.pixelWas, nil
-}
-
-// setReview changes the review band in a model's metadata: to band, or away with
-// it where the threshold that it was about is another now.
-func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, threshold float32) error {
-	switch stored, ok := metadata[onnx.KeyReview]; {
-	case band == nil && ok && !same(was, threshold):
-		delete(metadata, onnx.KeyReview)
-		c.notef("the review band %s was about the old threshold and is gone; --review-band sets another", stored)
-	case band == nil:
-	case *band == anrt.Band{}:
-		delete(metadata, onnx.KeyReview)
-	case !math.IsNaN(float64(threshold)) && !(band.Low <= threshold && threshold <= band.High):
-		return usagef("--review-band: got %v, want one that holds the threshold %v", band, threshold)
-	default:
-		metadata[onnx.KeyReview] = band.String()
-	}
-	return nil
-}
-
-// measure says what the thresholds do to the images.
-func (cal *calibration) measure(s *judge.Scores) {
-	if cal.Threshold != nil && len(s.Good) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.Good)
-		cal.FalseReject = &share
-	}
-	if cal.Threshold != nil && len(s.Anomalous) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.Anomalous)
-		cal.Recall = &share
-	}
-	if cal.FalseReject != nil && cal.Recall != nil {
-		found := float64(cal.Recall.Above)
-		f1 := 2 * found / (found + float64(cal.FalseReject.Above+cal.Recall.Of))
-		cal.F1 = &f1
-	}
-	if cal.PixelThreshold != nil && len(s.GoodMaps) > 0 {
-		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.GoodMaps)
-		cal.PixelFalsePositive, cal.marked = &share.Share, share.Images
-	}
-}
-
-// print says what was done, and how sure it is.
-func (cal *calibration) print(w io.Writer, s *judge.Scores) error {
-	number := func(t *float32) string {
-		if t == nil {
-			return "none"
-		}
-		return short(*t)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s  threshold %s (was %s)", cal.Model, number(cal.Threshold), number(finite(cal.was)))
-	if cal.how != "" {
-		fmt.Fprintf(&b, ", %s", cal.how)
-	}
-	fmt.Fprintln(&b)
-	if r := cal.FalseReject; r != nil {
-		fmt.Fprintf(&b, "rejects %d of %d good images; with 95 %% confidence at most %.1f %% of all\n", r.Above, r.Of, 100*r.AtMost)
-	}
-	if r := cal.Recall; r != nil {
-		fmt.Fprintf(&b, "finds %d of %d anomalous images; with 95 %% confidence at least %.1f %% of all; F1 %.4f\n", r.Above, r.Of, 100*r.AtLeast, *cal.F1)
-	}
-	if cal.Rule == ruleF1 || cal.Rule == ruleRecall {
-		fmt.Fprintln(&b, "measured on the images it was chosen from: expect somewhat less of others")
-	}
-	if !cal.Stored {
-		fmt.Fprintf(&b, "the model is another tool's and stays as it is: give run --threshold %v\n", *cal.Threshold)
-		_, err := io.WriteString(w, b.String())
-		return err
-	}
-	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
-	if cal.PixelF1 != nil {
-		fmt.Fprintf(&b, ", for the best F1 of pixels, %.4f, with %s", *cal.PixelF1, plural(s.Masks, "mask"))
-	}
-	if cal.PixelFalsePositive != nil {
-		fmt.Fprintf(&b, "; %.4g %% of good images' pixels are above it, in %d of %d images", 100**cal.PixelFalsePositive, cal.marked, len(s.GoodMaps))
-	}
-	fmt.Fprintln(&b)
-	if cal.Review != nil {
-		fmt.Fprintf(&b, "review band %s\n", *cal.Review)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 )
@@ -116,7 +117,7 @@ func printComparison(w io.Writer, r *judge.Comparison) error {
 	}
 	fmt.Fprintf(w, "\n%-9s  %10s  %-9s  %10s  %-14s  %s\n", "a", "score", "b", "score", "kind", "path")
 	for _, i := range r.Images[:changed] {
-		if _, err := fmt.Fprintf(w, "%-9s  %10s  %-9s  %10s  %-14s  %s\n", label(i.A.Anomalous), short(i.A.Score), label(i.B.Anomalous), short(i.B.Score), printable(i.Kind), printable(i.Path)); err != nil {
+		if _, err := fmt.Fprintf(w, "%-9s  %10s  %-9s  %10s  %-14s  %s\n", label(i.A.Anomalous), page.Short(i.A.Score), label(i.B.Anomalous), page.Short(i.B.Score), printable(i.Kind), printable(i.Path)); err != nil {
 			return err
 		}
 	}

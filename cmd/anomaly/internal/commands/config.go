@@ -13,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/residual"
+	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
 )
 
@@ -27,7 +28,7 @@ func (o *trainOptions) config() map[string]any {
 		"model": o.spec.Model, "size": cmp.Or(o.size, o.spec.Height), "preset": string(o.preset),
 		"backbone": o.spec.Backbone, "levels": o.spec.Levels, "rank": o.spec.Rank,
 		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
-		"loss": s.Loss, "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
+		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/google/go-cmp/cmp"
 )
@@ -44,12 +45,12 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	}
 	mustRun(t, 0, append([]string{"train", "--data", data, "--out", path("a")}, append(tiny, "--lr", "0.0123", "--optimizer", "sgd", "--schedule", "cosine",
 		"--clip", "0.7", "--ema", "0.9", "--patience", "2", "--epochs", "3", "--input", "float", "--false-reject", "0.1")...)...)
-	mustRun(t, 0, "train", "--config", path("a"+configSuffix), "--out", path("b"))
-	if read("a") != read("b") || read("a"+configSuffix) != read("b"+configSuffix) {
+	mustRun(t, 0, "train", "--config", path("a"+page.ConfigSuffix), "--out", path("b"))
+	if read("a") != read("b") || read("a"+page.ConfigSuffix) != read("b"+page.ConfigSuffix) {
 		t.Error("the configuration gives another model or another configuration")
 	}
-	mustRun(t, 0, "train", "--config", path("a"+configSuffix), "--out", path("c"), "--seed", "2")
-	if read("a") == read("c") || !strings.Contains(read("c"+configSuffix), `"seed": 2`) {
+	mustRun(t, 0, "train", "--config", path("a"+page.ConfigSuffix), "--out", path("c"), "--seed", "2")
+	if read("a") == read("c") || !strings.Contains(read("c"+page.ConfigSuffix), `"seed": 2`) {
 		t.Error("a flag beside the configuration is without effect")
 	}
 	model, err := onnxexport.Reopen([]byte(read("a")))
@@ -57,7 +58,7 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want, got map[string]any
-	if err := json.Unmarshal([]byte(read("a"+configSuffix)), &want); err != nil {
+	if err := json.Unmarshal([]byte(read("a"+page.ConfigSuffix)), &want); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(model.Metadata["anomaly.config"]), &got); err != nil {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/parts"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -98,7 +99,7 @@ func (c *console) demo(ctx context.Context, o *demoOptions) error {
 		return err
 	}
 	survey := surveyOptions{
-		model: model, detector: anrt.Options{SessionOptions: o.engine}, dir: results, saves: saves{Picture: true}, minArea: 1,
+		model: model, detector: anrt.Options{SessionOptions: o.engine}, dir: results, saves: page.Saves{Picture: true}, minArea: 1,
 	}
 	if err := c.eval(ctx, &evalOptions{data: data, survey: survey}); err != nil {
 		return err
@@ -168,5 +169,5 @@ func writePNG(path string, img image.Image) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error { return encodePNG(w, img) })
+	return atomicfile.Write(path, func(w io.Writer) error { return page.EncodePNG(w, img) })
 }

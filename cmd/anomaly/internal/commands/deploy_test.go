@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -150,5 +151,5 @@ func bestThreshold(t *testing.T, data string) string {
 	path := filepath.Join(t.TempDir(), "best.onnx")
 	mustRun(t, 0, "calibrate", tinyModel(t), "--provider", "go", "--data", data, "--f1", "--out", path)
 	threshold, _, _ := thresholds(t, path)
-	return short(threshold)
+	return page.Short(threshold)
 }

@@ -25,6 +25,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
@@ -411,7 +412,7 @@ func newWorld(t *testing.T) string {
 	must(t, os.Mkdir(filepath.Join(dir, "good"), 0o755))
 	for i := range 20 {
 		var b bytes.Buffer
-		must(t, encodePNG(&b, goodImage(i)))
+		must(t, page.EncodePNG(&b, goodImage(i)))
 		must(t, os.WriteFile(filepath.Join(dir, "good", fmt.Sprintf("%d.png", i)), b.Bytes(), 0o644))
 		if i < 3 {
 			must(t, os.WriteFile(filepath.Join(dir, "images", "abc"[i:i+1]+".png"), b.Bytes(), 0o644))

@@ -159,8 +159,8 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 		return errors.Join(err, failed)
 	}
 	if o.survey.dir != "" { // survey's report has no truth and no figures
-		report.Eval = &evalReport{e}
-		if err := report.write(o.survey.dir); err != nil {
+		report.Evaluate(e)
+		if err := report.Write(o.survey.dir); err != nil {
 			return errors.Join(err, failed)
 		}
 	}

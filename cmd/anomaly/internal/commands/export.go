@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -32,14 +33,19 @@ takes it back, with --input uint8 where nothing else is said.
 Thresholds are about one map. With another --map or --blur they go, and so do the
 review band and the scores of good images in the metadata; profile reconstruction has
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
-does not outlive the threshold it was about.`,
+does not outlive the threshold it was about.
+
+--triton DIR writes DIR/NAME/VERSION/model.onnx, NAME being the model's and VERSION
+the next that is free, and DIR/NAME/config.pbtxt: Triton and KServe serve the folder
+as it is, and so does anomaly serve.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE`: detector, reconstruction or anomalib", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the input: uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: ssim, l2, l1", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (required)"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (this or --triton is required)"},
+			&cli.StringFlag{Name: "triton", Usage: "`DIR` of models for Triton to write to"},
 		},
 		Action: exportAction,
 	}
@@ -49,6 +55,7 @@ does not outlive the threshold it was about.`,
 // the model's.
 type exportOptions struct {
 	model, out string
+	triton     string // folder to write to in the place of out; "" for none
 	profile    onnxexport.Profile
 	input      onnxexport.InputKind
 	mapKind    residual.Kind
@@ -60,10 +67,12 @@ func exportAction(c *cli.Context) error {
 	switch {
 	case c.NArg() != 1:
 		return usagef("export takes one model, got %q", c.Args().Slice())
-	case c.String("out") == "":
-		return usagef("--out is missing: a file to write to")
+	case c.String("out") == "" && c.String("triton") == "":
+		return usagef("--out is missing: a file to write to (or --triton, a folder of models)")
+	case c.String("out") != "" && c.String("triton") != "":
+		return usagef("--out and --triton do not go together")
 	}
-	o := &exportOptions{model: c.Args().First(), out: c.String("out")}
+	o := &exportOptions{model: c.Args().First(), out: c.String("out"), triton: c.String("triton")}
 	var err error
 	if c.IsSet("profile") {
 		if o.profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
@@ -120,8 +129,20 @@ func (c *console) export(o *exportOptions) error {
 	if err := selfTested(n); err != nil {
 		return err
 	}
+	if o.triton != "" {
+		if o.out, err = tritonVersion(o.triton, o.model); err != nil {
+			return err
+		}
+	}
 	if err := writeModel(o.out, n); err != nil {
 		return err
+	}
+	if o.triton != "" {
+		config, err := writeTriton(o.out)
+		if err != nil {
+			return err
+		}
+		c.notef("wrote %s", config)
 	}
 	made, err := n.Options()
 	if err != nil {
@@ -138,7 +159,7 @@ func (c *console) export(o *exportOptions) error {
 		}
 		line += fmt.Sprintf("  map %s, blur %.4g  threshold ", made.Map.Kind, made.Map.Blur)
 		if t := finite(threshold); t != nil {
-			line += short(*t)
+			line += page.Short(*t)
 		} else {
 			line += "none"
 		}

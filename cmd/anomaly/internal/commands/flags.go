@@ -101,7 +101,7 @@ func parseDetector(c *cli.Context) (o anrt.Options, maxPixels int, err error) {
 // parseMaxPixels returns the value of --max-pixels.
 func parseMaxPixels(c *cli.Context) (int, error) {
 	n := c.Int("max-pixels")
-	if n < 1 {
+	if n < 1 && c.IsSet("max-pixels") {
 		return 0, usagef("--max-pixels: got %d, want 1 or more", n)
 	}
 	return n, nil
@@ -109,8 +109,9 @@ func parseMaxPixels(c *cli.Context) (int, error) {
 
 // limit makes images of more than maxPixels an error when they are read.
 func limit(samples []dataset.Sample, maxPixels int) {
+	decoding := &dataset.Decoding{MaxPixels: maxPixels}
 	for i := range samples {
-		samples[i].MaxPixels = maxPixels
+		samples[i].Decoding = decoding
 	}
 }
 
@@ -119,7 +120,7 @@ var (
 	providerFlag       = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
 	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
 	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
-	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", Value: dataset.DefaultMaxPixels}
+	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", DefaultText: "as many as decode in 1 GiB"}
 	goodFlag           = &cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"}
 	anomalousFlag      = &cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"}
 	jsonFlag           = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}

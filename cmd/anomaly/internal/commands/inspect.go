@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -126,10 +127,10 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 		tensor("output", out)
 	}
 	if d.Threshold != nil {
-		fmt.Fprintf(t, "threshold\t%s\n", short(*d.Threshold))
+		fmt.Fprintf(t, "threshold\t%s\n", page.Short(*d.Threshold))
 	}
 	if d.PixelThreshold != nil {
-		fmt.Fprintf(t, "pixel threshold\t%s\n", short(*d.PixelThreshold))
+		fmt.Fprintf(t, "pixel threshold\t%s\n", page.Short(*d.PixelThreshold))
 	}
 	if review, ok := d.Metadata[onnx.KeyReview]; ok {
 		fmt.Fprintf(t, "review band\t%s\n", review)

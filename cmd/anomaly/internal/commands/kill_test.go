@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/train"
 )
 
@@ -123,7 +124,7 @@ func TestKill(t *testing.T) {
 				if model, ok := left["m.onnx"]; ok && !bytes.Equal(model, want["m.onnx"]) {
 					t.Fatalf("kill %d, %s: there is another model", n, moment)
 				}
-				t.Logf("kill %d, %s: %d epochs in the log, half written: %q", n, moment, bytes.Count(left["m.onnx"+logSuffix], []byte("\n")), half)
+				t.Logf("kill %d, %s: %d epochs in the log, half written: %q", n, moment, bytes.Count(left["m.onnx"+page.LogSuffix], []byte("\n")), half)
 			}
 			if writing == 0 {
 				t.Error("no kill hit the writing of a checkpoint")
@@ -133,7 +134,7 @@ func TestKill(t *testing.T) {
 			}
 			got := readFiles(t, filepath.Join(dir, killed))
 			for name := range want {
-				if name != "m.onnx"+logSuffix && !bytes.Equal(got[name], want[name]) {
+				if name != "m.onnx"+page.LogSuffix && !bytes.Equal(got[name], want[name]) {
 					t.Errorf("%s differs", name)
 				}
 			}
@@ -151,7 +152,7 @@ func TestKill(t *testing.T) {
 // epochs returns the log's lines but for the time.
 func epochs(t *testing.T, files map[string][]byte) []string {
 	t.Helper()
-	lines, err := train.ReadLog(bytes.NewReader(files["m.onnx"+logSuffix]))
+	lines, err := train.ReadLog(bytes.NewReader(files["m.onnx"+page.LogSuffix]))
 	if err != nil {
 		t.Fatal(err)
 	}

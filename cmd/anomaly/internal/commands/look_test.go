@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
+
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -85,8 +87,8 @@ func TestLook(t *testing.T) {
 	mustRun(t, 0, append(append([]string{"train", "--data", filepath.Join(scratch, "train"), "--out", path("m.onnx"), "--report", path("train.html"), "--suspects", path("suspects")}, tiny...), "--epochs", "3")...)
 	mustRun(t, 1, "eval", foreignModel(t, "pred_score", "pred_label"), "--data", data, "--provider", "go", "--out", path("mapless"))
 	logs := []string{"train-report", "--out", path("runs.html")}
-	for range palette { // a run in each colour
-		logs = append(logs, path("m.onnx"+logSuffix))
+	for range 8 { // a run in each colour
+		logs = append(logs, path("m.onnx"+page.LogSuffix))
 	}
 	mustRun(t, 0, logs...)
 	pages := []string{path("runs.html"), path("run", "index.html"), path("mapless", "index.html"), path("eval", "index.html"), path("none", "index.html"), path("train.html"), path("suspects", "index.html")}

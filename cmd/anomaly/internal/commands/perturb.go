@@ -5,6 +5,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/judge"
 )
 
@@ -44,6 +45,6 @@ func printPerturbations(w io.Writer, p *judge.Perturbations) error {
 	if err := t.Flush(); err != nil || p.Threshold == nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "false rejects and recall at the model's threshold %s\n", short(*p.Threshold))
+	_, err := fmt.Fprintf(w, "false rejects and recall at the model's threshold %s\n", page.Short(*p.Threshold))
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -265,8 +266,11 @@ func spelling(args []string) (func(*dataset.Sample) string, error) {
 		if rel, err := filepath.Rel(here, path); err == nil && !absolute {
 			path = rel
 		}
-		if s.Row >= 0 {
+		switch {
+		case s.Row >= 0:
 			path += "#" + strconv.Itoa(s.Row)
+		case s.Page > 0:
+			path += "#" + strconv.Itoa(s.Page)
 		}
 		return path
 	}, nil
@@ -278,9 +282,9 @@ const tableHead = "verdict         score   threshold  regions  path"
 func tableLine(f *judge.Finding) string {
 	threshold := "-"
 	if f.Threshold != nil {
-		threshold = short(*f.Threshold)
+		threshold = page.Short(*f.Threshold)
 	}
-	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", cmp.Or(f.Verdict, "-"), short(f.Score), threshold, len(f.Regions), printable(f.Path))
+	return fmt.Sprintf("%-9s  %10s  %10s  %7d  %s", cmp.Or(f.Verdict, "-"), page.Short(f.Score), threshold, len(f.Regions), printable(f.Path))
 }
 
 // label is the verdict of a model without a review band: anomalous, good, or "-" where

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -355,19 +356,19 @@ type htmlRow struct{ class, name string }
 // The page must need no other file, and their links must lead to files.
 func parseReport(t *testing.T, dir string) []htmlRow {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	html, err := os.ReadFile(filepath.Join(dir, "index.html"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if needs := regexp.MustCompile(`<(?:script|link|img|iframe)[^>]*(?:src|href)=|@import|https?:`).Find(page); needs != nil {
-		t.Errorf("the page is not self-contained: %s", needs)
+	if needs := regexp.MustCompile(`<(?:script|link|img|iframe)[^>]*(?:src|href)=|@import|https?:`).Find(html); needs != nil {
+		t.Errorf("the html is not self-contained: %s", needs)
 	}
-	_, rest, _ := strings.Cut(string(page), `<script type="application/json" id="data">`)
+	_, rest, _ := strings.Cut(string(html), `<script type="application/json" id="data">`)
 	text, _, ok := strings.Cut(rest, "</script>")
 	if !ok {
 		t.Fatal("index.html has no data")
 	}
-	var data reportData
+	var data page.Data
 	if err := json.Unmarshal([]byte(text), &data); err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +397,9 @@ func parseReport(t *testing.T, dir string) []htmlRow {
 			continue
 		}
 		for _, f := range data.Files {
-			exists(link(row.Name + f.Suffix))
+			if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(row.Name)+f.Suffix)); err != nil {
+				t.Error(err)
+			}
 		}
 		if row.Source != "" {
 			exists(row.Source)

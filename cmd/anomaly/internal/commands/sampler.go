@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/imageio"
@@ -20,10 +20,9 @@ import (
 )
 
 const (
-	samples       = 6   // images whose reconstructions are shown
-	sampleEpochs  = 8   // how often, about
-	sampleTile    = 128 // least side of one, in pixels
-	samplePicture = "epoch-%06d.png"
+	samples      = 6   // images whose reconstructions are shown
+	sampleEpochs = 8   // how often, about
+	sampleTile   = 128 // least side of one, in pixels
 )
 
 // A sampler writes reconstructions of a few training images while a network
@@ -41,7 +40,7 @@ func newSampler(o *trainOptions, data *train.Data) *sampler {
 	channels, height, width := o.net.InputSize()
 	size := channels * height * width
 	all := len(data.Pixels) / size
-	s := &sampler{o: o, dir: o.out + samplesSuffix, n: min(samples, all)}
+	s := &sampler{o: o, dir: o.out + page.SamplesSuffix, n: min(samples, all)}
 	for i := range s.n {
 		at := i * all / s.n * size
 		s.pixels = append(s.pixels, data.Pixels[at:at+size]...)
@@ -56,7 +55,7 @@ func (s *sampler) epoch(ctx context.Context, p train.Progress) {
 		return
 	}
 	if s.err = s.draw(ctx, p.Weights, p.Epoch); s.err == nil {
-		s.err = writeTrainReport(s.o.page, []string{s.o.out + logSuffix})
+		s.err = page.WriteTraining(s.o.page, []string{s.o.out + page.LogSuffix})
 	}
 }
 
@@ -65,7 +64,7 @@ func (s *sampler) end() error {
 	if s.err != nil {
 		return fmt.Errorf("--report: %w", s.err)
 	}
-	return writeTrainReport(s.o.page, []string{s.o.out + logSuffix})
+	return page.WriteTraining(s.o.page, []string{s.o.out + page.LogSuffix})
 }
 
 // draw writes a picture: the images above their reconstructions.
@@ -99,8 +98,5 @@ func (s *sampler) draw(ctx context.Context, weights map[string]*graph.Tensor, ep
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(s.dir, fmt.Sprintf(samplePicture, epoch)), func(w io.Writer) error { return encodePNG(w, out) })
+	return atomicfile.Write(filepath.Join(s.dir, page.SampleName(epoch)), func(w io.Writer) error { return page.EncodePNG(w, out) })
 }
-
-// runOf returns what the files of the run of a log begin with.
-func runOf(log string) string { return strings.TrimSuffix(log, logSuffix) }

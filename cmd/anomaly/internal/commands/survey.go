@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -22,7 +21,7 @@ type surveyOptions struct {
 	model    string
 	detector anrt.Options
 	dir      string // "" writes nothing
-	saves    saves
+	saves    page.Saves
 	minArea  int // of regions, in pixels of the map
 
 	maxPixels int // of an image; 0 is the default
@@ -76,8 +75,8 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 		return o, err
 	}
 	o.dir = c.String("out")
-	if o.saves, err = parseSaves(c.String("save")); err != nil {
-		return o, err
+	if o.saves, err = page.ParseSaves(c.String("save")); err != nil {
+		return o, usagef("--save: %v", err)
 	}
 	switch {
 	case c.IsSet("out") && o.dir == "":
@@ -94,7 +93,7 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 //
 // The error is that of the first thing that ended it, ctx's if that did and it was
 // not watching, or else says how many images failed. What was done by then is written.
-func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*judge.Finding) error) (*report, error) {
+func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*judge.Finding) error) (*page.Report, error) {
 	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
@@ -107,7 +106,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		return nil, err
 	}
 	defer det.Close()
-	files, err := newSaver(o.dir)
+	files, err := page.NewFiles(o.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -128,15 +127,14 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	handle := func(f *judge.Finding) error {
 		c.stepBar()
 		images++
-		if f.Err == nil && f.Result.Model != report.hash { // swapped in meanwhile
-			if err := report.retire(o.dir, files); err != nil {
+		if f.Err == nil && !report.IsOf(f.Result.Model) { // swapped in meanwhile
+			if err := report.Retire(o.dir, files); err != nil {
 				return err
 			}
 			report = c.newReport(det.Info(), o)
-			report.hash = f.Result.Model
 		}
 		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
-			report.add(f)
+			report.Add(f)
 		}
 		if f.Err != nil {
 			failed++
@@ -146,7 +144,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		if f.Result.Anomalous {
 			anomalous++
 		}
-		if err := files.save(f, report.Saves); err != nil {
+		if err := files.Save(f, report.Saves); err != nil {
 			return err
 		}
 		return each(f)
@@ -156,11 +154,11 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = o.inbox.Serve(ctx, func(samples []dataset.Sample) error {
 			limit(samples, o.maxPixels)
 			return judge.Run(ctx, det, samples, look, handle)
-		}, func() error { return report.update(o.dir, files) })
+		}, func() error { return report.Update(o.dir, files) })
 	}
 	c.endBar()
 	interrupted := ctx.Err() != nil
-	if failed := files.wait(); failed != nil && (err == nil || interrupted) {
+	if failed := files.Wait(); failed != nil && (err == nil || interrupted) {
 		return nil, failed
 	}
 	if o.inbox != nil && interrupted && errors.Is(err, ctx.Err()) {
@@ -169,7 +167,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	}
 	if o.dir != "" && (err == nil || interrupted) {
 		report.Interrupted = interrupted && err != nil
-		if err := report.write(o.dir); err != nil {
+		if err := report.Write(o.dir); err != nil {
 			return nil, err
 		}
 	}
@@ -189,23 +187,20 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 }
 
 // newReport returns the report of what a model finds.
-func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *report {
-	r := &report{Model: filepath.Base(o.model), Provider: info.Provider, Threshold: info.Threshold, Review: info.Review, Saves: o.saves, hash: info.Hash, grows: o.inbox != nil}
-	if o.inbox != nil {
-		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)
-	}
+func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *page.Report {
+	saves := o.saves
 	if o.dir != "" {
-		r.Saves = c.givenBy(info, o.saves)
+		saves = c.givenBy(info, saves)
 	}
-	r.pictures = heatmap.PictureOptions{Threshold: info.PixelThreshold, NoMap: !info.Maps, Tile: pictureTile}
-	if info.Reconstructs {
-		r.pictures.Reconstruction = image.Black
+	r := page.NewReport(info, saves, o.inbox != nil)
+	if r.Model = filepath.Base(o.model); o.inbox != nil {
+		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)
 	}
 	return r
 }
 
 // givenBy returns what of saves a model gives, and says what it does not.
-func (c *console) givenBy(info anrt.ModelInfo, s saves) saves {
+func (c *console) givenBy(info anrt.ModelInfo, s page.Saves) page.Saves {
 	switch {
 	case !info.Maps && (s.Map || s.Mask):
 		c.notef("the model gives no maps: none are saved, nor masks")

@@ -1,17 +1,15 @@
 package commands
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"image/jpeg"
 	"os"
 	"path/filepath"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -24,16 +22,6 @@ const (
 	mostPictures = 200 // of suspects on the page
 	besides      = 6   // images that follow them on the page, to compare with
 )
-
-// A rankedImage is an image of the training set by how suspect it is.
-type rankedImage struct {
-	Name    string  `json:"name"`
-	Score   float64 `json:"score"`
-	Z       float64 `json:"z"`
-	Suspect bool    `json:"suspect"`
-
-	Picture template.URL `json:"-"` // holds the picture itself; "" for none
-}
 
 // findSuspects ranks the training images by networks that have not seen them,
 // reports those that may have a defect and, if they are to be dropped, returns
@@ -55,11 +43,11 @@ func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []da
 		return nil, err
 	}
 	suspect := make([]bool, len(images))
-	var ranked []rankedImage
+	var ranked []page.Suspect
 	n := 0
 	for _, r := range fitted.Ranked() {
 		suspect[r.Image] = r.Z > train.SuspectZ
-		ranked = append(ranked, rankedImage{Name: images[r.Image].Name, Score: r.Score, Z: r.Z, Suspect: suspect[r.Image]})
+		ranked = append(ranked, page.Suspect{Name: images[r.Image].Name, Score: r.Score, Z: r.Z, Suspect: suspect[r.Image]})
 		if suspect[r.Image] {
 			n++
 			if _, err := fmt.Fprintf(c.out, "suspect  %s  %s\n", printable(images[r.Image].Name), r); err != nil {
@@ -91,14 +79,9 @@ func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []da
 	return rest, err
 }
 
-//go:embed suspects.html
-var suspectsHTML string
-
-var suspectsTemplate = template.Must(template.New("suspects").Parse(suspectsHTML))
-
 // writeSuspects writes suspects.json, all images by rank, and index.html with
 // pictures of the first.
-func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, data *train.Data, fitted *train.CrossFitted, ranked []rankedImage) error {
+func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, data *train.Data, fitted *train.CrossFitted, ranked []page.Suspect) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -109,17 +92,13 @@ func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, dat
 	if err := atomicfile.WriteBytes(filepath.Join(dir, "suspects.json"), append(b, '\n')); err != nil {
 		return err
 	}
-	page := struct {
-		Images, Suspects int
-		Z                float64
-		Rows             []rankedImage
-	}{Images: len(ranked), Z: train.SuspectZ}
+	suspects := 0
 	for _, r := range ranked {
 		if r.Suspect {
-			page.Suspects++
+			suspects++
 		}
 	}
-	shown := min(min(page.Suspects, mostPictures)+besides, len(ranked))
+	shown := min(min(suspects, mostPictures)+besides, len(ranked))
 	pictures := make([]template.URL, len(images))
 	order := fitted.Ranked()[:shown]
 	for fold := range fitted.Weights {
@@ -130,12 +109,7 @@ func writeSuspects(ctx context.Context, dir string, images []dataset.Sample, dat
 	for i, r := range order {
 		ranked[i].Picture = pictures[r.Image]
 	}
-	page.Rows = ranked[:shown]
-	var html bytes.Buffer
-	if err := suspectsTemplate.Execute(&html, page); err != nil {
-		return err
-	}
-	return atomicfile.WriteBytes(filepath.Join(dir, "index.html"), html.Bytes())
+	return page.WriteSuspects(filepath.Join(dir, "index.html"), train.SuspectZ, ranked, shown)
 }
 
 // drawSuspects fills in the pictures, by image, of those in order that belong to
@@ -168,12 +142,10 @@ func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data
 		if err != nil {
 			return err
 		}
-		picture := heatmap.Picture(img, results[0].Map, &heatmap.PictureOptions{Reconstruction: results[0].Reconstruction, Tile: pictureTile})
-		var jpg bytes.Buffer
-		if err := jpeg.Encode(&jpg, picture, &jpeg.Options{Quality: 85}); err != nil {
+		picture := heatmap.Picture(img, results[0].Map, &heatmap.PictureOptions{Reconstruction: results[0].Reconstruction, Tile: page.Tile})
+		if pictures[s.Image], err = page.Embed(picture); err != nil {
 			return err
 		}
-		pictures[s.Image] = template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(jpg.Bytes()))
 	}
 	return nil
 }

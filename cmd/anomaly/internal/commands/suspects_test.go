@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
@@ -55,7 +56,7 @@ func TestSuspects(t *testing.T) {
 	if got := named(stdout); !slices.Equal(got, bad) || images() != "58" {
 		t.Errorf("got suspects %v, want %v, and %s images to train on, want 58\n%s", got, bad, images(), stderr)
 	}
-	var ranked []rankedImage
+	var ranked []page.Suspect
 	b, err := os.ReadFile(filepath.Join(results, "suspects.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func TestSuspects(t *testing.T) {
 	if err := json.Unmarshal(b, &ranked); err != nil {
 		t.Fatal(err)
 	}
-	if len(ranked) != 60 || !ranked[1].Suspect || ranked[2].Suspect || !slices.IsSortedFunc(ranked, func(a, b rankedImage) int { return cmp.Compare(b.Z, a.Z) }) {
+	if len(ranked) != 60 || !ranked[1].Suspect || ranked[2].Suspect || !slices.IsSortedFunc(ranked, func(a, b page.Suspect) int { return cmp.Compare(b.Z, a.Z) }) {
 		t.Errorf("got %+v, want 60, the two suspects first", ranked)
 	}
 	page, err := os.ReadFile(filepath.Join(results, "index.html"))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/models"
@@ -46,6 +47,8 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
+			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
+			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
 			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
 			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
@@ -102,7 +105,7 @@ func trainAction(c *cli.Context) error {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
-	for _, name := range []string{"loss", "optimizer", "schedule", "map"} {
+	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map"} {
 		if c.IsSet(name) && c.String(name) == "" {
 			return usagef("--%s: got nothing, want a name", name)
 		}
@@ -118,7 +121,7 @@ func trainAction(c *cli.Context) error {
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
-			Loss: c.String("loss"), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
+			Loss: c.String("loss"), Corruption: train.Corruption(c.String("corruption")), Augment: train.Augment(c.String("augment")), Epochs: c.Int("epochs"), Batch: c.Int("batch"), LearningRate: c.Float64("lr"),
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
 			ThresholdRule: calibrate.Rule(c.String("threshold-rule")),
 			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: given(c, "weight-decay"), Momentum: given(c, "momentum"),
@@ -168,9 +171,6 @@ var featureFlags = []string{"backbone", "levels", "rank"}
 // What the names of a run's files end in, behind the model's.
 const (
 	checkpointSuffix = ".ckpt"
-	logSuffix        = ".log.jsonl"
-	configSuffix     = ".config.json"
-	samplesSuffix    = ".samples" // a folder
 	suspectsSuffix   = ".suspects" + checkpointSuffix
 )
 
@@ -218,7 +218,7 @@ type trainOptions struct {
 // train is `anomaly train`.
 func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
-	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+logSuffix
+	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+page.LogSuffix
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
@@ -254,7 +254,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 	defer release()
 	// A run that was killed may have left these behind.
-	for _, path := range append(checkpoints, o.out, s.Log, o.out+configSuffix) {
+	for _, path := range append(checkpoints, o.out, s.Log, o.out+page.ConfigSuffix) {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
@@ -401,24 +401,5 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 	if err := writeModel(o.out, m); err != nil {
 		return err
 	}
-	return o.writeConfig(o.out + configSuffix)
-}
-
-// spared reports that the file at path, which would be replaced, is one of the samples.
-func spared(path string, samples []dataset.Sample) error {
-	there, err := os.Stat(path)
-	if err != nil {
-		return nil // nothing is replaced
-	}
-	last := ""
-	for _, s := range samples {
-		if s.Path == last { // of rows
-			continue
-		}
-		last = s.Path
-		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
-			return usagef("--out: %s is one of the images to train on: choose another", path)
-		}
-	}
-	return nil
+	return o.writeConfig(o.out + page.ConfigSuffix)
 }

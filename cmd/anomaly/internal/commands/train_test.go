@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 )
 
 func TestTrain(t *testing.T) {
@@ -46,7 +48,7 @@ func TestTrainInterruptedAndResumed(t *testing.T) {
 	if !strings.Contains(stderr.String(), "saved in") || !strings.HasSuffix(stderr.String(), "anomaly: interrupted\n") {
 		t.Errorf("got standard error %q", stderr)
 	}
-	if files := list(t, dir); !slices.Equal(files, []string{"resumed.onnx" + checkpointSuffix, "resumed.onnx" + logSuffix}) {
+	if files := list(t, dir); !slices.Equal(files, []string{"resumed.onnx" + checkpointSuffix, "resumed.onnx" + page.LogSuffix}) {
 		t.Fatalf("got files %v, want the checkpoint and the log", files)
 	}
 	_, log := mustRun(t, 0, args("resumed.onnx", "--resume")...)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -171,7 +172,7 @@ func (t *trial) print(r *anrt.ShadowReport) {
 		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", "in use", "score", "new", "score", "path")
 	}
 	for _, d := range r.Worst[:min(r.Changed, len(r.Worst))] {
-		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", label(&d.Live.Anomalous), short(d.Live.Score), label(&d.Candidate.Anomalous), short(d.Candidate.Score), printable(d.Name))
+		fmt.Fprintf(&b, "  %-9s  %10s  %-9s  %10s  %s\n", label(&d.Live.Anomalous), page.Short(d.Live.Score), label(&d.Candidate.Anomalous), page.Short(d.Candidate.Score), printable(d.Name))
 	}
 	t.console.notef("%s", strings.TrimSuffix(b.String(), "\n"))
 }

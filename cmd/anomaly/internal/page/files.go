@@ -1,0 +1,161 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
+	anrt "github.com/anomaly-go/anomaly/runtime"
+	"golang.org/x/sync/errgroup"
+)
+
+// Saves say what is written of each image.
+type Saves struct{ Picture, Map, Mask, Reconstruction bool }
+
+// ParseSaves reads the LIST of --save.
+func ParseSaves(list string) (Saves, error) {
+	var s Saves
+	known := map[string]*bool{"picture": &s.Picture, "map": &s.Map, "mask": &s.Mask, "reconstruction": &s.Reconstruction}
+	for name := range strings.SplitSeq(list, ",") {
+		save := known[strings.TrimSpace(name)]
+		if save == nil {
+			return Saves{}, fmt.Errorf("got %q, want some of picture, map, mask, reconstruction", name)
+		}
+		*save = true
+	}
+	return s, nil
+}
+
+// What the files of an image end in, behind the image's own name.
+const (
+	pictureSuffix        = ".picture.jpg"
+	mapSuffix            = ".map.npy"
+	maskSuffix           = ".mask.png"
+	reconstructionSuffix = ".reconstruction.png"
+)
+
+// Files writes the files of findings below a folder, beside its caller.
+type Files struct {
+	dir    string // "" writes nothing
+	group  *errgroup.Group
+	failed context.Context // ends when a file could not be written
+}
+
+// NewFiles makes the folder.
+func NewFiles(dir string) (*Files, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	s := &Files{dir: dir}
+	s.start()
+	return s, nil
+}
+
+func (s *Files) start() {
+	s.group, s.failed = errgroup.WithContext(context.Background())
+	s.group.SetLimit(goruntime.GOMAXPROCS(0))
+}
+
+// Wait returns when all files are written, with the error of the first that was not.
+func (s *Files) Wait() error {
+	err := s.group.Wait()
+	s.start()
+	return err
+}
+
+// Save begins to write the files of a finding. The error may be that of an earlier one.
+func (s *Files) Save(f *judge.Finding, saves Saves) error {
+	if s.dir == "" {
+		return nil
+	}
+	name := filepath.FromSlash(f.Sample.OutputName())
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("image %q: its files would lie outside %s", f.Sample.Name, s.dir)
+	}
+	if s.failed.Err() != nil {
+		return context.Cause(s.failed)
+	}
+	s.group.Go(func() error {
+		path := filepath.Join(s.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		return saves.write(path, f)
+	})
+	return nil
+}
+
+// write writes the files of one finding; their names begin with path.
+func (s Saves) write(path string, f *judge.Finding) error {
+	r := &f.Result
+	for _, file := range []struct {
+		wanted bool
+		suffix string
+		write  func(w io.Writer) error
+	}{
+		{s.Picture, pictureSuffix, func(w io.Writer) error {
+			return jpeg.Encode(w, picture(f), &jpeg.Options{Quality: 88})
+		}},
+		{s.Map, mapSuffix, func(w io.Writer) error {
+			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
+		}},
+		{s.Mask, maskSuffix, func(w io.Writer) error {
+			return EncodePNG(w, r.Map.Mask(*r.PixelThreshold, f.Size.Y, f.Size.X).Image())
+		}},
+		{s.Reconstruction, reconstructionSuffix, func(w io.Writer) error {
+			return EncodePNG(w, r.Reconstruction)
+		}},
+	} {
+		if file.wanted {
+			if err := atomicfile.Write(path+file.suffix, file.write); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Tile is the longest side of a picture's tiles in pixels: four fit a screen.
+const Tile = 384
+
+// picture draws input, reconstruction, heat map and overlay side by side.
+func picture(f *judge.Finding) image.Image {
+	r := &f.Result
+	return heatmap.Picture(f.Image, r.Map, &heatmap.PictureOptions{
+		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Tile: Tile, Caption: caption(r),
+	})
+}
+
+// caption returns what a picture says of a result.
+func caption(r *anrt.Result) string {
+	if label := r.Verdict == anrt.Good || r.Verdict == anrt.Anomalous; label && r.Threshold != nil && r.Anomalous == (r.Score > *r.Threshold) {
+		return heatmap.Caption(r.Score, r.Threshold)
+	}
+	text := fmt.Sprintf("score %.4g", r.Score)
+	if r.Threshold != nil {
+		text += fmt.Sprintf(", threshold %.4g", *r.Threshold)
+	}
+	if r.Verdict != "" {
+		text += ": " + string(r.Verdict)
+	}
+	return text
+}
+
+// EncodePNG writes an image quickly rather than small.
+func EncodePNG(w io.Writer, img image.Image) error {
+	e := png.Encoder{CompressionLevel: png.BestSpeed}
+	return e.Encode(w, img)
+}

@@ -1,0 +1,205 @@
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/train"
+)
+
+// What the names of a training run's files end in, behind the model's.
+const (
+	LogSuffix     = ".log.jsonl"
+	ConfigSuffix  = ".config.json"
+	SamplesSuffix = ".samples" // a folder of reconstructions
+)
+
+// SampleName is the name of the reconstructions after an epoch, in the folder.
+func SampleName(epoch int) string { return fmt.Sprintf("epoch-%06d.png", epoch) }
+
+// runOf returns what the files of the run of a log begin with.
+func runOf(log string) string { return strings.TrimSuffix(log, LogSuffix) }
+
+// palette is how many colours the page has for runs.
+const palette = 8
+
+// A trainingRun is what the page shows of a run.
+type trainingRun struct {
+	Name     string
+	Colour   int
+	Lines    []train.LogLine // of the last network
+	Networks int             // trained before it, to set the threshold
+	Config   map[string]string
+	Samples  []epochSample
+}
+
+// An epochSample is a picture of reconstructions.
+type epochSample struct {
+	Epoch int
+	URL   template.URL // holds the picture itself
+}
+
+// readTrainingRun reads the log and what lies beside it.
+func readTrainingRun(log string) (*trainingRun, error) {
+	f, err := regular.Open(log)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines, err := train.ReadLog(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", log, err)
+	}
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%s: no epochs", log)
+	}
+	r := &trainingRun{Name: filepath.Base(runOf(log)), Networks: lines[len(lines)-1].Stage - 1, Config: map[string]string{}}
+	for _, l := range lines {
+		if l.Stage == r.Networks+1 {
+			r.Lines = append(r.Lines, l)
+		}
+	}
+	b, err := regular.Read(runOf(log) + ConfigSuffix)
+	switch {
+	case err == nil:
+		var config map[string]any
+		if err := json.Unmarshal(b, &config); err != nil {
+			return nil, fmt.Errorf("%s%s: %w", runOf(log), ConfigSuffix, err)
+		}
+		for name, value := range config {
+			r.Config[name] = fmt.Sprint(value)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	for _, l := range r.Lines {
+		if l.Stage != l.Stages {
+			break
+		}
+		b, err := regular.Read(filepath.Join(runOf(log)+SamplesSuffix, SampleName(l.Epoch)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.Samples = append(r.Samples, epochSample{l.Epoch, template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b))})
+	}
+	return r, nil
+}
+
+func (r *trainingRun) Last() train.LogLine { return r.Lines[len(r.Lines)-1] }
+
+// Best returns the epoch with the lowest held-back loss, nil if nothing was held back.
+func (r *trainingRun) Best() *train.LogLine {
+	var best *train.LogLine
+	for i, l := range r.Lines {
+		if l.Val != nil && (best == nil || *l.Val < *best.Val) {
+			best = &r.Lines[i]
+		}
+	}
+	return best
+}
+
+// Seconds is how long the network took.
+func (r *trainingRun) Seconds() float64 {
+	sum := 0.0
+	for _, l := range r.Lines {
+		sum += l.Seconds
+	}
+	return sum
+}
+
+// curve returns a curve of the run; of returns NaN where there is no value.
+func (r *trainingRun) curve(what string, dashed bool, of func(train.LogLine) float64) curve {
+	c := curve{name: r.Name + ": " + what, colour: r.Colour, dashed: dashed}
+	for _, l := range r.Lines {
+		c.x, c.y = append(c.x, float64(l.Epoch)), append(c.y, of(l))
+	}
+	return c
+}
+
+// A trainReport is the page.
+type trainReport struct {
+	Runs     []*trainingRun
+	Loss     template.HTML
+	Rate     template.HTML
+	Norm     template.HTML
+	Settings []settingRow
+}
+
+// A settingRow is a setting and its value in each run.
+type settingRow struct {
+	Name    string
+	Values  []string
+	Differs bool
+}
+
+//go:embed training.html
+var trainReportHTML string
+
+var trainReportTemplate = template.Must(template.New("training").Funcs(template.FuncMap{"loss": spellLoss}).Parse(trainReportHTML))
+
+// spellLoss spells a loss of held-back images for people.
+func spellLoss(loss *float64) string {
+	if loss == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.4f", *loss)
+}
+
+// WriteTraining writes the page of the runs of some logs.
+func WriteTraining(path string, logs []string) error {
+	page := &trainReport{}
+	var loss, rate, norm []curve
+	settings := map[string]bool{}
+	for i, log := range logs {
+		r, err := readTrainingRun(log)
+		if err != nil {
+			return err
+		}
+		r.Colour = i % palette
+		page.Runs = append(page.Runs, r)
+		val := func(l train.LogLine) float64 {
+			if l.Val == nil {
+				return 0 // not drawn
+			}
+			return *l.Val
+		}
+		loss = append(loss, r.curve("loss", false, func(l train.LogLine) float64 { return l.Loss }), r.curve("held back", true, val))
+		rate = append(rate, r.curve("learning rate", false, func(l train.LogLine) float64 { return l.LearningRate }))
+		norm = append(norm, r.curve("gradient norm", false, func(l train.LogLine) float64 { return l.GradNorm }))
+		for name := range r.Config {
+			settings[name] = true
+		}
+	}
+	page.Loss, page.Rate, page.Norm = chart("loss", "epoch", loss), chart("learning rate", "epoch", rate), chart("gradient norm", "epoch", norm)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		row := settingRow{Name: name}
+		for _, r := range page.Runs {
+			row.Values = append(row.Values, r.Config[name])
+		}
+		row.Differs = len(slices.Compact(slices.Sorted(slices.Values(row.Values)))) > 1
+		page.Settings = append(page.Settings, row)
+	}
+	slices.SortStableFunc(page.Settings, func(a, b settingRow) int { // what differs first
+		return strings.Compare(fmt.Sprint(b.Differs), fmt.Sprint(a.Differs))
+	})
+	var b bytes.Buffer
+	if err := trainReportTemplate.Execute(&b, page); err != nil {
+		return err
+	}
+	return atomicfile.WriteBytes(path, b.Bytes())
+}

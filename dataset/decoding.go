@@ -1,0 +1,148 @@
+package dataset
+
+import (
+	"fmt"
+	"image"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/imageio"
+)
+
+// A Background is what transparent pixels lie over.
+type Background string
+
+// Black is the default. Ignore keeps the colours that transparent pixels have, as
+// if there were no transparency.
+const (
+	Black  Background = "black"
+	White  Background = "white"
+	Ignore Background = "ignore"
+)
+
+// A Decoding says how image files become pixels. Nil means the defaults. It is to
+// be the same for training and running.
+type Decoding struct {
+	// MaxPixels is the largest width × height that is decoded, checked before memory
+	// is allocated for the pixels. 0 is as many as decode in 1 GiB: 16384x16384 of
+	// 8 bit colour, four times as many of grey, a third of 16 bit RGBA.
+	MaxPixels int
+	// Background is what transparent pixels lie over; "" is Black.
+	Background Background
+	// Levels is how many levels images of more than 8 bits have, up to 32 how many
+	// bits: 12 and 4096 are a camera of 12 bits. 0 is what the file says, else all
+	// that its numbers have.
+	Levels int
+	// Notes, if not nil, gets what was chosen or passed over.
+	Notes *Notes
+}
+
+// Validate checks the options.
+func (d *Decoding) Validate() error {
+	_, err := d.options(0)
+	return err
+}
+
+// options returns those of package imageio.
+func (d *Decoding) options(page int) (*imageio.Options, error) {
+	if d == nil {
+		d = &Decoding{}
+	}
+	opts := &imageio.Options{MaxPixels: d.MaxPixels, Levels: d.Levels, Page: page}
+	switch d.Background {
+	case "", Black:
+	case White:
+		opts.Background = imageio.White
+	case Ignore:
+		opts.Background = imageio.Ignore
+	default:
+		return nil, fmt.Errorf("dataset: got background %q, want %s, %s or %s", d.Background, Black, White, Ignore)
+	}
+	switch {
+	case d.MaxPixels < 0:
+		return nil, fmt.Errorf("dataset: got at most %d pixels, want 0 or more", d.MaxPixels)
+	case d.Levels < 0 || d.Levels == 1:
+		return nil, fmt.Errorf("dataset: got %d levels, want 2 or more, or how many bits", d.Levels)
+	case d.Levels > 0 && d.Levels <= 32:
+		opts.Levels = 1 << d.Levels
+	}
+	return opts, nil
+}
+
+func (d *Decoding) notes() *Notes {
+	if d == nil {
+		return nil
+	}
+	return d.Notes
+}
+
+// Decode reads r to its end and returns the image in it as [Sample.Image] does:
+// upright, *image.Gray or opaque *image.RGBA, the first page or frame. notes say
+// what was chosen; they go to d.Notes too, as of name.
+//
+// Errors wrap image.ErrFormat where the format is not known; the text names
+// formats that are known and not read.
+func Decode(r io.Reader, name string, d *Decoding) (img image.Image, notes []string, err error) {
+	opts, err := d.options(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	img, notes, err = imageio.Decode(r, opts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("dataset: %q: %w", name, err)
+	}
+	for _, note := range notes {
+		d.notes().Add(name, note)
+	}
+	return img, notes, nil
+}
+
+// Notes collects what was chosen or passed over when images were found and read,
+// by kind. The zero value is ready, nil drops everything. Safe for concurrent use.
+type Notes struct {
+	mu   sync.Mutex
+	said map[string]map[string]bool // names by text
+}
+
+// Add notes text of an image, file or folder; twice is as good as once.
+func (n *Notes) Add(name, text string) {
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.said == nil {
+		n.said = map[string]map[string]bool{}
+	}
+	if n.said[text] == nil {
+		n.said[text] = map[string]bool{}
+	}
+	n.said[text][name] = true
+}
+
+// Lines returns one line for each text, in order, with how many it was said of and
+// the first of their names: "animated: the first frame is taken (2: a.gif, b.gif)".
+func (n *Notes) Lines() []string {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	const shown = 3
+	var lines []string
+	for text, names := range n.said {
+		var list []string
+		for name := range names {
+			list = append(list, name)
+		}
+		slices.Sort(list)
+		if len(list) > shown {
+			list = append(list[:shown], "…")
+		}
+		lines = append(lines, fmt.Sprintf("%s (%d: %s)", text, len(names), strings.Join(list, ", ")))
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,5 @@
+// Package jpeg decodes JPEG files as libjpeg-turbo does with its defaults, to
+// within 2/255: package image/jpeg reads the blocks, this package interpolates
+// subsampled colours ("fancy upsampling") and converts them in libjpeg's
+// integers, where the standard library repeats them, up to 25/255 away.
+package jpeg

@@ -1,6 +1,0 @@
-//go:build !cgo || !linux
-
-package runtime
-
-// preload leaves finding libraries to ONNX Runtime.
-func preload(string, []string) (missing []string, err error) { return nil, nil }
