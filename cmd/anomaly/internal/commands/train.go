@@ -161,7 +161,7 @@ func trainAction(c *cli.Context) error {
 // trainedFlags are of networks that learn by gradient descent, or of
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
-	"filters", "depth", "loss", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"filters", "depth", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
 	"map", "resume", "report",
 }
 
