@@ -29,8 +29,8 @@ const (
 	// ridge is what the covariance of EfficientNet's features, of a variance of
 	// about 1 to 10 within places, is regularised by.
 	ridge      = 1
-	coreset    = 2000
-	components = 64
+	coreset    = 1000
+	components = 48
 	// smoothing of the map, in places: half of the smallest defect that a place can show.
 	smoothing = .75
 
