@@ -37,10 +37,10 @@ type ConvWeightGrad int
 const (
 	// ByConv convolves the input with the gradient: one Conv with a kernel as
 	// large as the image. Works for every stride, dilation and padding; the
-	// other forms fall back on it.
+	// other forms fall back on it. Best on provider go, which knows such kernels.
 	ByConv ConvWeightGrad = iota
 	// ByShift multiplies the gradient shifted by kernel rows with the input
-	// shifted by kernel columns, image by image: kh+kw copies. Best on CPUs.
+	// shifted by kernel columns, image by image: kh+kw copies. Best on ONNX Runtime's CPU provider.
 	ByShift
 	// ByShiftConcat multiplies the gradient with the input shifted by each
 	// kernel offset, over the whole batch at once: kh*kw copies. Best on GPUs.

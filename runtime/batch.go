@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -196,7 +197,13 @@ func (b *batcher) take(cancel context.CancelFunc) (*batch, frames) {
 // run computes a batch. When it fails each part is tried by itself: one of them
 // may be the reason.
 func (b *batcher) run(ctx context.Context, t *batch, f frames) {
-	results, err := b.detect(ctx, f)
+	detect := func(f frames) (r []Result, err error) {
+		if panicked := guarded(func() error { r, err = b.detect(ctx, f); return nil }); panicked != nil {
+			err = fmt.Errorf("%w: %w", ErrModel, panicked)
+		}
+		return r, err
+	}
+	results, err := detect(f)
 	size := len(f.pix) / f.n
 	for at, i := 0, 0; i < len(t.parts); i++ {
 		p := t.parts[i]
@@ -207,7 +214,7 @@ func (b *batcher) run(ctx context.Context, t *batch, f frames) {
 		case len(t.parts) == 1 || ctx.Err() != nil:
 			p.err = err
 		default:
-			p.results, p.err = b.detect(ctx, frames{f.pix[at*size : end*size], p.n, f.height, f.width})
+			p.results, p.err = detect(frames{f.pix[at*size : end*size], p.n, f.height, f.width})
 		}
 		close(p.ready)
 		at = end

@@ -39,9 +39,10 @@ type contract struct {
 	reconstructed                           imageType  // what the reconstruction holds
 	inRange, outRange                       Range      // of floating-point input and reconstruction
 
-	threshold, pixelThreshold    *float32 // nil: none
-	normalizeScore, normalizeMap *minMax  // nil: as the model gives them
-	review                       *Band    // nil: none
+	threshold, pixelThreshold    *float32         // nil: none
+	normalizeScore, normalizeMap *minMax          // nil: as the model gives them
+	review                       *Band            // nil: none
+	residual                     residual.Options // of our own: the kind of map
 
 	doubt error // why an output that might have been used is not; nil: none
 }
@@ -72,6 +73,7 @@ func recognize(m *onnx.File, o *Options) (*contract, error) {
 		return nil, err
 	case m.Metadata[onnx.KeyProfile] == onnxexport.Detector.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.ours, c.label = KindDetector, true, nil
+		c.residual.Kind = residual.Kind(m.Metadata[onnx.KeyMap])
 	case m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() && c.score != nil && c.residuals != nil:
 		c.kind, c.label = KindAnomalib, nil // which says no more than the score
 	case text != "" && (c.residuals != nil && c.residuals.Name == onnx.LegacyOutput || c.score != nil && c.score.Name == onnx.LegacyOutput):

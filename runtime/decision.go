@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/residual"
 )
 
 // A Verdict is the one word for what is decided of a part; "" is nothing.
@@ -111,7 +112,34 @@ func newDecision(c *contract, o Options) (decision, error) {
 			return d, fmt.Errorf("%w: zones: got thresholds, want a threshold above 0 for the model to hold them against", ErrInput)
 		}
 	}
+	if err := d.reachable(c.top(o)); err != nil {
+		if o.Threshold != nil {
+			return d, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		return d, fmt.Errorf("%w: %w", ErrModel, err)
+	}
 	return d, nil
+}
+
+// top returns the highest score that a model's maps can give, 0 where that is not
+// known: other tools' reconstructions may leave the range.
+func (c *contract) top(o Options) float32 {
+	switch {
+	case c.ours:
+		return float32(c.residual.Top())
+	case c.kind == KindReconstruction && (o.Map.Kind == "" || o.Map.Kind == residual.SSIMMap):
+		return float32(o.Map.Top())
+	}
+	return 0
+}
+
+// reachable reports a threshold that no score can be above; thresholds of zones of
+// their own stretch the scores.
+func (d *decision) reachable(top float32) error {
+	if t := d.threshold; top > 0 && t != nil && *t >= top && (d.zones == nil || !d.zones.HasThresholds()) {
+		return fmt.Errorf("threshold: got %v, and no score can be above %v: nothing would be anomalous; give another, or calibrate it on 20 good images or more", *t, top)
+	}
+	return nil
 }
 
 // judge completes a result that has the model's score, threshold and map.

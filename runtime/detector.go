@@ -282,7 +282,10 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 	}
 	defer d.release(l)
 	results := make([]Result, len(imgs))
-	batches := l.batches(imgs)
+	batches, err := l.batches(imgs)
+	if err != nil {
+		return nil, err
+	}
 	var inUse [2]frames // while one is computed the next is prepared
 	err = l.queue.serve(ctx, len(batches),
 		func(i int) (f frames, err error) {

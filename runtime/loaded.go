@@ -43,6 +43,9 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err := ready(m); err != nil {
 		return nil, err
 	}
+	if err := m.CheckFinite(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
 	c, err := recognize(m, &o)
 	if err != nil {
 		return nil, err
@@ -257,25 +260,28 @@ func (l *loaded) bound(n, height, width int) error {
 
 func (l *loaded) close() error { return errors.Join(l.network.Close(), l.residual.close()) }
 
-// size returns the size at which the model sees an image: its own, or the image's,
-// 0 for images that prepare refuses.
-func (l *loaded) size(img image.Image) (height, width int) {
-	if l.sized() || img == nil {
-		return l.info.Height, l.info.Width
-	}
-	size, err := imageio.ImageSize(img)
+// sizeOf returns the size of image i of a call.
+func sizeOf(imgs []image.Image, i int) (height, width int, err error) {
+	size, err := imageio.ImageSize(imgs[i])
 	if err != nil {
-		return 0, 0
+		return 0, 0, fmt.Errorf("%w: image %d: %w", ErrInput, i, err)
 	}
-	return size.Y, size.X
+	return size.Y, size.X, nil
 }
 
-// batches divides images into batches of one size each, as lists of their places.
-func (l *loaded) batches(imgs []image.Image) [][]int {
+// batches divides images into batches of the size at which the model sees them, its
+// own or theirs, as lists of their places.
+func (l *loaded) batches(imgs []image.Image) ([][]int, error) {
 	var all [][]int
 	open := map[[2]int]int{} // size to its last batch
-	for i, img := range imgs {
-		height, width := l.size(img)
+	for i := range imgs {
+		height, width, err := sizeOf(imgs, i)
+		if err != nil {
+			return nil, err
+		}
+		if l.sized() {
+			height, width = l.info.Height, l.info.Width
+		}
 		key := [2]int{height, width}
 		at, ok := open[key]
 		if !ok || len(all[at]) == l.info.Batch {
@@ -284,15 +290,19 @@ func (l *loaded) batches(imgs []image.Image) [][]int {
 		}
 		all[at] = append(all[at], i)
 	}
-	return all
+	return all, nil
 }
 
 // prepare resizes a batch, the images at these places, on all cores. Its pixels are
 // to be returned to l.pixels when they are not needed any more.
 func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (frames, error) {
-	height, width := l.size(imgs[at[0]])
+	height, width := l.info.Height, l.info.Width
 	if !l.sized() {
-		if img := imgs[at[0]]; img == nil || height < 1 || width < 1 || width > maxPixels/height {
+		var err error
+		if height, width, err = sizeOf(imgs, at[0]); err != nil {
+			return frames{}, err
+		}
+		if width > maxPixels/height {
 			return frames{}, fmt.Errorf("%w: image %d: got %dx%d pixels, want 1x1 to %d", ErrInput, at[0], height, width, maxPixels)
 		}
 		if err := l.bound(l.rows(len(at)), height, width); err != nil {
@@ -311,9 +321,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 	for range min(goruntime.GOMAXPROCS(0), len(at)) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(at) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				if img := imgs[at[i]]; img == nil {
-					errs[i] = fmt.Errorf("%w: image %d is nil", ErrInput, at[i])
-				} else if err := imageio.Resize(f.pix[i*size:][:size], img, height, width, l.info.Channels); err != nil {
+				if err := imageio.Resize(f.pix[i*size:][:size], imgs[at[i]], height, width, l.info.Channels); err != nil {
 					errs[i] = fmt.Errorf("%w: image %d: %w", ErrInput, at[i], err)
 				}
 			}
@@ -368,6 +376,9 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	if len(scores) != rows || labels != nil && len(labels) != rows {
 		return nil, fmt.Errorf("%w: got %d scores and %d labels for %d images", ErrModel, len(scores), len(labels), rows)
 	}
+	if err := l.finite(f, scores, maps, out); err != nil {
+		return nil, err
+	}
 	c.normalizeScore.apply(scores)
 
 	results := make([]Result, f.n)
@@ -375,9 +386,6 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		r := &results[i]
 		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
 		r.Judged, r.Model, r.PixelThreshold = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold)
-		if math.IsNaN(float64(r.Score)) {
-			return nil, fmt.Errorf("%w: got a score of NaN", ErrModel)
-		}
 		if m := maps[i]; m != nil { // a copy: that of one image alone, for as long as its owner keeps it
 			r.Map = &heatmap.Map{Data: slices.Clone(m.Data), Height: m.Height, Width: m.Width}
 			c.normalizeMap.apply(r.Map.Data)
@@ -404,6 +412,25 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		}
 	}
 	return results, nil
+}
+
+// finite reports what is no number in what a model gives for images, without the
+// rows beyond them.
+func (l *loaded) finite(f frames, scores []float32, maps []*heatmap.Map, out map[string]*graph.Tensor) error {
+	if r := l.contract.reconstruction; r != nil && out[r.Name] != nil {
+		y := floats(out[r.Name])
+		if err := checkFinite("a reconstruction", y[:len(y)/len(maps)*f.n]); err != nil {
+			return err
+		}
+	}
+	for _, m := range maps[:f.n] {
+		if m != nil {
+			if err := checkFinite("a map", m.Data); err != nil {
+				return err
+			}
+		}
+	}
+	return checkFinite("scores", scores[:f.n])
 }
 
 // explain adds what a user can do to the error of a network that was given images

@@ -173,7 +173,7 @@ func (s *Shadow) Offer(imgs []image.Image, live []Result, names []string) {
 	case s.busy <- struct{}{}:
 		go func() {
 			defer func() { <-s.busy }()
-			s.Observe(context.Background(), imgs, live, names) // its errors are the report's too
+			guarded(func() error { return s.Observe(context.Background(), imgs, live, names) }) // its errors are the report's too
 		}()
 	default:
 		s.mu.Lock()

@@ -90,6 +90,8 @@ func (t *trainer) step(key programKey) (*lower.Step, error) {
 		return &lower.Step{Graph: g}, nil
 	case t.block > 0:
 		return lower.CPU(g, t.block, t.frozen)
+	case t.settings.Provider == anrt.Go:
+		return lower.Plain(g, graph.ByConv, t.frozen)
 	case t.settings.Provider.SharesCores():
 		return lower.Plain(g, graph.ByShift, t.frozen)
 	default:

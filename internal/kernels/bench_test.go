@@ -2,11 +2,14 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/kernels"
 	"github.com/anomaly-go/anomaly/internal/lower"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/runtime"
@@ -112,4 +115,49 @@ func BenchmarkStep(b *testing.B) {
 			runORT(b, file, packed, 1, 1)
 		})
 	}
+}
+
+// The features of one image of 256×256 pixels: EfficientNet-Lite0's first blocks
+// with random weights, and a product with a matrix for each place of the smallest map.
+func BenchmarkFeatures(b *testing.B) {
+	g := graph.New("features")
+	rng := rand.New(rand.NewPCG(1, 2))
+	x := onnxexport.Pixels(g.Input("input", graph.Uint8, 1, 256, 256, 3))
+	taps := models.Lite0.Taps()
+	for i, f := range models.Lite0.Features(x, taps) {
+		if i == len(taps)-1 {
+			c, places := f.Dim(1), f.Dim(2)*f.Dim(3)
+			rows := graph.Transpose(graph.Reshape(f, 1, c, places), 2, 0, 1)
+			f = graph.ReduceSum(graph.Mul(graph.MatMul(rows, g.Param("precision", places, c, c)), rows), false, 2)
+		}
+		g.Output(fmt.Sprint("f", i), f)
+	}
+	weights := map[string]*graph.Tensor{}
+	for _, p := range g.Params() {
+		w := graph.Zeros(graph.Float32, p.Shape...)
+		d := graph.Data[float32](w)
+		for i := range d {
+			d[i] = float32(rng.NormFloat64() * math.Sqrt(2*float64(p.Shape[0])/float64(len(d))))
+		}
+		weights[p.Name()] = w
+	}
+	file, err := onnxexport.Marshal(&onnxexport.Model{Graph: g, Weights: weights})
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := map[string]*graph.Tensor{"input": kernels.Pixels(4).Reshape(1, 256, 256, 3)}
+	var names []string
+	for _, v := range g.Outputs() {
+		names = append(names, v.Name())
+	}
+	for _, set := range kernels.InstructionSets() {
+		b.Run(set.Name(), func(b *testing.B) {
+			p, err := kernels.Compile(g, weights, nil, kernels.On(set, 2))
+			if err != nil {
+				b.Fatal(err)
+			}
+			run(b, p, in, 1, len(names))
+		})
+	}
+	b.Run("onnxruntime", func(b *testing.B) { runORT(b, file, in, 1, 2, names...) })
 }

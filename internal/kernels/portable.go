@@ -9,13 +9,8 @@ import (
 var portable = &isa{
 	name: "portable", lanes: 8, rows: 4, dotRows: 2, dotCols: 2,
 	product: portableProducts(4), dot: portableDots(2, 2),
-	gather: func(dst, src *float32, off *int32, k, vectors int) {
-		n := 8 * vectors
-		for i, o := range unsafe.Slice(off, k) {
-			copy(unsafe.Slice(shift(dst, i*n), n), unsafe.Slice(shift(src, int(o)), n))
-		}
-	},
-	each: portableEach(),
+	gather: gathering(8),
+	each:   portableEach(),
 	sum: func(x *float32, n int) float32 {
 		var parts [chunk]float32
 		for i, v := range unsafe.Slice(x, n) {
@@ -59,6 +54,16 @@ var portable = &isa{
 			y[i] = float32(v)
 		}
 	},
+}
+
+// gathering makes the function [isa].gather of vectors of so many lanes.
+func gathering(lanes int) func(dst, src *float32, off *int32, k, vectors int) {
+	return func(dst, src *float32, off *int32, k, vectors int) {
+		n := lanes * vectors
+		for i, o := range unsafe.Slice(off, k) {
+			copy(unsafe.Slice(shift(dst, i*n), n), unsafe.Slice(shift(src, int(o)), n))
+		}
+	}
 }
 
 // shift returns the address n elements on.

@@ -2,6 +2,7 @@ package kernels
 
 import "unsafe"
 
+//go:generate sh -c "cd _asm && go run ./neon > ../simd_arm64.s"
 //go:generate sh -c "cd _asm && go run . -out ../simd_amd64.s -stubs ../stubs_amd64.go -pkg kernels"
 
 // An isa is what an instruction set gives: its vectors and the kernels written for it.

@@ -176,6 +176,7 @@ func calibrateAction(c *cli.Context) error {
 		return err
 	}
 	o.survey.scoresOnly = true
+	o.survey.detector.Threshold = new(float32)  // the old one may be what is wrong
 	if z := o.survey.detector.Zones; z != nil { // their own thresholds do not depend on the one to be set
 		for n := range z.Rules {
 			z.Rules[n] = heatmap.ZoneRule{Ignore: true}
@@ -214,6 +215,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	threshold, err := cal.chooseThreshold(o, scored)
 	if err != nil {
 		return err
+	}
+	if err := reachable(threshold, m.Metadata[onnx.KeyMap], len(scored.Good)); err != nil {
+		return fmt.Errorf("%s is left as it was: %w", o.out, err)
 	}
 	pixel, err := cal.choosePixelThreshold(o, scored, threshold)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -99,6 +100,20 @@ func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Score
 		return threshold, nil
 	}
 	return cal.pixelWas, nil
+}
+
+// reachable refuses a threshold that no score of a kind of map can be above: from few
+// images with scores that differ much, the margin for their number is wide.
+func reachable(threshold float32, kind string, good int) error {
+	m := &residual.Options{Kind: residual.Kind(kind)}
+	switch top := float32(m.Top()); {
+	case top == 0 || !(threshold >= top): // NaN is none
+	case good == 0:
+		return fmt.Errorf("threshold: got %s, and no score can be above %v", page.Short(threshold), top)
+	default:
+		return fmt.Errorf("the threshold would be %s, and no score can be above %v: %s do not tell how far scores spread; take 20 or more, --threshold-rule max, or a larger --false-reject", page.Short(threshold), top, plural(good, "good image"))
+	}
+	return nil
 }
 
 // setReview changes the review band in a model's metadata: to band, or away with

@@ -269,3 +269,30 @@ func TestZones(t *testing.T) {
 		}
 	}
 }
+
+// What could never find anything is refused, and what finds nothing cannot fail.
+func TestUnreachable(t *testing.T) {
+	model, data := tinyModel(t), testSet(t, false)
+	image := filepath.Join(data, "test", "b", "0.png")
+	for _, tt := range []struct {
+		code int
+		args []string
+		want string
+	}{
+		{exitUsage, []string{"run", model, image, "--threshold", "1"}, "no score can be above 1"},
+		{0, []string{"run", model, image, "--threshold", "0.99"}, "1 image, 0 anomalous"},
+		{exitFailure, []string{"calibrate", model, "--threshold", "1"}, "no score can be above 1"},
+		{exitUsage, []string{"run", reconstructionModel(t), image, "--threshold", "2"}, "no score can be above 2"},
+		{0, []string{"run", reconstructionModel(t), image, "--threshold", "2", "--map", "l1"}, "1 image, 0 anomalous"}, // its range is its own
+		{exitUsage, []string{"run", reconstructionModel(t), image, "--fail-on-anomaly"}, "give --threshold"},
+		{0, []string{"run", reconstructionModel(t), image, "--fail-on-anomaly", "--review-band", "0:2"}, "1 image"},
+	} {
+		args := append(tt.args, "--provider", "go")
+		if tt.args[0] == "calibrate" {
+			args = append(args, "--out", filepath.Join(t.TempDir(), "m.onnx"))
+		}
+		if _, stderr := mustRun(t, tt.code, args...); !strings.Contains(stderr, tt.want) {
+			t.Errorf("%q: got %s, want %q in it", tt.args, stderr, tt.want)
+		}
+	}
+}

@@ -109,7 +109,7 @@ func TestDeployAndRollback(t *testing.T) {
 func TestDeployGate(t *testing.T) {
 	data, dir := testSet(t, false), t.TempDir()
 	live := filepath.Join(dir, "live.onnx")
-	const strict, blind = "1e-9", "10" // below all scores, and above
+	const strict, blind = "1e-9", "0.99" // below all scores, and above
 	good := withThreshold(t, bestThreshold(t, data))
 	args := func(model string) []string {
 		return []string{"deploy", "--provider", "go", "--gate", data, model, live}

@@ -73,6 +73,8 @@ var mishaps = []group{
 		{what: "a batch of no images, measured", args: "bench model.onnx --batch 1,0", code: 2},
 		{what: "more images a second than can be noted", args: "bench model.onnx --rate 1e9", code: 2},
 		{what: "two rules for one threshold", args: "calibrate model.onnx --f1 --recall 0.5", code: 2},
+		{what: "a threshold that no score can be above", args: "run model.onnx images --threshold 5", code: 2},
+		{what: "a failure on anomalies of a model that finds none", prepare: bare, args: "run bare.onnx images --fail-on-anomaly", code: 2},
 		{what: "a flag that belongs to another", args: "run model.onnx images --gate good", code: 2},
 		{what: "the model written over an image", args: "train --data good --out good/0.png", code: 2},
 	}},
@@ -387,6 +389,12 @@ func testBinary(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// bare puts a model without a threshold in the world.
+func bare(t *testing.T) {
+	t.Helper()
+	must(t, os.WriteFile("bare.onnx", mustRead(t, reconstructionModel(t)), 0o644))
 }
 
 // newWorld makes the folder that mishaps begin in, for everybody to read.

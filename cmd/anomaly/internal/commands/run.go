@@ -84,7 +84,8 @@ the file of the model in use stays as it is.
 ` + gateHelp + `
 
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
-a review band: rejected) and --fail-on-anomaly is given, else 0.`,
+a review band: rejected) and --fail-on-anomaly is given, else 0. --fail-on-anomaly is refused where nothing says
+what is anomalous, and so are thresholds that no score can be above.`,
 		Flags: append([]cli.Flag{
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
@@ -122,6 +123,7 @@ func runAction(c *cli.Context) error {
 		return err
 	}
 	s := &o.survey
+	s.mustJudge = o.failOnAnomaly
 	s.gate = c.String("gate")
 	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
 	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {

@@ -104,13 +104,13 @@ func TestRunJSON(t *testing.T) {
 		}
 	})
 	t.Run("good", func(t *testing.T) {
-		stdout, _ := mustRun(t, 0, "run", model, bad, "--json", "--provider", "go", "--threshold", "5")
+		stdout, _ := mustRun(t, 0, "run", model, bad, "--json", "--provider", "go", "--threshold", ".99")
 		if l := parseLines(t, stdout)[0]; *l.Anomalous || len(*l.Regions) != 0 {
 			t.Errorf("got %s", stdout)
 		}
 	})
 	t.Run("no threshold", func(t *testing.T) {
-		stdout, _ := mustRun(t, 0, "run", reconstructionModel(t), bad, "--json", "--provider", "go", "--fail-on-anomaly")
+		stdout, _ := mustRun(t, 0, "run", reconstructionModel(t), bad, "--json", "--provider", "go")
 		if l := parseLines(t, stdout)[0]; l.Threshold != nil || l.Anomalous != nil || len(*l.Regions) != 0 {
 			t.Errorf("got %s", stdout)
 		}
@@ -159,7 +159,7 @@ func TestRunTable(t *testing.T) {
 func TestFailOnAnomaly(t *testing.T) {
 	model, data := tinyModel(t), testSet(t, false)
 	mustRun(t, 3, "run", model, data, "--provider", "go", "--threshold", "0.05", "--fail-on-anomaly")
-	mustRun(t, 0, "run", model, data, "--provider", "go", "--threshold", "5", "--fail-on-anomaly")
+	mustRun(t, 0, "run", model, data, "--provider", "go", "--threshold", ".99", "--fail-on-anomaly")
 }
 
 // list returns the files below dir, sorted.

@@ -27,6 +27,7 @@ type surveyOptions struct {
 	maxPixels int // of an image; 0 is the default
 
 	scoresOnly bool // verdicts are those of a threshold that is to be another
+	mustJudge  bool // a model that says of no image that it is anomalous is refused
 
 	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
 	interval time.Duration // between two looks at it and at the model
@@ -106,11 +107,14 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		return nil, err
 	}
 	defer det.Close()
+	if info := det.Info(); o.mustJudge && !info.Judges && info.Review == nil {
+		return nil, usagef("--fail-on-anomaly: the model has no threshold, so that no image would ever be anomalous: give --threshold, or set the model's (anomaly calibrate)")
+	}
 	files, err := page.NewFiles(o.dir)
 	if err != nil {
 		return nil, err
 	}
-	look := &judge.Options{Path: spell, MinArea: o.minArea, KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
+	look := &judge.Options{Path: spell, MinArea: o.regions(), KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
 	end, err := c.startTrials(ctx, det, o, look)
 	if err != nil {
 		return nil, err
@@ -184,6 +188,14 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
 	return report, err
+}
+
+// regions is the smallest area of a region; 0 where nobody reads them.
+func (o *surveyOptions) regions() int {
+	if o.scoresOnly {
+		return 0
+	}
+	return o.minArea
 }
 
 // newReport returns the report of what a model finds.

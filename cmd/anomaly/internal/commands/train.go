@@ -303,6 +303,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		return err
 	}
 	o.settings = result.Settings
+	if o.export.Profile.Judges() {
+		if err := reachable(result.Calibration.Threshold, string(o.settings.Map.Kind), len(result.Calibration.Scores)); err != nil {
+			return fmt.Errorf("%w; --resume goes on from %s, without training anew", err, s.Checkpoint)
+		}
+	}
 	if err := o.exportTrained(result, c.version); err != nil {
 		return err
 	}

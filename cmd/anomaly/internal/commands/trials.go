@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"math"
@@ -53,6 +54,9 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 		if g != nil {
 			options.Gate = g.Check
 		}
+		if o.mustJudge {
+			options.Gate = judges(options.Gate)
+		}
 		watch.Go(func() { det.Watch(ctx, o.model, options) })
 	}
 	return func() {
@@ -60,6 +64,19 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 		watch.Wait()
 		t.end()
 	}, nil
+}
+
+// judges refuses candidates without a verdict, and then asks next, where not nil.
+func judges(next func(ctx context.Context, current, candidate *anrt.Detector) error) func(ctx context.Context, current, candidate *anrt.Detector) error {
+	return func(ctx context.Context, current, candidate *anrt.Detector) error {
+		if info := candidate.Info(); !info.Judges && info.Review == nil {
+			return errors.New("it does not say what is anomalous (it has no threshold), which --fail-on-anomaly needs")
+		}
+		if next == nil {
+			return nil
+		}
+		return next(ctx, current, candidate)
+	}
 }
 
 // A trial is that of a candidate in the shadow of the model in use.

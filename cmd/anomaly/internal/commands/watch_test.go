@@ -91,7 +91,7 @@ func place(t *testing.T, path, from string) {
 func TestRunWatch(t *testing.T) {
 	dir := t.TempDir()
 	live, images, results := filepath.Join(dir, "live.onnx"), filepath.Join(dir, "images"), filepath.Join(dir, "images", "results")
-	good, strict := withThreshold(t, "10"), withThreshold(t, "1e-9")
+	good, strict := withThreshold(t, ".99"), withThreshold(t, "1e-9")
 	place(t, live, good)
 	save := func(name string, i int) {
 		t.Helper()

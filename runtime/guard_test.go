@@ -1,0 +1,115 @@
+package runtime
+
+import (
+	"errors"
+	"image"
+	"image/color"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// A picture is an image of a caller's own.
+type picture struct {
+	bounds image.Rectangle
+	at     func(x, y int) color.Color
+}
+
+func (p *picture) ColorModel() color.Model { return color.RGBAModel }
+func (p *picture) Bounds() image.Rectangle { return p.bounds }
+func (p *picture) At(x, y int) color.Color { return p.at(x, y) }
+
+// A hostile image is an error of the call that gives it, and of no other call that
+// is computed with it.
+func TestHostileImages(t *testing.T) {
+	for name, spec := range map[string]models.Spec{"sized": {Height: 16, Filters: 2, Depth: 1}} {
+		d := openDetector(t, detectorModel(t, spec, nil), &Options{SessionOptions: SessionOptions{Provider: Go}, Batch: 4})
+		good := image.NewRGBA(image.Rect(0, 0, 16, 16))
+		want := detect(t, d, good)[0].Score
+		huge := math.MaxInt / 2
+		for what, img := range map[string]image.Image{
+			"nil":            nil,
+			"typed nil":      (*image.RGBA)(nil),
+			"typed nil, own": (*picture)(nil),
+			"short Pix":      &image.RGBA{Pix: make([]uint8, 3), Stride: 64, Rect: image.Rect(0, 0, 16, 16)},
+			"At that panics": &picture{image.Rect(0, 0, 16, 16), func(int, int) color.Color { panic("out of paint") }},
+			"no color":       &picture{image.Rect(0, 0, 16, 16), func(int, int) color.Color { return nil }},
+			"uniform":        image.NewUniform(color.White),
+			"huge bounds":    &picture{image.Rect(-huge, -huge, huge, huge), func(int, int) color.Color { return color.Black }},
+			"overflow":       &picture{image.Rectangle{image.Pt(math.MinInt, 0), image.Pt(math.MaxInt, 1)}, func(int, int) color.Color { return color.Black }},
+			"empty":          image.NewGray(image.Rect(0, 0, 0, 5)),
+		} {
+			if _, err := d.Detect(t.Context(), good, img); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "image 1: ") {
+				t.Errorf("%s, %s: got %v, want ErrInput of image 1", name, what, err)
+			}
+			if got := detect(t, d, good)[0].Score; got != want {
+				t.Errorf("%s, after %s: got score %v, want %v", name, what, got, want)
+			}
+		}
+	}
+}
+
+// A NaN or an infinity in what a model gives is an error wherever it is, though the
+// score beside it looks good.
+func TestNotFinite(t *testing.T) {
+	sketches := map[string]func(sk sketch){
+		"a map": func(sk sketch) {
+			sk.node("ReduceMean", []string{"input", sk.weight("axes", graph.Int64, []int64{1}, 1)}, "grey")
+			sk.node("Sub", []string{"grey", sk.weight("t", graph.Float32, nil, .2)}, "s")
+			sk.node("Sqrt", []string{"s"}, "anomaly_map")
+			sk.highest("grey", "pred_score")
+			sk.output("anomaly_map", graph.Float32, "n", 1, 8, 8)
+			sk.output("pred_score", graph.Float32, "n", 1)
+		},
+		"a reconstruction": func(sk sketch) {
+			sk.node("Sub", []string{"input", sk.weight("t", graph.Float32, nil, .2)}, "s")
+			sk.node("Sqrt", []string{"s"}, "y")
+			sk.output("y", graph.Float32, "n", 3, 8, 8)
+		},
+		"scores": func(sk sketch) { // 1/0 where the image is black
+			sk.node("ReduceMax", []string{"input", sk.weight("axes", graph.Int64, []int64{3}, 1, 2, 3)}, "highest", "keepdims", 0)
+			sk.node("Unsqueeze", []string{"highest", sk.weight("last", graph.Int64, []int64{1}, 1)}, "top")
+			sk.node("Div", []string{sk.weight("one", graph.Float32, nil, 1), "top"}, "pred_score")
+			sk.output("pred_score", graph.Float32, "n", 1)
+		},
+	}
+	each(t, func(t *testing.T, provider Provider) {
+		for what, build := range sketches {
+			sk := newSketch(18)
+			sk.input("input", graph.Float32, "n", 3, 8, 8)
+			build(sk)
+			d := openDetector(t, sk.bytes(t), &Options{SessionOptions: SessionOptions{Provider: provider}, Reconstruction: true})
+			bright, dark := image.NewGray(image.Rect(0, 0, 8, 8)), image.NewGray(image.Rect(0, 0, 8, 8))
+			for i := range bright.Pix {
+				bright.Pix[i] = 200
+			}
+			if what != "scores" {
+				copy(dark.Pix, bright.Pix)
+				dark.Pix[9] = 10
+			}
+			if _, err := d.Detect(t.Context(), dark); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "got "+what+" with") {
+				t.Errorf("%s: got %v, want ErrModel", what, err)
+			}
+			detect(t, d, bright)
+		}
+	})
+}
+
+// A weight that is no number is an error before anything is computed.
+func TestWeightsNotFinite(t *testing.T) {
+	spec := models.Spec{Height: 16, Filters: 2, Depth: 1}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		sk := newSketch(18)
+		sk.input("input", graph.Float32, "n", 3, 8, 8)
+		sk.node("Conv", []string{"input", sk.weight("w", graph.Float32, []int64{3, 3, 1, 1}, 1, 0, 0, 0, bad, 0, 0, 0, 1)}, "y")
+		sk.output("y", graph.Float32, "n", 3, 8, 8)
+		if _, err := OpenBytes(sk.bytes(t), &Options{SessionOptions: SessionOptions{Provider: Go}}); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), `weight "w": got `) {
+			t.Errorf("%v: got %v, want ErrModel of w", bad, err)
+		}
+	}
+	// A threshold that is none is +Inf, in our own files.
+	openDetector(t, detectorModel(t, spec, nil), &Options{SessionOptions: SessionOptions{Provider: Go}})
+}
