@@ -222,23 +222,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
-	// Everything that can be wrong is said before an hour of training.
-	set, err := dataset.Open(o.data, nil)
-	if err != nil {
+	// Everything that can be wrong is said before images are read and an hour of training.
+	asked := o.spec
+	if err := o.open(anyImages, 1, 1); err != nil {
 		return err
-	}
-	limit(set.Train, o.maxPixels)
-	switch len(set.Train) {
-	case 0:
-		return fmt.Errorf("%s has no training images", o.data)
-	case 1:
-		return fmt.Errorf("%s has one training image, want two or more", o.data)
-	}
-	if err := c.choose(ctx, o, set.Train); err != nil {
-		return err
-	}
-	if err := o.open(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	for _, path := range append([]string{o.out, o.page}, checkpoints...) {
 		if path == "" {
@@ -258,6 +245,30 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
+	}
+	set, err := dataset.Open(o.data, nil)
+	if err != nil {
+		return err
+	}
+	limit(set.Train, o.maxPixels)
+	switch len(set.Train) {
+	case 0:
+		return fmt.Errorf("%s has no training images", o.data)
+	case 1:
+		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	width, height := 1, 1
+	for item := range dataset.Stream(ctx, set.Train[:1], 0, 0, 3, 1) {
+		if item.Err == nil { // what is wrong is said when all are read
+			width, height = item.Width, item.Height
+		}
+	}
+	o.spec = asked
+	if err := o.open(len(set.Train), width, height); err != nil {
+		return err
+	}
+	if o.why != "" {
+		c.notef("%s", o.why)
 	}
 	if err := spared(o.out, set.Train); err != nil {
 		return err
@@ -333,32 +344,22 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	return err
 }
 
-// choose settles the network's spec, by the images where the flags leave it open.
-func (c *console) choose(ctx context.Context, o *trainOptions, images []dataset.Sample) error {
-	width, height := 1, 1
-	for item := range dataset.Stream(ctx, images[:1], 0, 0, 3, 1) {
-		if item.Err == nil { // what is wrong is said when all are read
-			width, height = item.Width, item.Height
-		}
-	}
-	spec, why, err := train.Choose(o.spec, o.preset, len(images), width, height)
-	if err != nil {
+// anyImages stands for a number of images that is not known yet.
+const anyImages = 100
+
+// open settles the network's spec, by the number and size of the images where the
+// flags leave it open, opens it and checks the settings for it.
+func (o *trainOptions) open(images, width, height int) error {
+	var err error
+	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
 		return err
 	}
-	if o.spec, o.why = spec, why; why != "" {
-		c.notef("%s", why)
-	}
-	return nil
-}
-
-// open opens the network and checks the settings for it.
-func (o *trainOptions) open() error {
 	resources, err := train.Resources(o.spec)
 	if err != nil {
 		return err
 	}
 	if o.net, err = models.Open(o.spec, resources); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	o.spec = o.net.Spec()
 	if o.mapKind != "" || o.blur != nil {
@@ -369,7 +370,10 @@ func (o *trainOptions) open() error {
 		}
 		o.settings.Map = &m
 	}
-	return o.settings.Validate(o.net)
+	if err := o.settings.Validate(o.net); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
 }
 
 // exportTrained writes the model of a training run, with what is known of it in
