@@ -80,7 +80,8 @@ func (d *Decoding) notes() *Notes {
 
 // Decode reads r to its end and returns the image in it as [Sample.Image] does:
 // upright, *image.Gray or opaque *image.RGBA, the first page or frame. notes say
-// what was chosen; they go to d.Notes too, as of name.
+// what was chosen; they go to d.Notes too, as of name, which errors have in them
+// unless it is "".
 //
 // Errors wrap image.ErrFormat where the format is not known; the text names
 // formats that are known and not read.
@@ -91,6 +92,9 @@ func Decode(r io.Reader, name string, d *Decoding) (img image.Image, notes []str
 	}
 	img, notes, err = imageio.Decode(r, opts)
 	if err != nil {
+		if name == "" {
+			return nil, nil, fmt.Errorf("dataset: %w", err)
+		}
 		return nil, nil, fmt.Errorf("dataset: %q: %w", name, err)
 	}
 	for _, note := range notes {

@@ -25,9 +25,9 @@ type Gate struct {
 }
 
 // OpenGate reads what is in a golden set: a data set's test images, or a folder of
-// good ones. Images of more than maxPixels fail; 0 is as many as decode in 1 GiB.
-func OpenGate(dir string, maxPixels int) (*Gate, error) {
-	set, err := dataset.Open(dir, &dataset.Options{Decoding: &dataset.Decoding{MaxPixels: maxPixels}})
+// good ones, read by decoding.
+func OpenGate(dir string, decoding *dataset.Decoding) (*Gate, error) {
+	set, err := dataset.Open(dir, &dataset.Options{Decoding: decoding})
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ var featuresArchitecture = architecture{
 	defaults: func(s *Spec) {
 		s.Backbone = cmp.Or(s.Backbone, string(Lite0))
 		s.imageDefaults(384)
-		set(&s.Levels, 1)
+		set(&s.Scales, 1)
 		set(&s.Rank, 20)
 	},
 	validate: func(s *Spec) error {
@@ -62,8 +62,8 @@ var featuresArchitecture = architecture{
 			return bad("height", s.Height, fmt.Sprintf("a multiple of %d from %d to 2048", align, LeastFeatures))
 		case s.Width < LeastFeatures || s.Width%align != 0 || s.Width > 2048:
 			return bad("width", s.Width, fmt.Sprintf("a multiple of %d from %d to 2048", align, LeastFeatures))
-		case s.Levels < 1 || s.Levels > 3:
-			return bad("levels", s.Levels, "1 to 3")
+		case s.Scales < 1 || s.Scales > 3:
+			return bad("scales", s.Scales, "1 to 3")
 		case s.Rank < -1 || s.Rank > 64:
 			return bad("rank", s.Rank, "-1 to 64")
 		}
@@ -103,7 +103,7 @@ func (l level) places() int { return l.height / cell * (l.width / cell) }
 func (n *features) levels() []level {
 	var out []level
 	places := 0
-	for i := range n.spec.Levels {
+	for i := range n.spec.Scales {
 		scaled := func(side int) int { return FeatureSide(float64(side) * math.Pow(2./3, float64(i))) }
 		out = append(out, level{height: scaled(n.spec.Height), width: scaled(n.spec.Width)})
 		places += out[i].places()

@@ -53,7 +53,7 @@ func TestFeatures(t *testing.T) {
 	for _, s := range []Spec{
 		{Height: 64},
 		{Height: 96, Width: 64, Rank: -1, Channels: 1},
-		{Height: 128, Levels: 2, Rank: 3},
+		{Height: 128, Scales: 2, Rank: 3},
 	} {
 		s.Model = "features"
 		net, err := Open(s, resources)
@@ -134,7 +134,7 @@ func TestFeaturesWrong(t *testing.T) {
 		t.Errorf("without weights: got %v, want %v", err, ErrSpec)
 	}
 	for name, s := range map[string]Spec{
-		"backbone": {Backbone: "resnet"}, "height": {Height: 100}, "width": {Width: 48}, "levels": {Levels: 4},
+		"backbone": {Backbone: "resnet"}, "height": {Height: 100}, "width": {Width: 48}, "scales": {Scales: 4},
 		"rank": {Rank: -2}, "channels": {Channels: 2}, "far too large": {Height: 4096},
 	} {
 		s.Model = "features"
@@ -160,7 +160,7 @@ func TestFeaturesWrong(t *testing.T) {
 
 // The file that a network makes stays below 60 MB whatever its size.
 func TestFeaturesBounded(t *testing.T) {
-	for _, s := range []Spec{{Height: 384}, {Height: 512, Levels: 3}, {Height: 2048, Rank: 64, Backbone: string(Lite2)}} {
+	for _, s := range []Spec{{Height: 384}, {Height: 512, Scales: 3}, {Height: 2048, Rank: 64, Backbone: string(Lite2)}} {
 		s.Model = "features"
 		s = s.WithDefaults()
 		n := &features{base: base{s}, backbone: EfficientNet(s.Backbone)}

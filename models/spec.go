@@ -21,7 +21,7 @@ type Spec struct {
 
 	// Of features alone.
 	Backbone string `json:"backbone,omitempty"` // an EfficientNet, default Lite0
-	Levels   int    `json:"levels,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
+	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
 	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
 }
 

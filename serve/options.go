@@ -9,6 +9,7 @@ import (
 	goruntime "runtime"
 	"time"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/runtime"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -40,6 +41,9 @@ type Options struct {
 	MaxBody int64
 	// MaxPixels is the largest width × height of an image; 0 is 2²⁶.
 	MaxPixels int
+	// Background and Levels are those of dataset.Decoding.
+	Background dataset.Background
+	Levels     int
 	// MaxImages is how many images a request may bring; 0 is 64.
 	MaxImages int
 	// MaxConnections bounds those to each address; 0 is 1024.

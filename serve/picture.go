@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
@@ -146,7 +147,9 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 			err = errPanic
 		}
 	}()
-	img, _, err := imageio.Decode(bytes.NewReader(p.file), &imageio.Options{MaxPixels: j.options.MaxPixels})
+	img, _, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
+		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
+	})
 	p.file = nil
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)

@@ -56,7 +56,7 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 			spec.Model = fromScratch
 			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
 		case errors.Is(err, ErrBackbone):
-			spec.Model, spec.Backbone, spec.Levels, spec.Rank = fromScratch, "", 0, 0
+			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
 			return spec.WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
 		case err != nil:
 			return spec, "", err
@@ -65,20 +65,20 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 	if spec.Model != "features" {
 		return spec, "", nil
 	}
-	side, levels := 384, 2
+	side, scales := 384, 2
 	switch {
 	case images < fewImages:
-		side, levels = 512, 1
+		side, scales = 512, 1
 	case preset == Fast:
-		side, levels = 256, 1
+		side, scales = 256, 1
 	case preset == Best:
-		side, levels = 512, 3
+		side, scales = 512, 3
 	}
 	if images < fewImages && spec.Rank == 0 {
 		spec.Rank = -1
 	}
-	if spec.Levels == 0 {
-		spec.Levels = levels
+	if spec.Scales == 0 {
+		spec.Scales = scales
 	}
 	if spec.Height > 0 {
 		side = spec.Height
@@ -94,7 +94,7 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 	if spec.Rank < 0 {
 		covariance = fmt.Sprintf("one covariance for all places, as there are fewer than %d images", fewImages)
 	}
-	return spec, fmt.Sprintf("chose features of %s at %dx%d, %s: %s, and the nearest feature", spec.Backbone, spec.Width, spec.Height, sizes(spec.Levels), covariance), nil
+	return spec, fmt.Sprintf("chose features of %s at %dx%d, %s: %s, and the nearest feature", spec.Backbone, spec.Width, spec.Height, sizes(spec.Scales), covariance), nil
 }
 
 func sizes(n int) string {

@@ -349,8 +349,8 @@ func TestHeadersAlone(t *testing.T) {
 		data []byte
 		is   error
 	}{
-		{"PNG that nothing can hold", pngHeader(1<<31-1, 1<<31-1, 8, 2), io.ErrUnexpectedEOF},
-		{"PNG of 16384x16384 and nothing more", pngHeader(16384, 16384, 16, 6), io.ErrUnexpectedEOF},
+		{"PNG of 2³¹x2³¹", pngHeader(1<<31-1, 1<<31-1, 8, 2), ErrTooLarge},
+		{"PNG of 16384x16384 and nothing more", pngHeader(16384, 16384, 8, 6), io.ErrUnexpectedEOF},
 		{"PNG of 16384x16384 of 16 bits", append(pngHeader(16384, 16384, 16, 6), padding...), ErrTooLarge},
 		{"BMP", append([]byte("BM"), make([]byte, 60)...), nil},
 		{"PPM", []byte("P6 30000 30000 255\n"), ErrTooLarge},

@@ -20,7 +20,7 @@ func openPNG(src *source, _ *Options) (*file, error) {
 	}
 	f := &file{}
 	var meta pngMeta
-	header := false
+	size, header := 0., false
 	for chunk := range pngChunks(data) {
 		switch chunk.kind {
 		case "IHDR":
@@ -29,12 +29,12 @@ func openPNG(src *source, _ *Options) (*file, error) {
 			}
 			header = true
 			w, h := binary.BigEndian.Uint32(chunk.body), binary.BigEndian.Uint32(chunk.body[4:])
-			f.width, f.height = int(min(w, 1<<31-1)), int(min(h, 1<<31-1))
-			f.cost = pngCost(chunk.body[8], chunk.body[9])
-			// Deflate packs no more than 1032 to 1.
-			if row := float64(f.width) * pngBits(chunk.body[8], chunk.body[9]) / 8; row*float64(f.height) > 1032*float64(len(data)) {
-				return nil, fmt.Errorf("the header tells of %dx%d pixels, which %d bytes cannot hold: %w", w, h, len(data), io.ErrUnexpectedEOF)
+			if w > 1<<31-1 || h > 1<<31-1 {
+				return nil, fmt.Errorf("got %dx%d pixels", w, h)
 			}
+			f.width, f.height = int(w), int(h)
+			f.cost = pngCost(chunk.body[8], chunk.body[9])
+			size = float64(f.width) * pngBits(chunk.body[8], chunk.body[9]) / 8 * float64(f.height)
 		case "acTL":
 			f.notes = append(f.notes, firstFrame)
 		case "sBIT":
@@ -52,6 +52,10 @@ func openPNG(src *source, _ *Options) (*file, error) {
 	}
 	f.orientation = orientation(meta.exif, meta.xmp)
 	f.decode = func() (*stored, error) {
+		const densest = 1032 // Deflate packs no more to 1
+		if size > densest*float64(len(data)) {
+			return nil, fmt.Errorf("the header tells of %dx%d pixels, which %d bytes cannot hold: %w", f.width, f.height, len(data), io.ErrUnexpectedEOF)
+		}
 		img, err := png.Decode(bytes.NewReader(data))
 		if err != nil {
 			return nil, err

@@ -56,7 +56,7 @@ func benchAction(c *cli.Context) error {
 		model: c.Args().First(), images: c.Args().Tail(), json: c.Bool("json"), duration: c.Duration("duration"), rate: c.Float64("rate"),
 	}
 	var err error
-	if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
+	if o.detector, o.decoding, err = parseDetector(c); err != nil {
 		return err
 	}
 	o.detector.BatchWindow = c.Duration("batch-window")
@@ -80,14 +80,14 @@ func benchAction(c *cli.Context) error {
 
 // benchOptions are the arguments and flags of `anomaly bench`.
 type benchOptions struct {
-	model     string
-	images    []string
-	detector  anrt.Options
-	maxPixels int
-	batches   []int
-	duration  time.Duration // of each measurement
-	rate      float64       // images a second; 0 is half of what one after the other gives
-	json      bool
+	model    string
+	images   []string
+	detector anrt.Options
+	decoding *dataset.Decoding
+	batches  []int
+	duration time.Duration // of each measurement
+	rate     float64       // images a second; 0 is half of what one after the other gives
+	json     bool
 }
 
 // A benchmark is what `anomaly bench` measures. Times are in milliseconds.
@@ -114,10 +114,9 @@ func (c *console) bench(ctx context.Context, o *benchOptions) error {
 	var samples []dataset.Sample
 	if len(o.images) > 0 {
 		var err error
-		if samples, err = dataset.Find(o.images...); err != nil {
+		if samples, err = (&dataset.Options{Decoding: o.decoding}).Find(o.images...); err != nil {
 			return err
 		}
-		limit(samples, o.maxPixels)
 	}
 	opened := false
 	open := func(batch int) (*anrt.Detector, error) {
@@ -126,10 +125,10 @@ func (c *console) bench(ctx context.Context, o *benchOptions) error {
 			options.Batch, options.BatchWindow = batch, 0
 		}
 		if opened { // which has said what there is to say
-			return anrt.Open(o.model, &options)
+			return anrt.OpenContext(ctx, o.model, &options)
 		}
 		opened = true
-		return c.openDetector(o.model, &options)
+		return c.openDetector(ctx, o.model, &options)
 	}
 	c.startBar(len(o.batches)+2, "measurements")
 	measured, err := judge.Bench(ctx, open, samples, &judge.BenchOptions{Batches: o.batches, Duration: o.duration, Rate: o.rate, Step: c.stepBar})

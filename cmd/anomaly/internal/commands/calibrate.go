@@ -276,6 +276,7 @@ func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (
 	if err != nil || len(samples) == 0 {
 		return s, err
 	}
+	defer c.noteImages(o.survey.decoding)
 	good := slices.DeleteFunc(slices.Clone(samples), func(s dataset.Sample) bool { return s.Anomalous })
 	if of, err := dataset.Fingerprint(good); err != nil {
 		return nil, err
@@ -306,7 +307,7 @@ func (o *calibrateOptions) samples() ([]dataset.Sample, error) {
 	case i.data == "" && i.good == "":
 		return nil, nil
 	case i.data != "":
-		set, err := dataset.Open(i.data, nil)
+		set, err := dataset.Open(i.data, &dataset.Options{Decoding: o.survey.decoding})
 		if err != nil {
 			return nil, err
 		}
@@ -315,8 +316,9 @@ func (o *calibrateOptions) samples() ([]dataset.Sample, error) {
 		}
 		return set.Train, nil
 	case len(i.anomalous) > 0:
+		i.survey.decoding = o.survey.decoding
 		return i.samples()
 	default:
-		return dataset.Find(i.good)
+		return (&dataset.Options{Decoding: o.survey.decoding}).Find(i.good)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/residual"
@@ -23,10 +24,14 @@ func (o *trainOptions) config() map[string]any {
 	if s.Map != nil {
 		m = s.Map
 	}
+	decoding := o.decoding
+	if decoding == nil {
+		decoding = &dataset.Decoding{}
+	}
 	config := map[string]any{
-		"data":  o.data,
+		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
 		"model": o.spec.Model, "size": cmp.Or(o.size, o.spec.Height), "preset": string(o.preset),
-		"backbone": o.spec.Backbone, "levels": o.spec.Levels, "rank": o.spec.Rank,
+		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,
 		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
 		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),

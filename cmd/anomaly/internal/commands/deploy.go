@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -39,7 +40,7 @@ back to the newest of them. --keep limits how many there are.
 			}
 			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
 			var err error
-			if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
+			if o.detector, o.decoding, err = parseDetector(c); err != nil {
 				return err
 			}
 			return newConsole(c).deploy(c.Context, o)
@@ -70,7 +71,7 @@ type deployOptions struct {
 	gate        string // "" for none
 	keep        int
 	detector    anrt.Options
-	maxPixels   int
+	decoding    *dataset.Decoding
 }
 
 // deploy is `anomaly deploy`.
@@ -78,7 +79,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	options := &anrt.DeployOptions{Detector: &o.detector, Keep: o.keep}
 	o.detector.Logf = c.logf
 	if o.gate != "" {
-		g, err := c.openGate(o.gate, o.maxPixels)
+		g, err := c.openGate(o.gate, o.decoding)
 		if err != nil {
 			return err
 		}

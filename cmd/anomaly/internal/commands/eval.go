@@ -135,6 +135,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if err != nil {
 		return err
 	}
+	defer c.noteImages(o.survey.decoding)
 	hasMasks := slices.ContainsFunc(samples, func(s dataset.Sample) bool { return s.HasMask() })
 	spell, err := spelling(nil)
 	if err != nil {
@@ -181,7 +182,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *evalOptions) (*judge.Perturbations, error) {
 	options := o.survey.detector
 	options.Reconstruction = false
-	det, err := c.openDetector(o.survey.model, &options)
+	det, err := c.openDetector(ctx, o.survey.model, &options)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (c *console) noteUnmeasured(findings []*judge.Finding) {
 func (o *evalOptions) samples() ([]dataset.Sample, error) {
 	kinds := map[string][]dataset.Sample{}
 	if o.data != "" {
-		set, err := dataset.Open(o.data, nil)
+		set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.survey.decoding})
 		if err != nil {
 			return nil, err
 		}
@@ -224,7 +225,7 @@ func (o *evalOptions) samples() ([]dataset.Sample, error) {
 			paths[kind] = append(paths[kind], path)
 		}
 		for kind, paths := range paths {
-			found, err := dataset.Find(paths...)
+			found, err := (&dataset.Options{Decoding: o.survey.decoding}).Find(paths...)
 			if err != nil {
 				return nil, err
 			}

@@ -88,30 +88,37 @@ func parseEngine(c *cli.Context) (o anrt.SessionOptions, err error) {
 }
 
 // parseDetector reads detectorFlags.
-func parseDetector(c *cli.Context) (o anrt.Options, maxPixels int, err error) {
+func parseDetector(c *cli.Context) (o anrt.Options, decoding *dataset.Decoding, err error) {
 	if o.SessionOptions, err = parseEngine(c); err != nil {
-		return o, 0, err
+		return o, nil, err
 	}
-	if maxPixels, err = parseMaxPixels(c); err != nil {
-		return o, 0, err
+	if decoding, err = parseDecoding(c); err != nil {
+		return o, nil, err
 	}
-	return o, maxPixels, parseForeign(c, &o)
+	return o, decoding, parseForeign(c, &o)
 }
 
-// parseMaxPixels returns the value of --max-pixels.
-func parseMaxPixels(c *cli.Context) (int, error) {
-	n := c.Int("max-pixels")
-	if n < 1 && c.IsSet("max-pixels") {
-		return 0, usagef("--max-pixels: got %d, want 1 or more", n)
+// parseDecoding reads decodingFlags.
+func parseDecoding(c *cli.Context) (*dataset.Decoding, error) {
+	d := &dataset.Decoding{
+		MaxPixels: c.Int("max-pixels"), Background: dataset.Background(c.String("background")), Levels: c.Int("levels"), Notes: &dataset.Notes{},
 	}
-	return n, nil
+	if d.MaxPixels < 1 && c.IsSet("max-pixels") {
+		return nil, usagef("--max-pixels: got %d, want 1 or more", d.MaxPixels)
+	}
+	if err := d.Validate(); err != nil {
+		return nil, usagef("%s", strings.TrimPrefix(err.Error(), "dataset: "))
+	}
+	return d, nil
 }
 
-// limit makes images of more than maxPixels an error when they are read.
-func limit(samples []dataset.Sample, maxPixels int) {
-	decoding := &dataset.Decoding{MaxPixels: maxPixels}
-	for i := range samples {
-		samples[i].Decoding = decoding
+// noteImages says what was chosen or passed over when images were found and read.
+func (c *console) noteImages(d *dataset.Decoding) {
+	if d == nil {
+		return
+	}
+	for _, line := range d.Notes.Lines() {
+		c.notef("%s", printable(line))
 	}
 }
 
@@ -121,6 +128,8 @@ var (
 	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
 	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
 	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", DefaultText: "as many as decode in 1 GiB"}
+	backgroundFlag     = &cli.StringFlag{Name: "background", Usage: "`COLOUR` that transparent pixels lie over: black, white, or ignore for the colours that they have", Value: string(dataset.Black)}
+	levelsFlag         = &cli.IntFlag{Name: "levels", Usage: "`N` grey levels that images of more than 8 bits have, or how many bits: 4096 and 12 are a camera of 12 bits", DefaultText: "what the file says"}
 	goodFlag           = &cli.StringFlag{Name: "good", Usage: "`PATH` of good images, instead of --data"}
 	anomalousFlag      = &cli.StringSliceFlag{Name: "anomalous", Usage: "`NAME=PATH` of images with one kind of anomaly; may be repeated"}
 	jsonFlag           = &cli.BoolFlag{Name: "json", Usage: "print JSON to standard output", DisableDefaultText: true}
@@ -129,5 +138,8 @@ var (
 // engineFlags say what computes.
 var engineFlags = []cli.Flag{providerFlag, providerOptionFlag, threadsFlag}
 
+// decodingFlags say how files become pixels.
+var decodingFlags = []cli.Flag{maxPixelsFlag, backgroundFlag, levelsFlag}
+
 // detectorFlags say how models are opened, and which images they are given.
-var detectorFlags = slices.Concat(foreignFlags, engineFlags, []cli.Flag{maxPixelsFlag})
+var detectorFlags = slices.Concat(foreignFlags, engineFlags, decodingFlags)

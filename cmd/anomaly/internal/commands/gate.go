@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/urfave/cli/v2"
 )
@@ -21,8 +22,8 @@ its verdicts are wrong, or if its AUROC is lower by more than 0.01 (where there 
 images of both classes).`
 
 // openGate opens a gate that says what it measures.
-func (c *console) openGate(dir string, maxPixels int) (*judge.Gate, error) {
-	g, err := judge.OpenGate(dir, maxPixels)
+func (c *console) openGate(dir string, decoding *dataset.Decoding) (*judge.Gate, error) {
+	g, err := judge.OpenGate(dir, decoding)
 	if err != nil {
 		return nil, fmt.Errorf("--gate: %w", err)
 	}

@@ -189,12 +189,13 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err := searchedOut(o.images, o.survey.dir); err != nil {
 		return err
 	}
+	defer c.noteImages(o.survey.decoding)
 	var samples []dataset.Sample
 	if o.watch {
 		o.survey.inbox, err = judge.NewInbox(o.images, judge.InboxOptions{
 			Interval: o.survey.interval, Results: o.survey.dir, Wrong: func(text string) { c.notef("looking on: %s", text) },
 		})
-	} else if samples, err = dataset.Find(o.images...); err == nil {
+	} else if samples, err = (&dataset.Options{Decoding: o.survey.decoding}).Find(o.images...); err == nil {
 		samples, err = c.leaveOut(samples, o.survey.dir)
 	}
 	if err != nil {

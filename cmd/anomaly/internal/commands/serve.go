@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/serve"
@@ -89,6 +90,7 @@ for each change of a model.
 type serveOptions struct {
 	models, listen, grpc string
 	otlp, gate           string
+	decoding             *dataset.Decoding
 	server               serve.Options
 }
 
@@ -99,10 +101,9 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 		return nil, err
 	}
 	s := &o.server
-	s.Detector, s.MaxPixels, s.Version = survey.detector, min(survey.maxPixels, 1<<26), c.App.Version
-	if c.IsSet("max-pixels") {
-		s.MaxPixels = survey.maxPixels
-	}
+	s.Detector, s.Version = survey.detector, c.App.Version
+	o.decoding = survey.decoding
+	s.MaxPixels, s.Background, s.Levels = o.decoding.MaxPixels, o.decoding.Background, o.decoding.Levels
 	s.Concurrent, s.Queue, s.Rate = c.Int("concurrent"), c.Int("queue"), c.Float64("rate")
 	if s.Queue == 0 {
 		s.Queue = -1
@@ -191,7 +192,7 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 	own := ownAddress(web) && (rpc == nil || ownAddress(rpc))
 	s.OpenAdmin = own && !known
 	if o.gate != "" {
-		gate, err := c.openGate(o.gate, s.MaxPixels)
+		gate, err := c.openGate(o.gate, o.decoding)
 		if err != nil {
 			return err
 		}

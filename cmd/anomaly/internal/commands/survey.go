@@ -24,7 +24,7 @@ type surveyOptions struct {
 	saves    page.Saves
 	minArea  int // of regions, in pixels of the map
 
-	maxPixels int // of an image; 0 is the default
+	decoding *dataset.Decoding
 
 	scoresOnly bool // verdicts are those of a threshold that is to be another
 	mustJudge  bool // a model that says of no image that it is anomalous is refused
@@ -53,7 +53,7 @@ var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
 func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 	o := surveyOptions{model: model, minArea: c.Int("min-area")}
 	var err error
-	if o.detector, o.maxPixels, err = parseDetector(c); err != nil {
+	if o.detector, o.decoding, err = parseDetector(c); err != nil {
 		return o, err
 	}
 	o.detector.Batch, o.detector.MinArea = c.Int("batch"), o.minArea
@@ -95,14 +95,13 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 // The error is that of the first thing that ended it, ctx's if that did and it was
 // not watching, or else says how many images failed. What was done by then is written.
 func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell func(*dataset.Sample) string, o *surveyOptions, each func(*judge.Finding) error) (*page.Report, error) {
-	limit(samples, o.maxPixels)
 	pictures := o.dir != "" && o.saves.Picture
 	o.detector.Reconstruction = pictures || o.dir != "" && o.saves.Reconstruction
 	path, err := anrt.Latest(o.model)
 	if err != nil || o.inbox == nil {
 		path = o.model // of which openDetector says what is wrong
 	}
-	det, err := c.openDetector(path, &o.detector)
+	det, err := c.openDetector(ctx, path, &o.detector)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +155,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	err = judge.Run(ctx, det, samples, look, handle)
 	if o.inbox != nil && err == nil {
 		err = o.inbox.Serve(ctx, func(samples []dataset.Sample) error {
-			limit(samples, o.maxPixels)
+			for i := range samples {
+				samples[i].Decoding = o.decoding
+			}
 			return judge.Run(ctx, det, samples, look, handle)
 		}, func() error { return report.Update(o.dir, files) })
 	}
@@ -235,9 +236,9 @@ func failure(f *judge.Finding) string {
 var errImages = errors.New("images failed")
 
 // openDetector opens a model and says which provider computes.
-func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, error) {
+func (c *console) openDetector(ctx context.Context, path string, o *anrt.Options) (*anrt.Detector, error) {
 	o.Logf = c.logf
-	det, err := anrt.Open(path, o)
+	det, err := anrt.OpenContext(ctx, path, o)
 	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
 		err = fmt.Errorf("%w: %w", errUsage, err)
 	}

@@ -41,7 +41,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
 			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image; with features, of a square as large as the image, which keeps its aspect", DefaultText: networks},
 			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
-			&cli.IntFlag{Name: "levels", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
+			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
@@ -72,7 +72,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
-			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag,
+			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
 		},
 		Action: trainAction,
 	}
@@ -95,7 +95,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "levels"} {
+	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -116,7 +116,7 @@ func trainAction(c *cli.Context) error {
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
 		preset: train.Preset(c.String("preset")), size: c.Int("size"),
 		spec: models.Spec{
-			Model: c.String("model"), Backbone: c.String("backbone"), Levels: c.Int("levels"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
+			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
@@ -140,7 +140,7 @@ func trainAction(c *cli.Context) error {
 		return err
 	}
 	o.settings.Provider, o.settings.ProviderOptions, o.settings.Workers = engine.Provider, engine.ProviderOptions, engine.Threads
-	if o.maxPixels, err = parseMaxPixels(c); err != nil {
+	if o.decoding, err = parseDecoding(c); err != nil {
 		return err
 	}
 	if o.export.Profile, err = parse(c, "profile", onnxexport.Profiles()...); err != nil {
@@ -166,7 +166,7 @@ var trainedFlags = []string{
 }
 
 // featureFlags are of the network features alone.
-var featureFlags = []string{"backbone", "levels", "rank"}
+var featureFlags = []string{"backbone", "scales", "rank"}
 
 // What the names of a run's files end in, behind the model's.
 const (
@@ -212,7 +212,7 @@ type trainOptions struct {
 	blur            *float64      // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
-	maxPixels       int // of an image; 0 is the default
+	decoding        *dataset.Decoding
 }
 
 // train is `anomaly train`.
@@ -246,11 +246,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	set, err := dataset.Open(o.data, nil)
+	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
 		return err
 	}
-	limit(set.Train, o.maxPixels)
 	switch len(set.Train) {
 	case 0:
 		return fmt.Errorf("%s has no training images", o.data)
@@ -285,6 +284,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
 		return err
 	}
+	c.noteImages(o.decoding)
 	if data.Hash, err = dataset.Fingerprint(set.Train); err != nil {
 		return err
 	}

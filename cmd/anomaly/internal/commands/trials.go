@@ -29,7 +29,7 @@ type shadowOptions struct {
 func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *surveyOptions, look *judge.Options) (end func(), err error) {
 	var g *judge.Gate
 	if o.gate != "" {
-		if g, err = c.openGate(o.gate, o.maxPixels); err != nil {
+		if g, err = c.openGate(o.gate, o.decoding); err != nil {
 			return nil, err
 		}
 	}
