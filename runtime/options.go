@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	goruntime "runtime"
@@ -10,7 +9,6 @@ import (
 	"github.com/pbnjay/memory"
 
 	"github.com/anomaly-go/anomaly/heatmap"
-	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -105,9 +103,7 @@ func (o *SessionOptions) withDefaults() SessionOptions {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	p := &c.ProviderOptions // which are the caller's to change
-	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
-	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
+	c.ProviderOptions = c.ProviderOptions.copied() // which are the caller's to change
 	return c
 }
 
@@ -122,18 +118,6 @@ func (o *Options) withDefaults() Options {
 	return c
 }
 
-// threads is how many a provider computes one operator with.
-func (o *SessionOptions) threads(provider Provider) int {
-	own := 0
-	switch {
-	case provider == CPU && o.CPU != nil:
-		own = o.CPU.Threads
-	case provider == OpenVINO && o.OpenVINO != nil:
-		own = o.OpenVINO.Threads
-	}
-	return cmp.Or(own, o.Threads)
-}
-
 // maxMemory is MaxMemory, also of options without defaults.
 func (o *SessionOptions) maxMemory() int64 {
 	if o != nil && o.MaxMemory > 0 {
@@ -143,29 +127,6 @@ func (o *SessionOptions) maxMemory() int64 {
 		return int64(min(total/2, math.MaxInt64))
 	}
 	return math.MaxInt64 // unknown
-}
-
-// engine are the options as an engine takes them.
-func (o *SessionOptions) engine(provider Provider) engine.Options {
-	e := engine.Options{Threads: o.threads(provider), Library: o.Library, Memory: o.maxMemory()}
-	if o.MaxMemory == 0 && !provider.SharesCores() {
-		e.Memory = math.MaxInt64 // it has memory of its own
-	}
-	switch provider {
-	case CPU:
-		e.Spin = o.CPU != nil && o.CPU.Spin
-	case CUDA:
-		e.Entries = o.CUDA.entries()
-	case TensorRT:
-		e.Entries = o.TensorRT.entries()
-	case OpenVINO:
-		e.Entries = o.OpenVINO.entries(e.Threads)
-	case CoreML:
-		e.Entries = o.CoreML.entries()
-	case DirectML:
-		e.Entries = o.DirectML.entries()
-	}
-	return e
 }
 
 func (o *SessionOptions) validate() error {
