@@ -87,11 +87,23 @@ type ModelInfo struct {
 // Open opens the model in a file, runs it once to warm up, and returns its
 // detector. Close it when it is no longer needed.
 func Open(path string, o *Options) (*Detector, error) {
+	return openPath(context.Background(), path, o, caller())
+}
+
+// OpenContext is [Open] that gives up when ctx ends, and returns ctx.Err(). What
+// cannot be interrupted, the reading of a model by ONNX Runtime, goes on by itself
+// then, and what comes of it is freed.
+func OpenContext(ctx context.Context, path string, o *Options) (*Detector, error) {
+	return openPath(ctx, path, o, caller())
+}
+
+// openPath is [OpenContext], called at a line of some file.
+func openPath(ctx context.Context, path string, o *Options, at string) (*Detector, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(context.Background(), f, o, caller())
+	d, err := open(ctx, f, o, at)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -111,7 +123,7 @@ func OpenBytes(model []byte, o *Options) (*Detector, error) {
 // open is [OpenBytes], called at a line of some file.
 func open(ctx context.Context, model *onnx.File, o *Options, at string) (*Detector, error) {
 	options := o.withDefaults()
-	l, err := load(ctx, model, options)
+	l, err := loadUntil(ctx, model, options)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +262,7 @@ func (d *Detector) swap(ctx context.Context, model *onnx.File, check func(ctx co
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	next, err := load(ctx, model, d.options)
+	next, err := loadUntil(ctx, model, d.options)
 	if err != nil {
 		return err
 	}

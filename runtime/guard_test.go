@@ -1,14 +1,21 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"image"
 	"image/color"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/models"
 )
 
@@ -112,4 +119,63 @@ func TestWeightsNotFinite(t *testing.T) {
 	}
 	// A threshold that is none is +Inf, in our own files.
 	openDetector(t, detectorModel(t, spec, nil), &Options{SessionOptions: SessionOptions{Provider: Go}})
+}
+
+// endless is a reconstruction whose graph counts to 2^62 before it gives one.
+func endless(t *testing.T) []byte {
+	sk := newSketch(18)
+	sk.input("input", graph.Float32, "n", 3, 8, 8)
+	body := &onnxpb.GraphProto{
+		Name: proto.String("body"),
+		Input: []*onnxpb.ValueInfoProto{
+			declare("i", graph.Int64, nil), declare("go_on", graph.Bool, nil), declare("v", graph.Float32, []any{"n", 3, 8, 8}),
+		},
+		Node: []*onnxpb.NodeProto{
+			{OpType: proto.String("Identity"), Input: []string{"go_on"}, Output: []string{"on"}},
+			{OpType: proto.String("Neg"), Input: []string{"v"}, Output: []string{"w"}},
+		},
+		Output: []*onnxpb.ValueInfoProto{declare("on", graph.Bool, nil), declare("w", graph.Float32, []any{"n", 3, 8, 8})},
+	}
+	sk.Graph.Node = append(sk.Graph.Node, &onnxpb.NodeProto{
+		OpType: proto.String("Loop"), Input: []string{sk.weight("trips", graph.Int64, nil, 1<<62), sk.weight("yes", graph.Bool, nil, 1), "input"}, Output: []string{"y"},
+		Attribute: []*onnxpb.AttributeProto{{Name: proto.String("body"), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: body}},
+	})
+	sk.output("y", graph.Float32, "n", 3, 8, 8)
+	return sk.bytes(t)
+}
+
+// A model that never ends does not hold up who opens it longer than they wait.
+func TestEndlessModel(t *testing.T) {
+	needProvider(t, CPU)
+	path := filepath.Join(t.TempDir(), "endless.onnx")
+	if err := os.WriteFile(path, endless(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &Options{SessionOptions: SessionOptions{Provider: CPU}}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := OpenContext(ctx, path, o); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline exceeded", err)
+	}
+
+	live := filepath.Join(t.TempDir(), "live.onnx")
+	if err := os.WriteFile(live, detectorModel(t, models.Spec{Height: 16, Filters: 2, Depth: 1}, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(live, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := os.Rename(path, live); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go d.Watch(ctx, live, &WatchOptions{Interval: time.Millisecond, Timeout: 100 * time.Millisecond, Failed: func(_ string, err error) { failed <- err }})
+	if err := <-failed; !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "not open and tested after 100ms") {
+		t.Errorf("got %v, want ErrModel of the time", err)
+	}
+	detect(t, d, pictures(1)...)
 }

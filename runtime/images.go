@@ -35,8 +35,8 @@ func (i imageType) pixels() int { return i.channels * i.height * i.width }
 // What a file may declare of its images and a batch of them: far beyond any
 // network, and a few bytes can declare more than any memory.
 const (
-	maxPixels = 1 << 26 // of one image: 8192x8192
-	maxBatch  = 1 << 31 // values of all images
+	maxPixels = 1 << 26   // of one image: 8192x8192
+	maxBatch  = 1<<31 - 1 // values of all images
 )
 
 // readImages tells the layout of images from a shape: grey or RGB. Where both

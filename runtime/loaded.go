@@ -36,6 +36,34 @@ type loaded struct {
 	pixels   sync.Pool // of *[]uint8, for prepare
 }
 
+// loadUntil is load that does not wait for what cannot be interrupted when ctx ends.
+func loadUntil(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
+	type outcome struct {
+		*loaded
+		err error
+	}
+	done := make(chan outcome)
+	go func() {
+		var r outcome
+		if panicked := guarded(func() error { r.loaded, r.err = load(ctx, m, o); return nil }); panicked != nil {
+			r.err = fmt.Errorf("%w: %w", ErrModel, panicked)
+		}
+		select {
+		case done <- r:
+		case <-ctx.Done(): // nobody waits any more
+			if r.err == nil {
+				r.close()
+			}
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.loaded, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err := o.validate(); err != nil {
 		return nil, err

@@ -1,14 +1,12 @@
 package runtime
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	goruntime "runtime"
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
-	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -99,9 +97,7 @@ func (o *SessionOptions) withDefaults() SessionOptions {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	p := &c.ProviderOptions // which are the caller's to change
-	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
-	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
+	c.ProviderOptions = c.ProviderOptions.copied() // which are the caller's to change
 	return c
 }
 
@@ -114,38 +110,6 @@ func (o *Options) withDefaults() Options {
 	// A Swap looks at them again, when they are the caller's to change.
 	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
 	return c
-}
-
-// threads is how many a provider computes one operator with.
-func (o *SessionOptions) threads(provider Provider) int {
-	own := 0
-	switch {
-	case provider == CPU && o.CPU != nil:
-		own = o.CPU.Threads
-	case provider == OpenVINO && o.OpenVINO != nil:
-		own = o.OpenVINO.Threads
-	}
-	return cmp.Or(own, o.Threads)
-}
-
-// engine are the options as an engine takes them.
-func (o *SessionOptions) engine(provider Provider) engine.Options {
-	e := engine.Options{Threads: o.threads(provider), Library: o.Library}
-	switch provider {
-	case CPU:
-		e.Spin = o.CPU != nil && o.CPU.Spin
-	case CUDA:
-		e.Entries = o.CUDA.entries()
-	case TensorRT:
-		e.Entries = o.TensorRT.entries()
-	case OpenVINO:
-		e.Entries = o.OpenVINO.entries(e.Threads)
-	case CoreML:
-		e.Entries = o.CoreML.entries()
-	case DirectML:
-		e.Entries = o.DirectML.entries()
-	}
-	return e
 }
 
 func (o *SessionOptions) validate() error {

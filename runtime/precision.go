@@ -33,21 +33,6 @@ func (p Precision) String() string {
 // a program asks for, never (0) or always (1) take TF32.
 const tf32Variable = "NVIDIA_TF32_OVERRIDE"
 
-// precision is what a provider is asked to compute in.
-func (o *ProviderOptions) precision(provider Provider) Precision {
-	switch {
-	case provider == CUDA && o.CUDA != nil:
-		return o.CUDA.Precision
-	case provider == TensorRT && o.TensorRT != nil:
-		return o.TensorRT.Precision
-	case provider == OpenVINO && o.OpenVINO != nil:
-		return o.OpenVINO.Precision
-	case provider == CoreML && o.CoreML != nil:
-		return o.CoreML.Precision
-	}
-	return Float32
-}
-
 // permit checks that the machine computes as the provider is asked to.
 func permit(provider Provider, o ProviderOptions) error {
 	p := o.precision(provider)

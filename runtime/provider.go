@@ -13,18 +13,6 @@ import (
 // list of names separated by commas.
 type Provider string
 
-// Providers.
-const (
-	Auto     Provider = "auto"     // CPU, or Go where ONNX Runtime cannot be loaded; never an accelerator
-	Go       Provider = "go"       // pure Go, needs nothing
-	CPU      Provider = "cpu"      // ONNX Runtime's own kernels
-	CUDA     Provider = "cuda"     // ONNX Runtime on NVIDIA GPUs
-	TensorRT Provider = "tensorrt" // ONNX Runtime on NVIDIA GPUs, compiled by TensorRT
-	OpenVINO Provider = "openvino" // ONNX Runtime on Intel CPUs through OpenVINO
-	CoreML   Provider = "coreml"   // ONNX Runtime on Apple hardware
-	DirectML Provider = "directml" // ONNX Runtime on Windows GPUs
-)
-
 // Providers lists the providers there are, those that need least first. Which of
 // them can be used here is [Diagnose]'s to say.
 func Providers() []Provider {

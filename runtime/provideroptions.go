@@ -11,6 +11,20 @@ import (
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"github.com/anomaly-go/anomaly/internal/engine"
+)
+
+// Providers.
+const (
+	Auto     Provider = "auto"     // CPU, or Go where ONNX Runtime cannot be loaded; never an accelerator
+	Go       Provider = "go"       // pure Go, needs nothing
+	CPU      Provider = "cpu"      // ONNX Runtime's own kernels
+	CUDA     Provider = "cuda"     // ONNX Runtime on NVIDIA GPUs
+	TensorRT Provider = "tensorrt" // ONNX Runtime on NVIDIA GPUs, compiled by TensorRT
+	OpenVINO Provider = "openvino" // ONNX Runtime on Intel CPUs through OpenVINO
+	CoreML   Provider = "coreml"   // ONNX Runtime on Apple hardware
+	DirectML Provider = "directml" // ONNX Runtime on Windows GPUs
 )
 
 // ProviderOptions are the options that only one provider has. Nil is that
@@ -23,6 +37,60 @@ type ProviderOptions struct {
 	OpenVINO *OpenVINOOptions
 	CoreML   *CoreMLOptions
 	DirectML *DirectMLOptions
+}
+
+// copied returns options of which none is the caller's.
+func (p ProviderOptions) copied() ProviderOptions {
+	p.CPU, p.CUDA, p.TensorRT = copied(p.CPU), copied(p.CUDA), copied(p.TensorRT)
+	p.OpenVINO, p.CoreML, p.DirectML = copied(p.OpenVINO), copied(p.CoreML), copied(p.DirectML)
+	return p
+}
+
+// threads is how many a provider computes one operator with.
+func (o *SessionOptions) threads(provider Provider) int {
+	own := 0
+	switch {
+	case provider == CPU && o.CPU != nil:
+		own = o.CPU.Threads
+	case provider == OpenVINO && o.OpenVINO != nil:
+		own = o.OpenVINO.Threads
+	}
+	return cmp.Or(own, o.Threads)
+}
+
+// engine are the options as an engine takes them.
+func (o *SessionOptions) engine(provider Provider) engine.Options {
+	e := engine.Options{Threads: o.threads(provider), Library: o.Library}
+	switch provider {
+	case CPU:
+		e.Spin = o.CPU != nil && o.CPU.Spin
+	case CUDA:
+		e.Entries = o.CUDA.entries()
+	case TensorRT:
+		e.Entries = o.TensorRT.entries()
+	case OpenVINO:
+		e.Entries = o.OpenVINO.entries(e.Threads)
+	case CoreML:
+		e.Entries = o.CoreML.entries()
+	case DirectML:
+		e.Entries = o.DirectML.entries()
+	}
+	return e
+}
+
+// precision is what a provider is asked to compute in.
+func (o *ProviderOptions) precision(provider Provider) Precision {
+	switch {
+	case provider == CUDA && o.CUDA != nil:
+		return o.CUDA.Precision
+	case provider == TensorRT && o.TensorRT != nil:
+		return o.TensorRT.Precision
+	case provider == OpenVINO && o.OpenVINO != nil:
+		return o.OpenVINO.Precision
+	case provider == CoreML && o.CoreML != nil:
+		return o.CoreML.Precision
+	}
+	return Float32
 }
 
 // Each field below has the key that [ProviderOptions.Set] and the command line

@@ -24,6 +24,10 @@ type WatchOptions struct {
 	// model's self-test in a process of its own loses only that to a model which
 	// kills the library that computes.
 	Try func(ctx context.Context, model []byte) error
+	// Timeout is how long Try and the opening of a new model may take together, its
+	// self-test included but not the Gate; 0 is ten minutes. A model that never
+	// ends does not hold up those that come after it.
+	Timeout time.Duration
 	// Gate, where not nil, may refuse a model that has loaded and passed its
 	// self-test: by an error, which is reported. Both detectors can be used until
 	// it returns, which ends the candidate; neither may be closed or swapped, for
@@ -41,6 +45,7 @@ func (o *WatchOptions) withDefaults(logf func(string, ...any)) WatchOptions {
 		c = *o
 	}
 	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Minute)
 	if c.Swapped == nil {
 		c.Swapped = func(path string, _, info ModelInfo) { logf("now using %s (%.12s)", path, info.Hash) }
 	}
@@ -53,6 +58,9 @@ func (o *WatchOptions) withDefaults(logf func(string, ...any)) WatchOptions {
 func (o *WatchOptions) validate() error {
 	if o.Interval < 0 {
 		return fmt.Errorf("%w: interval: got %v, want 0 or more", ErrInput, o.Interval)
+	}
+	if o.Timeout < 0 {
+		return fmt.Errorf("%w: timeout: got %v, want 0 or more", ErrInput, o.Timeout)
 	}
 	return nil
 }
@@ -159,12 +167,7 @@ func (w *watcher) look(ctx context.Context) error {
 		w.failed = ""
 		return nil
 	}
-	if w.options.Try != nil {
-		err = w.options.Try(ctx, b)
-	}
-	if err == nil {
-		err = w.detector.swap(ctx, f, w.detector.verified(w.options.Gate))
-	}
+	err = w.take(ctx, f, b)
 	switch {
 	case err == nil:
 		w.failed = ""
@@ -177,6 +180,32 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
 	}
 	return nil
+}
+
+// take swaps a new model in.
+func (w *watcher) take(ctx context.Context, f *onnx.File, b []byte) error {
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := fmt.Errorf("%w: it was not open and tested after %v", ErrModel, w.options.Timeout)
+	timer := time.AfterFunc(w.options.Timeout, func() { cancel(late) })
+	defer timer.Stop()
+	gate := w.options.Gate
+	err := error(nil)
+	if w.options.Try != nil {
+		err = w.options.Try(limited, b)
+	}
+	if err == nil {
+		err = w.detector.swap(limited, f, w.detector.verified(func(_ context.Context, current, candidate *Detector) error {
+			if !timer.Stop() || gate == nil { // what follows takes as long as it takes
+				return nil
+			}
+			return gate(ctx, current, candidate)
+		}))
+	}
+	if err != nil && ctx.Err() == nil && context.Cause(limited) == late {
+		return late
+	}
+	return err
 }
 
 // fail tells of an error, once for the same content, or the same lack of one.

@@ -88,7 +88,7 @@ type extractor struct {
 	t        *trainer
 	sessions []*anrt.Session
 	kept     map[int][]float32 // by image
-	room     int               // bytes, for more
+	room     int64             // bytes, for more
 }
 
 // openExtractor settles the provider too.
@@ -138,7 +138,7 @@ func (x *extractor) features(ctx context.Context, images []int) func(yield func(
 			}
 			wg.Wait()
 			for i, image := range chunk {
-				if n := 4 * len(out[i]); errs[i] == nil && x.kept[image] == nil && n <= x.room {
+				if n := 4 * int64(len(out[i])); errs[i] == nil && x.kept[image] == nil && n <= x.room {
 					x.kept[image] = out[i]
 					x.room -= n
 				}

@@ -145,7 +145,7 @@ func newSource(r io.Reader, opts *Options) (*source, error) {
 	// No format needs more than its pixels at 16 bit RGBA, give or take metadata.
 	limit := int64(DefaultMemory)
 	if opts.MaxPixels > 0 {
-		limit = 8*int64(min(opts.MaxPixels, maxSide*maxSide)) + 1<<24
+		limit = 8*min(int64(opts.MaxPixels), maxSide*maxSide) + 1<<24
 	}
 	if f, ok := r.(interface {
 		io.ReaderAt
@@ -213,14 +213,14 @@ func (f *file) check(opts *Options) error {
 	if max(f.width, f.height) > maxSide {
 		return fmt.Errorf("got %dx%d pixels, want at most %d a side: %w", f.width, f.height, maxSide, ErrTooLarge)
 	}
-	pixels := f.width * f.height // below 2⁴⁰
+	pixels := int64(f.width) * int64(f.height) // below 2⁴⁰
 	switch {
-	case opts.MaxPixels > 0 && pixels > opts.MaxPixels:
+	case opts.MaxPixels > 0 && pixels > int64(opts.MaxPixels):
 		return fmt.Errorf("got %dx%d pixels, want at most %d (max-pixels): %w", f.width, f.height, opts.MaxPixels, ErrTooLarge)
-	case opts.MaxPixels == 0 && pixels > DefaultMemory/f.cost:
+	case opts.MaxPixels == 0 && pixels > DefaultMemory/int64(f.cost):
 		return fmt.Errorf("got %dx%d pixels, which take %.1f GiB to decode, want at most %d (or say max-pixels): %w",
 			f.width, f.height, float64(pixels)*float64(f.cost)/(1<<30), DefaultMemory/f.cost, ErrTooLarge)
-	case pixels > math.MaxInt32*4:
+	case pixels > min(math.MaxInt32*4, math.MaxInt): // more than a slice may hold
 		return fmt.Errorf("got %dx%d pixels: %w", f.width, f.height, ErrTooLarge)
 	}
 	return nil

@@ -20,12 +20,12 @@ var mayImport = map[string][]string{
 	"models":     {"graph", "residual"},
 	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
-		"internal/*", "heatmap", "graph", "residual", "onnxexport",
+		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular",
 		"github.com/klauspost/cpuid",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "dataset", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
-	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "golang.org/x/sync"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "internal/imageio", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   nil,
 	"corrupt":   {"augment"},
@@ -106,6 +106,41 @@ func imports(files []goFile) []string {
 	return complaints
 }
 
+// stale checks that each package of mayImport is there, and imports what it may,
+// a lone * apart.
+func stale(files []goFile) []string {
+	var complaints []string
+	for dir, may := range mayImport {
+		there := false
+		used := map[string]bool{}
+		for _, f := range files {
+			if f.dir() != dir {
+				continue
+			}
+			there = true
+			for _, imported := range f.imports() {
+				name, _ := strings.CutPrefix(imported, module+"/")
+				for _, entry := range may {
+					if !f.test() && permits([]string{entry}, name) {
+						used[entry] = true
+					}
+				}
+			}
+		}
+		if !there {
+			complaints = append(complaints, fmt.Sprintf("%s: no such package: mayImport in internal/lint has a row for it", dir))
+			continue
+		}
+		for _, entry := range may {
+			if entry != "*" && !used[entry] {
+				complaints = append(complaints, fmt.Sprintf("%s: imports nothing of %s, which mayImport in internal/lint allows", dir, entry))
+			}
+		}
+	}
+	slices.Sort(complaints)
+	return complaints
+}
+
 // standard reports whether the path is one of the standard library's, whose
 // first element alone has no dot.
 func standard(path string) bool {
@@ -133,6 +168,23 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	report(t, imports(files))
+	report(t, stale(files))
+}
+
+func TestStaleComplains(t *testing.T) {
+	files, err := goFiles(source("residual/a.go", "package residual"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	complaints := stale(files)
+	for _, want := range []string{
+		"residual: imports nothing of graph, which mayImport in internal/lint allows",
+		"graph: no such package: mayImport in internal/lint has a row for it",
+	} {
+		if !slices.Contains(complaints, want) {
+			t.Errorf("got %q, want among them %q", complaints, want)
+		}
+	}
 }
 
 func TestImportsComplains(t *testing.T) {

@@ -39,7 +39,7 @@ func (f *File) Params() int64 {
 	var sum int64
 	for _, t := range f.proto.GetGraph().GetInitializer() {
 		if n, ok := elements(dims(t)); ok && isWeight(f.proto, t) {
-			sum += int64(n)
+			sum += n
 		}
 	}
 	return sum
@@ -157,16 +157,16 @@ const mostElements = 1 << 40
 
 // elements is the number of elements for a batch of one; false where another
 // dimension than the first is open, or no tensor is that large.
-func elements(shape []int) (int, bool) {
-	n := 1
+func elements(shape []int) (int64, bool) {
+	n := int64(1)
 	for i, d := range shape {
 		if d == graph.Dynamic && i == 0 {
 			d = 1
 		}
-		if d < 0 || d > 0 && n > mostElements/d {
+		if d < 0 || d > 0 && n > mostElements/int64(d) {
 			return 0, false
 		}
-		n *= d
+		n *= int64(d)
 	}
 	return n, shape != nil
 }

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -9,10 +10,10 @@ import (
 )
 
 // What a file may declare. Far beyond any image model, and small enough that
-// products of two such numbers do not overflow.
+// products of two such numbers do not overflow an int64.
 const (
 	maxRank     = 32
-	maxElements = 1 << 31
+	maxElements = min(1<<31, math.MaxInt)
 	maxResults  = 1 << 10 // of one operator; Split has the most
 )
 
@@ -309,12 +310,12 @@ func valueType(p *onnxpb.ValueInfoProto) (graph.Type, error) {
 
 // checkType refuses shapes that no tensor has, before the sizes of later results grow from them.
 func checkType(t graph.Type) error {
-	elements := 1
+	elements := int64(1)
 	for _, d := range t.Shape {
 		if d == graph.Dynamic {
 			continue
 		}
-		if elements *= d; d < 0 || d > maxElements || elements > maxElements {
+		if elements *= int64(d); d < 0 || d > maxElements || elements > maxElements {
 			return fmt.Errorf("got %v, want at most %d elements for each image", t, maxElements)
 		}
 	}

@@ -114,17 +114,17 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	default:
 		have = len(p.Int32Data)
 	}
-	shape, want := make([]int, len(p.Dims)), 1
+	shape, want := make([]int, len(p.Dims)), int64(1)
 	for i, d := range p.Dims {
 		if d < 0 || d > maxElements {
 			return nil, fmt.Errorf("got dimensions %v", p.Dims)
 		}
 		shape[i] = int(d)
-		if want *= int(d); want > maxElements {
+		if want *= d; want > maxElements {
 			return nil, fmt.Errorf("got dimensions %v", p.Dims)
 		}
 	}
-	if have != want {
+	if int64(have) != want {
 		return nil, fmt.Errorf("got %d elements, want %d for dimensions %v", have, want, p.Dims)
 	}
 

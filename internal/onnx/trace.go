@@ -303,7 +303,7 @@ func smallTensor(t *onnxpb.TensorProto) []float64 {
 		}
 		read(1, func(b []byte) float64 { return float64(b[0]) })
 	}
-	if len(all) != n {
+	if int64(len(all)) != n {
 		return nil
 	}
 	return all

@@ -125,10 +125,10 @@ func (c *console) bench(ctx context.Context, o *benchOptions) error {
 			options.Batch, options.BatchWindow = batch, 0
 		}
 		if opened { // which has said what there is to say
-			return anrt.Open(o.model, &options)
+			return anrt.OpenContext(ctx, o.model, &options)
 		}
 		opened = true
-		return c.openDetector(o.model, &options)
+		return c.openDetector(ctx, o.model, &options)
 	}
 	c.startBar(len(o.batches)+2, "measurements")
 	measured, err := judge.Bench(ctx, open, samples, &judge.BenchOptions{Batches: o.batches, Duration: o.duration, Rate: o.rate, Step: c.stepBar})

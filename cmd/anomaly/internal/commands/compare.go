@@ -52,7 +52,7 @@ func (c *console) compare(ctx context.Context, o *evalOptions, b string) error {
 // that was said.
 func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *judge.Judged, o *evalOptions, look *judge.Options, said map[string]bool) error {
 	options := o.survey.detector
-	det, err := c.openDetector(m.Model, &options)
+	det, err := c.openDetector(ctx, m.Model, &options)
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *evalOptions) (*judge.Perturbations, error) {
 	options := o.survey.detector
 	options.Reconstruction = false
-	det, err := c.openDetector(o.survey.model, &options)
+	det, err := c.openDetector(ctx, o.survey.model, &options)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ type passedTest struct {
 
 // selfTest runs a model's self-test, nil where there is none.
 func (c *console) selfTest(ctx context.Context, path string, o *anrt.Options) (*passedTest, error) {
-	det, err := c.openDetector(path, o)
+	det, err := c.openDetector(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil || o.inbox == nil {
 		path = o.model // of which openDetector says what is wrong
 	}
-	det, err := c.openDetector(path, &o.detector)
+	det, err := c.openDetector(ctx, path, &o.detector)
 	if err != nil {
 		return nil, err
 	}
@@ -236,9 +236,9 @@ func failure(f *judge.Finding) string {
 var errImages = errors.New("images failed")
 
 // openDetector opens a model and says which provider computes.
-func (c *console) openDetector(path string, o *anrt.Options) (*anrt.Detector, error) {
+func (c *console) openDetector(ctx context.Context, path string, o *anrt.Options) (*anrt.Detector, error) {
 	o.Logf = c.logf
-	det, err := anrt.Open(path, o)
+	det, err := anrt.OpenContext(ctx, path, o)
 	if errors.Is(err, anrt.ErrInput) { // options that the model does not go with
 		err = fmt.Errorf("%w: %w", errUsage, err)
 	}
