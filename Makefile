@@ -12,7 +12,7 @@ BENCH  ?= .
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak bench clean
+.PHONY: help setup build test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -69,6 +69,9 @@ fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 
 soak: ## swap models under a stream of requests, open and close them, and write docs/soak.md (5 minutes)
 	$(GO) run ./internal/soak
+
+soakserve: ## load a server, swap its models 200 times, and watch its memory under load and swaps for SOAK (1h)
+	$(GO) run ./internal/loadserve -soak $(or $(SOAK),1h)
 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

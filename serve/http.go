@@ -49,12 +49,17 @@ func (s *Server) routes() []route {
 		{"GET /v1/models", ScopeInfer, s.models},
 		{"GET /v1/models/{model}", ScopeInfer, s.models},
 		{"POST /v1/models/{model}/images", ScopeInfer, s.images},
+		{"GET /v1/models/{model}/recent", ScopeInfer, s.recentHTTP},
+		{"GET /v1/models/{model}/recent/{number}", ScopeInfer, s.recentPicture},
 		{"POST /v1/models/{model}/use", ScopeAdmin, s.useHTTP},
 		{"POST /v1/models/{model}/rollback", ScopeAdmin, s.rollbackHTTP},
 		{"POST /v1/models/{model}/shadow", ScopeAdmin, s.shadowHTTP},
 		{"DELETE /v1/models/{model}/shadow", ScopeAdmin, s.unshadowHTTP},
 		{"POST /v1/models/{model}/shadow/promote", ScopeAdmin, s.promoteHTTP},
 
+		{"GET /{$}", "", s.page("page.html")},
+		{"GET /page.css", "", s.page("page.css")},
+		{"GET /page.js", "", s.page("page.js")},
 		{"GET /openapi.json", "", s.openAPI},
 		{"GET /metrics", ScopeInfer, func(w http.ResponseWriter, r *http.Request) error {
 			metrics.ServeHTTP(w, r)

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -10,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +39,7 @@ type failedImage struct {
 // images answers POST /v1/models/{model}/images.
 func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
-	draw, err := drawing(r)
+	draw, alone, err := drawing(r)
 	if err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.metrics.stage(name, "read", began)
-	if draw != "" && len(pics) != 1 {
+	if alone && len(pics) != 1 {
 		return fmt.Errorf("%w: got %d images, want 1 to be drawn", ErrInput, len(pics))
 	}
 	ctx, cancel := s.computing(r.Context())
@@ -67,65 +70,90 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	if err := job.detect(ctx, pics, draw != ""); err != nil {
 		return err
 	}
-	if draw != "" {
-		img, err := drawn(pics[0], draw)
+	if alone {
+		b, err := drawn(pics[0], draw)
 		if err != nil {
 			return err
 		}
-		f := s.finding(pics[0])
+		f := pics[0].finding
 		w.Header().Set("Anomaly-Score", strconv.FormatFloat(float64(f.Score), 'g', -1, 32))
 		w.Header().Set("Anomaly-Verdict", word(&pics[0].result))
 		w.Header().Set("Anomaly-Model", f.Model)
 		w.Header().Set("Content-Type", "image/png")
-		encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-		return encoder.Encode(w, img)
+		_, err = w.Write(b)
+		return err
+	}
+	items := make([]json.RawMessage, len(pics))
+	for i, p := range pics {
+		if items[i], err = p.item(draw); err != nil {
+			return err
+		}
 	}
 	if !several {
-		return writeJSON(w, http.StatusOK, s.finding(pics[0]))
-	}
-	items := make([]any, len(pics))
-	for i, p := range pics {
-		if p.err != nil {
-			items[i] = failedImage{p.name, p.err.Error()}
-		} else {
-			items[i] = s.finding(p)
-		}
+		return writeJSON(w, http.StatusOK, items[0])
 	}
 	return writeJSON(w, http.StatusOK, items)
 }
 
-// What is drawn for Accept: image/png.
+// item is what a list says of a picture: its finding, with "picture" where one is to
+// be drawn, or its error.
+func (p *picture) item(draw string) (json.RawMessage, error) {
+	if p.err != nil {
+		return json.Marshal(failedImage{p.name, p.err.Error()})
+	}
+	b, err := json.Marshal(p.finding)
+	if err != nil || draw == "" {
+		return b, err
+	}
+	png, err := drawn(p, draw)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(png)
+	return slices.Concat(b[:len(b)-1], []byte(`,"picture":`), encoded, []byte("}")), err
+}
+
+// What is drawn.
 const (
 	drawOverlay = "overlay" // the image with what is above the threshold tinted
 	drawHeatmap = "heatmap" // the map in colours, from 0 to the threshold's double
 )
 
-// drawing returns what is to be drawn; "" for none.
-func drawing(r *http.Request) (string, error) {
-	draw := r.URL.Query().Get("draw")
+// drawing returns what is to be drawn, "" for nothing, and whether the picture is the
+// answer alone.
+func drawing(r *http.Request) (draw string, alone bool, err error) {
+	draw = r.URL.Query().Get("draw")
 	switch draw {
 	case "", drawOverlay, drawHeatmap:
 	default:
-		return "", fmt.Errorf("%w: draw: got %.32q, want %s or %s", ErrInput, draw, drawOverlay, drawHeatmap)
+		return "", false, fmt.Errorf("%w: draw: got %.32q, want %s or %s", ErrInput, draw, drawOverlay, drawHeatmap)
 	}
 	for item := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
 		kind, _, err := mime.ParseMediaType(item)
 		switch {
 		case err != nil:
 		case kind == "image/png", kind == "image/*":
-			if draw == "" {
-				return drawOverlay, nil
-			}
-			return draw, nil
+			return cmp.Or(draw, drawOverlay), true, nil
 		case kind == "application/json", kind == "*/*":
-			return "", nil
+			return draw, false, nil
 		}
 	}
-	return "", nil
+	return draw, false, nil
 }
 
-// drawn draws what was found in a picture, of the original's size.
-func drawn(p *picture, draw string) (image.Image, error) {
+// drawn draws what was found in a picture as a PNG of the original's size.
+func drawn(p *picture, draw string) ([]byte, error) {
+	img, err := drawnImage(p, draw)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	err = encoder.Encode(&b, img)
+	return b.Bytes(), err
+}
+
+func drawnImage(p *picture, draw string) (image.Image, error) {
 	m, threshold := p.result.Map, p.result.PixelThreshold
 	switch {
 	case m == nil:

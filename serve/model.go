@@ -34,6 +34,8 @@ type model struct {
 	before   string    // the version that was in use before this one; "" for none
 	failed   map[string]failure
 	shadow   *shadow // nil: none
+
+	recent recent
 }
 
 // A failure is why a version cannot be used, as long as its files stay as they are.

@@ -29,8 +29,9 @@ type picture struct {
 
 	height, width, channels int
 
-	result runtime.Result
-	err    error
+	result  runtime.Result
+	finding *judge.Finding
+	err     error
 }
 
 // A job is a request that computes: it has a turn and a model.
@@ -98,6 +99,13 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 		return err
 	}
 	j.metrics.found(j.model.name, pics)
+	for _, p := range fit {
+		if p.err == nil {
+			p.finding = j.finding(p)
+			j.model.recent.add(p, p.finding)
+		}
+		p.pixels = nil
+	}
 	if shadowed {
 		var imgs []image.Image
 		var results []runtime.Result
@@ -185,7 +193,7 @@ func (j *job) compute(ctx context.Context, pics []*picture) {
 		}
 	default:
 		for i, p := range pics {
-			p.pixels, p.result = nil, results[i]
+			p.result = results[i]
 			if s := float64(p.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
 				p.err = fmt.Errorf("%w: %w: %v", runtime.ErrModel, judge.ErrScore, s)
 			}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -213,6 +214,12 @@ func TestImages(t *testing.T) {
 		drawn, err := png.Decode(strings.NewReader(body))
 		if code != 200 || err != nil || drawn.Bounds() != img.Bounds() || header.Get("Anomaly-Verdict") == "" {
 			t.Errorf("%s: got %d, %v, verdict %q; want a picture of the image's size", draw, code, err, header.Get("Anomaly-Verdict"))
+		}
+		alone := body
+		code, body, _ = ask(t, "POST", url+"?draw="+draw, bytes.NewReader(pngBytes(t, img)))
+		with := unmarshal[map[string]any](t, body)
+		if b, err := base64.StdEncoding.DecodeString(fmt.Sprint(with["picture"])); code != 200 || err != nil || string(b) != alone || with["score"] == nil {
+			t.Errorf("%s in JSON: got %d, %v, want the finding and the same picture", draw, code, err)
 		}
 	}
 }

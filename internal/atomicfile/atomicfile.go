@@ -2,25 +2,25 @@ package atomicfile
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Write calls write with a buffered writer and, if that succeeds, puts what was
-// written at path, replacing the file that was there: where path is a link, the
-// one that it leads to. On any error path is left as it was; the system's errors
-// name path, not the file beside it. Folders, pipes and devices are not replaced.
+// written at path, replacing the file or link that was there: never what a link leads
+// to. The mode is that of the file replaced, else what the umask leaves of 0666. On any
+// error path is left as it was; the system's errors name path, not the file beside it.
+// Folders, pipes and devices are not replaced, nor links to them.
 func Write(path string, write func(w io.Writer) error) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return &fs.PathError{Op: "write", Path: path, Err: regular.ErrIrregular}
-	}
-	path = followed(path)
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := create(path)
 	if err != nil {
 		return named(err, path)
 	}
@@ -36,9 +36,6 @@ func Write(path string, write func(w io.Writer) error) (err error) {
 		return err
 	}
 	if err = w.Flush(); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
 		return err
 	}
 	if err = f.Sync(); err != nil {
@@ -58,23 +55,43 @@ func WriteBytes(path string, b []byte) error {
 	})
 }
 
-// followed returns the file that a path of links leads to, path itself where
-// there is none.
-func followed(path string) string {
-	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return path
+// create makes the hidden file beside path that is to become it.
+func create(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "write", Path: path, Err: regular.ErrIrregular}
 	}
-	if file, err := filepath.EvalSymlinks(path); err == nil {
-		return file
+	mode, replaces := fs.FileMode(0o666), false
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		mode, replaces = info.Mode().Perm(), true
 	}
-	return path
+	for {
+		name := filepath.Join(filepath.Dir(path), prefix(path)+strconv.FormatUint(rand.Uint64(), 10))
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil && replaces { // whatever the umask
+			if err = f.Chmod(mode); err != nil {
+				f.Close()
+				os.Remove(name)
+			}
+		}
+		return f, err
+	}
+}
+
+// prefix is what the names of the files beside path begin with, digits behind it.
+func prefix(path string) string {
+	const most = 200 // of a name's usual 255 bytes
+	base := filepath.Base(path)
+	return "." + base[:min(len(base), most)] + "."
 }
 
 // named makes an error of the file beside path one of path.
 func named(err error, path string) error {
 	switch e := err.(type) {
 	case *fs.PathError:
-		if strings.HasPrefix(filepath.Base(e.Path), "."+filepath.Base(path)+".") {
+		if strings.HasPrefix(filepath.Base(e.Path), prefix(path)) {
 			return &fs.PathError{Op: "write", Path: path, Err: e.Err}
 		}
 	case *os.LinkError:

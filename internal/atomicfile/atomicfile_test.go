@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/internal/regular"
@@ -52,41 +54,82 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestWriteThroughLink holds that a link stays one.
-func TestWriteThroughLink(t *testing.T) {
+// TestWriteOverLink holds that a link is replaced, and never what it leads to.
+func TestWriteOverLink(t *testing.T) {
 	dir := t.TempDir()
-	file, link := filepath.Join(dir, "sub", "f"), filepath.Join(dir, "link")
-	if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	file, link := filepath.Join(dir, "f"), filepath.Join(dir, "link")
 	if err := os.WriteFile(file, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join("sub", "f"), link); err != nil {
-		t.Skip("no links: ", err)
-	}
-	left := filepath.Join(dir, "sub", ".f.123")
-	if err := os.WriteFile(left, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	write := func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }
-	if err := errors.Join(Clean(link), Write(link, write)); err != nil {
+	for _, to := range []string{"f", "absent"} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Skip("no links: ", err)
+		}
+		if err := Write(link, write); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("link to %s: got %v, %v, want a file", to, info, err)
+		}
+		if got, err := os.ReadFile(file); string(got) != "old" {
+			t.Errorf("link to %s: the file that it led to has %q, %v", to, got, err)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(os.DevNull, link); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		t.Errorf("the link is gone: %v, %v", info, err)
+	if err := Write(link, write); !errors.Is(err, regular.ErrIrregular) {
+		t.Errorf("a link to a device: got %v, want %v", err, regular.ErrIrregular)
 	}
-	if got, err := os.ReadFile(file); string(got) != "new" {
-		t.Errorf("got %q, %v, want what was written", got, err)
+}
+
+func TestMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	mode := func() fs.FileMode {
+		t.Helper()
+		if err := WriteBytes(path, nil); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
 	}
-	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("what a killed write had left is still there")
+	if runtime.GOOS == "windows" {
+		t.Skip("no modes")
 	}
-	// A link to nothing becomes the file.
-	if err := errors.Join(os.Remove(file), Write(link, write)); err != nil {
+	if err := os.WriteFile(path+"2", nil, 0o666); err != nil { // as the umask has it
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(link); string(got) != "new" {
-		t.Errorf("got %q, %v, want what was written", got, err)
+	info, err := os.Stat(path + "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mode(); got != info.Mode().Perm() {
+		t.Errorf("a new file: got mode %v, want %v", got, info.Mode().Perm())
+	}
+	for _, want := range []fs.FileMode{0o600, 0o666, 0o640} {
+		if err := os.Chmod(path, want); err != nil {
+			t.Fatal(err)
+		}
+		if got := mode(); got != want {
+			t.Errorf("a file that is replaced: got mode %v, want %v", got, want)
+		}
+	}
+}
+
+// TestLongName holds that every name that a file can have can be written.
+func TestLongName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 255))
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Skip("no names as long as that: ", err)
+	}
+	if err := WriteBytes(path, []byte("new")); err != nil {
+		t.Error(err)
 	}
 }

@@ -9,15 +9,32 @@ import (
 // Clean removes what calls of Write for path have left that were killed while
 // they wrote. None may be under way.
 func Clean(path string) error {
-	path = followed(path)
-	dir := filepath.Dir(path)
+	return clean(filepath.Dir(path), func(left string) bool { return left == prefix(path) })
+}
+
+// CleanFolder is Clean for all files of a folder whose names end in one of suffixes.
+func CleanFolder(dir string, suffixes ...string) error {
+	return clean(dir, func(left string) bool {
+		name := strings.TrimSuffix(left, ".")
+		for _, s := range suffixes {
+			if strings.HasPrefix(left, ".") && strings.HasSuffix(name, s) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// clean removes the files of a folder that are named as create names them, with a
+// prefix that is ours.
+func clean(dir string, ours func(prefix string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), "."+filepath.Base(path)+".")
-		if !ok || rest == "" || strings.Trim(rest, "0123456789") != "" {
+		left := strings.TrimRight(e.Name(), "0123456789")
+		if left == e.Name() || !ours(left) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {

@@ -29,6 +29,21 @@ func TestClean(t *testing.T) {
 	if !slices.Equal(got, keep) {
 		t.Errorf("got %v left, want %v", got, keep)
 	}
+	if err := CleanFolder(dir, ".b", ".x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.b.12")); err != nil {
+		t.Error("a file of the user's is gone: ", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".c.b.7"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := CleanFolder(dir, ".b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".c.b.7")); err == nil {
+		t.Error("what was left of c.b is there still")
+	}
 	if err := Clean(filepath.Join(dir, "no", "x")); err == nil {
 		t.Error("an absent folder: got no error")
 	}

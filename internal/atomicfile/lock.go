@@ -8,13 +8,12 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
-
-	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // Lock keeps a file and the files beside it, those of a training run or earlier
 // models, to this process until release is called or the process ends, however it
-// does. It needs a hidden file beside them.
+// does. It needs a hidden file beside them. What writers of the file that were killed
+// have left is removed.
 func Lock(path string) (release func(), err error) {
 	hidden := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
 	for {
@@ -30,6 +29,7 @@ func Lock(path string) (release func(), err error) {
 		mine, err := l.Stat()
 		if err == nil {
 			if there, err := os.Stat(hidden); err == nil && os.SameFile(mine, there) {
+				Clean(path) // as far as that can be done
 				return func() {
 					removed := os.Remove(hidden) == nil
 					l.Unlock()
@@ -45,10 +45,7 @@ func Lock(path string) (release func(), err error) {
 
 // Writable reports early that nothing can be written at path.
 func Writable(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot write %s: %w", path, regular.ErrIrregular)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".anomaly-*")
+	f, err := create(path)
 	var op *fs.PathError
 	switch {
 	case errors.As(err, &op):

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/jpeg":        nil,
 	"internal/label":       nil,
 	"internal/lint":        nil,
+	"internal/loadserve":   {"models", "onnxexport"},
 	"internal/lower":       {"graph"},
 	"internal/npy":         nil,
 	"internal/ortlib":      nil,

@@ -208,6 +208,11 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
+	release, err := atomicfile.Lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	scored, err := c.score(ctx, o, m.Metadata[onnx.KeyDataHash])
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -134,6 +135,11 @@ func (c *console) export(o *exportOptions) error {
 			return err
 		}
 	}
+	release, err := atomicfile.Lock(o.out)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := writeModel(o.out, n); err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ put in model.onnx's place, which may be a folder of them. The new one is loaded,
 its self-test run and put through --gate while the old one works on; what cannot
 be used is said, and the old one stays. Each object then says which "model" gave
 it, by the beginning of its SHA-256. Ctrl-C or SIGTERM end it, with the exit code
-that it would have had if these had been all images.
+that it would have had if these had been all images; one that failed and then could
+be read is no failure.
 
 --shadow NEW.onnx runs another model beside that in use, whose results are the
 ones that count, and says how they differ. With --watch it takes over after

@@ -113,6 +113,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
+	defer files.Release()
 	look := &judge.Options{Path: spell, MinArea: o.regions(), KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
 	end, err := c.startTrials(ctx, det, o, look)
 	if err != nil {
@@ -123,6 +124,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	report := c.newReport(det.Info(), o)
 	report.Of = len(samples)
 	images, anomalous, failed := 0, 0, 0
+	failing := map[string]bool{} // of a watch: what fails and may come again, whole
 	started := time.Now()
 	if o.inbox == nil {
 		c.startBar(len(samples), "images")
@@ -136,11 +138,21 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			}
 			report = c.newReport(det.Info(), o)
 		}
+		if f.Err == nil {
+			f.Err = files.Fit(f)
+		}
 		if o.dir != "" { // else nobody reads its rows, and watching goes on for months
 			report.Add(f)
 		}
-		if f.Err != nil {
+		switch watching := o.inbox != nil; {
+		case f.Err != nil && !(watching && failing[f.Path]):
 			failed++
+			failing[f.Path] = watching
+		case f.Err == nil && failing[f.Path]:
+			failed--
+			delete(failing, f.Path)
+		}
+		if f.Err != nil {
 			c.notef("%s", failure(f))
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -233,5 +234,65 @@ func TestRunWatchGateAndShadow(t *testing.T) {
 	_, stderr = mustRun(t, 1, "run", "--provider", "go", "--shadow", strict, "--gate", data, live, images)
 	if !strings.Contains(stderr, "refused on the golden set") {
 		t.Errorf("refused: got %q", stderr)
+	}
+}
+
+// A file that was read while it was written is no failure once it is whole, and an
+// image whose files cannot have names fails alone.
+func TestWatchFailures(t *testing.T) {
+	dir := t.TempDir()
+	images, results := filepath.Join(dir, "images"), filepath.Join(dir, "results")
+	must(t, os.MkdirAll(images, 0o755))
+	w := startWatching(t, tinyModel(t), images, "--out", results, "--threshold", ".99")
+	must(t, os.WriteFile(filepath.Join(images, "half.png"), []byte("half"), 0o644))
+	w.awaitLog("half.png: ")
+	must(t, writePNG(filepath.Join(images, "half.png"), goodImage(1)))
+	w.awaitLines(2)
+	if code := w.end(); code != 0 {
+		t.Errorf("got exit code %d, want 0: %s", code, &w.log)
+	}
+	must(t, os.RemoveAll(images))
+	must(t, writePNG(filepath.Join(images, "short.png"), goodImage(1)))
+	must(t, writePNG(filepath.Join(dir, "x.png"), goodImage(2)))
+	if err := os.Rename(filepath.Join(dir, "x.png"), filepath.Join(images, strings.Repeat("long", 60)+".png")); err != nil {
+		t.Skip("no names as long as that: ", err)
+	}
+	stdout, stderr := mustRun(t, exitFailure, "run", "--provider", "go", tinyModel(t), images, "--out", results)
+	if strings.Count(stdout, "\n") != 2 || !strings.Contains(stderr, "the name is too long") || !strings.Contains(stderr, "1 of 2 images failed") {
+		t.Errorf("got %s%s", stdout, stderr)
+	}
+}
+
+// What killed runs left goes, two runs do not write into one folder, and a link to the
+// images is their folder.
+func TestOutFolder(t *testing.T) {
+	dir := t.TempDir()
+	images, results := filepath.Join(dir, "images"), filepath.Join(dir, "results")
+	must(t, writePNG(filepath.Join(images, "a", "1.png"), goodImage(1)))
+	must(t, os.MkdirAll(filepath.Join(results, "a"), 0o755))
+	left := []string{".index.html.123", "a/.0.png.picture.jpg.99"}
+	for _, name := range left {
+		must(t, os.WriteFile(filepath.Join(results, name), nil, 0o644))
+	}
+	mustRun(t, 0, "run", "--provider", "go", tinyModel(t), images, "--out", results, "--threshold", ".99")
+	for _, name := range left {
+		if _, err := os.Stat(filepath.Join(results, name)); err == nil {
+			t.Errorf("%s is there still", name)
+		}
+	}
+	release, err := atomicfile.Lock(filepath.Join(results, "index.html"))
+	must(t, err)
+	if _, stderr := mustRun(t, exitFailure, "run", "--provider", "go", tinyModel(t), images, "--out", results); !strings.Contains(stderr, "another process") {
+		t.Errorf("two at once: got %s", stderr)
+	}
+	release()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(images, link); err != nil {
+		t.Skip("no links: ", err)
+	}
+	for _, flags := range [][]string{nil, {"--watch"}} {
+		if _, stderr := mustRun(t, exitUsage, append([]string{"run", "--provider", "go", tinyModel(t), images, "--out", link}, flags...)...); !strings.Contains(stderr, "is searched for images") {
+			t.Errorf("%v: got %s", flags, stderr)
+		}
 	}
 }

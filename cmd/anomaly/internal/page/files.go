@@ -2,15 +2,18 @@ package page
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"syscall"
 
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -50,16 +53,27 @@ type Files struct {
 	dir    string // "" writes nothing
 	group  *errgroup.Group
 	failed context.Context // ends when a file could not be written
+	clean  map[string]bool // folders from which what killed runs left was removed
+
+	// Release gives up the folder, which no other run may write to meanwhile.
+	Release func()
 }
 
-// NewFiles makes the folder.
+// NewFiles makes the folder and takes it for this process; another's is an error.
 func NewFiles(dir string) (*Files, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	s := &Files{dir: dir}
+	s := &Files{dir: dir, clean: map[string]bool{}, Release: func() {}}
+	if dir != "" {
+		release, err := atomicfile.Lock(filepath.Join(dir, "index.html"))
+		if err != nil {
+			return nil, err
+		}
+		s.Release = release
+	}
 	s.start()
 	return s, nil
 }
@@ -76,6 +90,20 @@ func (s *Files) Wait() error {
 	return err
 }
 
+// Fit reports an image whose files no file system has names for.
+func (s *Files) Fit(f *judge.Finding) error {
+	name := f.Sample.OutputName()
+	if base := path.Base(name); s.dir != "" && len(base) > shortName {
+		if _, err := os.Lstat(filepath.Join(s.dir, filepath.FromSlash(name)+reconstructionSuffix)); errors.Is(err, syscall.ENAMETOOLONG) {
+			return fmt.Errorf("the name is too long for its files in %s, which end in %s", s.dir, reconstructionSuffix)
+		}
+	}
+	return nil
+}
+
+// shortName is as long as names may be wherever there are files.
+const shortName = 100
+
 // Save begins to write the files of a finding. The error may be that of an earlier one.
 func (s *Files) Save(f *judge.Finding, saves Saves) error {
 	if s.dir == "" {
@@ -84,6 +112,10 @@ func (s *Files) Save(f *judge.Finding, saves Saves) error {
 	name := filepath.FromSlash(f.Sample.OutputName())
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("image %q: its files would lie outside %s", f.Sample.Name, s.dir)
+	}
+	if folder := filepath.Join(s.dir, filepath.Dir(name)); !s.clean[folder] {
+		s.clean[folder] = true
+		atomicfile.CleanFolder(folder, pictureSuffix, mapSuffix, maskSuffix, reconstructionSuffix, ".html") // as far as that can be done
 	}
 	if s.failed.Err() != nil {
 		return context.Cause(s.failed)

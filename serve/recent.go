@@ -1,0 +1,128 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/judge"
+)
+
+const (
+	recentScores  = 1000    // of a model that are remembered
+	recentRejects = 24      // of a model whose pictures are
+	recentPixels  = 1 << 20 // of the largest picture that is
+)
+
+// recent is what a model found last.
+type recent struct {
+	mu      sync.Mutex
+	number  int // of images so far
+	scores  []recentScore
+	rejects []recentReject
+}
+
+// A recentScore is of one image, whose verdict can be counted anew.
+type recentScore struct {
+	Number int       `json:"number"`
+	At     time.Time `json:"at"`
+	Score  float32   `json:"score"`
+}
+
+// A recentReject is an image that was anomalous, as the model saw it.
+type recentReject struct {
+	recentScore
+	finding *judge.Finding
+	picture *picture // nil where it is too large to be kept
+}
+
+// add takes note of a picture with a result and its pixels.
+func (r *recent) add(p *picture, f *judge.Finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.number++
+	s := recentScore{r.number, time.Now(), p.result.Score}
+	r.scores = last(append(r.scores, s), recentScores)
+	if !p.result.Anomalous {
+		return
+	}
+	reject := recentReject{recentScore: s, finding: f}
+	if p.result.Map != nil && p.pixels != nil && p.height*p.width <= recentPixels {
+		reject.picture = &picture{pixels: slices.Clone(p.pixels), height: p.height, width: p.width, channels: p.channels, result: p.result}
+	}
+	r.rejects = last(append(r.rejects, reject), recentRejects)
+}
+
+// last returns the last n of a list, without holding on to the others for long.
+func last[T any](list []T, n int) []T {
+	if len(list) < 2*n {
+		return list
+	}
+	return append([]T(nil), list[len(list)-n:]...)
+}
+
+// recentHTTP answers with the last scores, the oldest first, and rejects, the newest
+// first.
+func (s *Server) recentHTTP(w http.ResponseWriter, r *http.Request) error {
+	m, err := s.repository.model(r.PathValue("model"))
+	if err != nil {
+		return err
+	}
+	type reject struct {
+		recentScore
+		Picture bool            `json:"picture"`
+		Finding json.RawMessage `json:"finding"`
+	}
+	answer := struct {
+		Scores  []recentScore `json:"scores"`
+		Rejects []reject      `json:"rejects"`
+	}{Scores: []recentScore{}, Rejects: []reject{}}
+	m.recent.mu.Lock()
+	answer.Scores = append(answer.Scores, m.recent.scores[max(0, len(m.recent.scores)-recentScores):]...)
+	rejects := append([]recentReject(nil), m.recent.rejects[max(0, len(m.recent.rejects)-recentRejects):]...)
+	m.recent.mu.Unlock()
+	for i := len(rejects) - 1; i >= 0; i-- {
+		b, err := json.Marshal(rejects[i].finding)
+		if err != nil {
+			return err
+		}
+		answer.Rejects = append(answer.Rejects, reject{rejects[i].recentScore, rejects[i].picture != nil, b})
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// recentPicture answers with the picture of a reject: what the model saw, marked.
+func (s *Server) recentPicture(w http.ResponseWriter, r *http.Request) error {
+	m, err := s.repository.model(r.PathValue("model"))
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(r.PathValue("number"))
+	if err != nil {
+		return fmt.Errorf("%w: number: got %.32q", ErrInput, r.PathValue("number"))
+	}
+	var p *picture
+	m.recent.mu.Lock()
+	for i := range m.recent.rejects {
+		if m.recent.rejects[i].Number == number {
+			p = m.recent.rejects[i].picture
+		}
+	}
+	m.recent.mu.Unlock()
+	if p == nil {
+		return fmt.Errorf("%w: there is no picture %d any more", ErrModel, number)
+	}
+	img := pixelImage(p.pixels, p.height, p.width, p.channels)
+	if t := p.result.PixelThreshold; t != nil {
+		img = heatmap.Overlay(img, p.result.Map, *t, nil)
+	}
+	w.Header().Set("Content-Type", "image/png")
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	return encoder.Encode(w, img)
+}
