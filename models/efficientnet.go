@@ -93,8 +93,8 @@ func (e EfficientNet) Features(x *graph.Value, taps []int) []*graph.Value {
 	x = graph.Sub(graph.Mul(x, g.Scalar(255./128)), g.Scalar(127./128))
 	relu6 := func(x *graph.Value) *graph.Value { return graph.Clip(x, 0, 6) }
 	conv := func(x *graph.Value, name string, out, kernel, stride, groups int) *graph.Value {
-		w := g.Param(name+".weight", out, x.Dim(1)/groups, kernel, kernel)
-		return graph.Conv(x, w, g.Param(name+".bias", out), &graph.ConvOptions{
+		w := param(g, name+".weight", out, x.Dim(1)/groups, kernel, kernel)
+		return graph.Conv(x, w, param(g, name+".bias", out), &graph.ConvOptions{
 			Pads: same(x.Dim(2), x.Dim(3), kernel, stride), Strides: [2]int{stride, stride}, Groups: groups,
 		})
 	}
@@ -120,6 +120,14 @@ func (e EfficientNet) Features(x *graph.Value, taps []int) []*graph.Value {
 		}
 	}
 	return out
+}
+
+// param declares a parameter, once for all images that the network is applied to.
+func param(g *graph.Graph, name string, shape ...int) *graph.Value {
+	if v := g.Lookup(name); v != nil {
+		return v
+	}
+	return g.Param(name, shape...)
 }
 
 // same returns the padding that TensorFlow's SAME has: the odd pixel comes last.

@@ -18,6 +18,11 @@ type Spec struct {
 	Width    int    `json:"width"`    // of the image in pixels, default Height
 	Filters  int    `json:"filters"`  // output channels of each hidden convolution, default 32
 	Depth    int    `json:"depth"`    // how often the image is halved, default 3
+
+	// Of features alone.
+	Backbone string `json:"backbone,omitempty"` // an EfficientNet, default Lite0
+	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
+	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
 }
 
 // An architecture is a row of the table of networks.
@@ -28,7 +33,7 @@ type architecture struct {
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &featuresArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -30,6 +31,7 @@ func usagef(format string, args ...any) error {
 // Run is the command, called as args say, without the process: it returns the exit
 // code. version is what the build calls itself.
 func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = &escaper{w: stdout}, &escaper{w: stderr}
 	app := newApp(version, stdout, stderr)
 	args, err := flagsFirst(app, args)
 	if err == nil {
@@ -60,20 +62,33 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		Writer:                    stdout,
 		ErrWriter:                 stderr,
 		HideHelpCommand:           false,
+		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
 		Commands: []*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
 			inspectCommand(), deployCommand(), rollbackCommand(), serveCommand(), benchCommand(), doctorCommand(),
+			versionCommand(), completionCommand(), manCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("there is no command %q; anomaly help lists them", c.Args().First())
+				name := c.Args().First()
+				return usagef("there is no command %q; anomaly help lists them. %s", name, cli.SuggestCommand(c.App.Commands, name))
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
-	wrongFlag := func(c *cli.Context, err error, _ bool) error { return usagef("%v", err) }
+	wrongFlag := func(c *cli.Context, err error, _ bool) error {
+		name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+		if !unknown {
+			return usagef("%v", err)
+		}
+		flags := c.App.Flags
+		if c.Command != nil {
+			flags = c.Command.Flags
+		}
+		return usagef("there is no flag --%s, the nearest is %s", strings.TrimPrefix(name, "-"), cli.SuggestFlag(flags, strings.TrimPrefix(name, "-"), true))
+	}
 	app.OnUsageError = wrongFlag
 	for _, c := range app.Commands {
 		c.OnUsageError = wrongFlag

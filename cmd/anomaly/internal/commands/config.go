@@ -28,9 +28,11 @@ func (o *trainOptions) config() map[string]any {
 	if decoding == nil {
 		decoding = &dataset.Decoding{}
 	}
-	return map[string]any{
+	config := map[string]any{
 		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
-		"model": o.spec.Model, "size": o.spec.Height, "channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
+		"model": o.spec.Model, "size": cmp.Or(o.size, o.spec.Height), "preset": string(o.preset),
+		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,
+		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
 		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
@@ -38,6 +40,16 @@ func (o *trainOptions) config() map[string]any {
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),
 	}
+	if o.spec.Model == "features" {
+		for _, name := range trainedFlags {
+			delete(config, name)
+		}
+	} else if o.spec.Model != "" {
+		for _, name := range featureFlags {
+			delete(config, name)
+		}
+	}
+	return config
 }
 
 // value returns what p points to, 0 for nil.

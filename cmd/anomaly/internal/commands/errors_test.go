@@ -59,6 +59,7 @@ type group struct {
 var mishaps = []group{
 	{"The call", []mishap{
 		{what: "no such command", args: "detect model.onnx images", code: 2},
+		{what: "an address", args: "run model.onnx https://example.com/a.png", code: 2},
 		{what: "a flag that does not exist, after the arguments", args: "run model.onnx images --gpu", code: 2},
 		{what: "a flag without its value, after the arguments", args: "run model.onnx images --batch", code: 2},
 		{what: "no images named", args: "run model.onnx", code: 2},
@@ -163,6 +164,7 @@ var mishaps = []group{
 		{what: "is a pipe", prepare: pipe("pipe"), args: "train --data good --out pipe", code: 1},
 		{what: "is a device, for a changed model", prepare: device("null"), args: "export --input float --out null model.onnx", code: 1},
 		{what: "is being written by another training", prepare: locked("new.onnx"), args: "train --data good --out new.onnx", code: 1},
+		{what: "pictures into a folder of another run", prepare: locked("results/index.html"), args: "run model.onnx images --out results", code: 1},
 		{what: "pictures into a file", args: "run model.onnx images --out model.onnx", code: 1},
 		{what: "model into a folder that may not be written", prepare: mode("images", 0o555), args: "train --data good --out images/new.onnx", code: 1, asNobody: true},
 		{what: "pictures into a folder that may not be written", prepare: mode("good", 0o555), args: "run model.onnx images/a.png --out good", code: 1, asNobody: true},
@@ -521,6 +523,7 @@ func remove(name string) func(*testing.T) {
 // locked holds the files of a training run.
 func locked(out string) func(*testing.T) {
 	return func(t *testing.T) {
+		must(t, os.MkdirAll(filepath.Dir(out), 0o755))
 		release, err := atomicfile.Lock(out)
 		must(t, err)
 		t.Cleanup(release)

@@ -26,6 +26,9 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	if command == nil {
 		return args, nil
 	}
+	if args[len(args)-1] == completes { // which the cli package looks for there
+		return args, nil
+	}
 	flags := slices.Clone(args[:at])
 	var rest []string
 	for i := at; i < len(args); i++ {
@@ -34,6 +37,10 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		case a == "--":
 			rest = append(rest, args[i+1:]...)
 			i = len(args)
+		case a == "--help" || a == "-h":
+			return append(args[:at:at], "--help"), nil
+		case isURL(a):
+			return nil, usagef("%s is an address: anomaly reads files, download it first", a)
 		case a == "-" || !strings.HasPrefix(a, "-"):
 			rest = append(rest, a)
 		default:
@@ -44,10 +51,19 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 			if i++; i == len(args) {
 				return nil, usagef("flag %s needs a value", a)
 			}
+			if slices.Contains([]string{"data", "good", "zones", "gate", "shadow"}, strings.TrimLeft(a, "-")) && isURL(args[i]) {
+				return nil, usagef("%s: %s is an address: anomaly reads files, download it first", a, args[i])
+			}
 			flags = append(flags, args[i])
 		}
 	}
 	return slices.Concat(flags, []string{"--"}, rest), nil
+}
+
+// isURL reports whether an argument is the address of something that is no file here.
+func isURL(arg string) bool {
+	scheme, _, ok := strings.Cut(arg, "://")
+	return ok && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+.-") == ""
 }
 
 // takesValue reports whether a command's flag is followed by a value.

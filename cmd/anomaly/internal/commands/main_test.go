@@ -7,12 +7,14 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/npy"
 )
 
@@ -294,4 +296,52 @@ func TestFlagsAfterArguments(t *testing.T) {
 			t.Errorf("%v: got\n%swant\n%s", args, got, want)
 		}
 	}
+}
+
+// What is typed wrong is named with what is near, help is where it is asked for.
+func TestCommandLine(t *testing.T) {
+	defer func(args []string) { os.Args = args }(os.Args) // where the cli package looks when it completes
+	for _, tt := range []struct {
+		args string
+		code int
+		want string // of standard output and error together
+	}{
+		{"bench model.onnx --help", 0, "anomaly bench - measure"},
+		{"run model.onnx images -h --batch 3", 0, "anomaly run - find anomalies"},
+		{"rum model.onnx", exitUsage, `Did you mean "run"?`},
+		{"run model.onnx images --treshold 3", exitUsage, "there is no flag --treshold, the nearest is --threshold"},
+		{"--verson", exitUsage, "the nearest is --version"},
+		{"version", 0, "anomaly version dev"},
+		{"version 2", exitUsage, "takes no arguments"},
+		{"run https://example.com/m.onnx images", exitUsage, "is an address"},
+		{"eval model.onnx --data s3://bucket/set", exitUsage, "is an address"},
+		{"completion fish", 0, "function __fish_anomaly"},
+		{"completion bash", 0, "complete -o bashdefault"},
+		{"completion zsh", 0, "#compdef anomaly"},
+		{"completion powershell", 0, "Register-ArgumentCompleter"},
+		{"completion csh", exitUsage, "bash, zsh, fish, powershell"},
+		{"run --thresh --generate-bash-completion", 0, "--threshold\n"},
+		{"--generate-bash-completion", 0, "rollback\n"},
+		{"man", 0, ".TH anomaly 1"},
+	} {
+		os.Args = append([]string{"anomaly"}, strings.Fields(tt.args)...)
+		if stdout, stderr := mustRun(t, tt.code, os.Args[1:]...); !strings.Contains(stdout+stderr, tt.want) {
+			t.Errorf("%s: got %.300s, want %q in it", tt.args, stdout+stderr, tt.want)
+		}
+	}
+}
+
+// An image comes from standard input, and is called as the command line calls it.
+func TestStandardInput(t *testing.T) {
+	var png, out bytes.Buffer
+	must(t, page.EncodePNG(&png, goodImage(1)))
+	c := &console{in: &png, out: &out, log: io.Discard}
+	o := &runOptions{images: []string{"-"}, json: true, survey: surveyOptions{model: tinyModel(t), minArea: 1}}
+	o.survey.detector.Provider = "go"
+	must(t, c.run(t.Context(), o))
+	if !strings.HasPrefix(out.String(), `{"path":"-","score":`) {
+		t.Errorf("got %s", &out)
+	}
+	mustRun(t, exitUsage, "run", "--provider", "go", tinyModel(t), "-", "-")
+	mustRun(t, exitUsage, "run", "--provider", "go", tinyModel(t), "-", "--watch")
 }

@@ -17,6 +17,7 @@ import (
 
 // A console is where a command prints: results to out, everything else to log.
 type console struct {
+	in       io.Reader
 	out, log io.Writer
 	version  string                   // of this program
 	bar      *progressbar.ProgressBar // nil unless one is shown
@@ -26,7 +27,7 @@ type console struct {
 }
 
 func newConsole(c *cli.Context) *console {
-	return &console{out: c.App.Writer, log: c.App.ErrWriter, version: c.App.Version}
+	return &console{in: c.App.Reader, out: c.App.Writer, log: c.App.ErrWriter, version: c.App.Version}
 }
 
 // notef prints a line for a person.
@@ -80,14 +81,14 @@ func (c *console) clear() {
 		c.bar.Clear()
 	}
 	if c.width > 0 {
-		fmt.Fprintf(c.log, "\r%*s\r", c.width, "")
+		fmt.Fprintf(unescaped(c.log), "\r%*s\r", c.width, "")
 		c.width = 0
 	}
 }
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := unescaped(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -97,7 +98,7 @@ func (c *console) startBar(total int, what string) {
 		return
 	}
 	c.bar = progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(c.log),
+		progressbar.OptionSetWriter(unescaped(c.log)),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true),

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -26,7 +28,8 @@ func runCommand() *cli.Command {
 		Name:      "run",
 		Usage:     "find anomalies in images",
 		ArgsUsage: "model.onnx IMAGES|DIR…",
-		Description: `Images are files, folders (read with all below them), patterns, and .npy or idx
+		Description: `Images are files, - for one from standard input, folders (read with all below
+them), patterns, and .npy or idx
 files, each row of which is an image: [N,H,W,C], [N,H,W] or [N,C,H,W], uint8 or
 float in [0,1].
 
@@ -187,6 +190,27 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	if i := slices.Index(o.images, "-"); i >= 0 {
+		switch {
+		case o.watch:
+			return usagef("--watch: got - for standard input, want folders, files or patterns, where images come")
+		case slices.Contains(o.images[i+1:], "-"):
+			return usagef("got - twice, for the one image that standard input has")
+		}
+		input, remove, err := c.standardInput()
+		if err != nil {
+			return err
+		}
+		defer remove()
+		o.images[i] = input
+		files := spell
+		spell = func(s *dataset.Sample) string {
+			if s.Path != input {
+				return files(s)
+			}
+			return "-" + strings.TrimPrefix(files(s), files(&dataset.Sample{Path: input, Row: -1}))
+		}
+	}
 	if err := searchedOut(o.images, o.survey.dir); err != nil {
 		return err
 	}
@@ -228,6 +252,26 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 		return errAnomaly
 	}
 	return nil
+}
+
+// standardInput puts what comes there into a file that remove removes.
+func (c *console) standardInput() (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "anomaly-*")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	path = filepath.Join(dir, "stdin")
+	f, err := os.Create(path)
+	if err == nil {
+		_, err = io.Copy(f, c.in)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		remove()
+		return "", nil, fmt.Errorf("standard input: %w", err)
+	}
+	return path, remove, nil
 }
 
 // leaveOut leaves out the pictures of an earlier run, and says so.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,8 +37,12 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
-			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: " + strings.Join(models.Names(), ", "), Value: models.Names()[0]},
-			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image", DefaultText: networks},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
+			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
+			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image; with features, of a square as large as the image, which keeps its aspect", DefaultText: networks},
+			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
+			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
+			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
@@ -90,7 +95,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"size", "filters", "depth", "epochs", "batch"} {
+	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -109,8 +114,9 @@ func trainAction(c *cli.Context) error {
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
+		preset: train.Preset(c.String("preset")), size: c.Int("size"),
 		spec: models.Spec{
-			Model: c.String("model"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
+			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
@@ -122,6 +128,12 @@ func trainAction(c *cli.Context) error {
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
+	}
+	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
+		o.spec.Model = models.Names()[0]
+	}
+	if _, err := parse(c, "preset", train.Presets()...); err != nil {
+		return err
 	}
 	engine, err := parseEngine(c)
 	if err != nil {
@@ -145,6 +157,16 @@ func trainAction(c *cli.Context) error {
 	}
 	return newConsole(c).train(c.Context, o)
 }
+
+// trainedFlags are of networks that learn by gradient descent, or of
+// reconstructions: --model auto takes one where they are given.
+var trainedFlags = []string{
+	"filters", "depth", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"map", "resume", "report",
+}
+
+// featureFlags are of the network features alone.
+var featureFlags = []string{"backbone", "scales", "rank"}
 
 // What the names of a run's files end in, behind the model's.
 const (
@@ -181,10 +203,13 @@ type trainOptions struct {
 	suspects        string   // folder; "" writes none
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
-	spec            models.Spec
-	net             models.Network // of spec
-	mapKind         residual.Kind  // "" is the network's
-	blur            *float64       // nil is the network's
+	preset          train.Preset
+	size            int         // as the flag has it, 0 for none
+	spec            models.Spec // before open, as the flags have it
+	why             string      // it was chosen; "" where the flags say which
+	net             models.Network
+	mapKind         residual.Kind // "" is the network's
+	blur            *float64      // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
 	decoding        *dataset.Decoding
@@ -197,9 +222,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
-	// Everything that can be wrong is said before an hour of training.
-	if err := o.open(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+	// Everything that can be wrong is said before images are read and an hour of training.
+	asked := o.spec
+	if err := o.open(anyImages, 1, 1); err != nil {
+		return err
 	}
 	for _, path := range append([]string{o.out, o.page}, checkpoints...) {
 		if path == "" {
@@ -229,6 +255,19 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		return fmt.Errorf("%s has no training images", o.data)
 	case 1:
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
+	}
+	width, height := 1, 1
+	for item := range dataset.Stream(ctx, set.Train[:1], 0, 0, 3, 1) {
+		if item.Err == nil { // what is wrong is said when all are read
+			width, height = item.Width, item.Height
+		}
+	}
+	o.spec = asked
+	if err := o.open(len(set.Train), width, height); err != nil {
+		return err
+	}
+	if o.why != "" {
+		c.notef("%s", o.why)
 	}
 	if err := spared(o.out, set.Train); err != nil {
 		return err
@@ -305,11 +344,22 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	return err
 }
 
-// open opens the network and checks the settings for it.
-func (o *trainOptions) open() error {
+// anyImages stands for a number of images that is not known yet.
+const anyImages = 100
+
+// open settles the network's spec, by the number and size of the images where the
+// flags leave it open, opens it and checks the settings for it.
+func (o *trainOptions) open(images, width, height int) error {
 	var err error
-	if o.net, err = models.Open(o.spec, nil); err != nil {
+	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
 		return err
+	}
+	resources, err := train.Resources(o.spec)
+	if err != nil {
+		return err
+	}
+	if o.net, err = models.Open(o.spec, resources); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	o.spec = o.net.Spec()
 	if o.mapKind != "" || o.blur != nil {
@@ -320,7 +370,10 @@ func (o *trainOptions) open() error {
 		}
 		o.settings.Map = &m
 	}
-	return o.settings.Validate(o.net)
+	if err := o.settings.Validate(o.net); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
 }
 
 // exportTrained writes the model of a training run, with what is known of it in
@@ -344,6 +397,9 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 		return err
 	}
 	e.Metadata["config"] = string(b)
+	if o.why != "" {
+		e.Metadata["choice"] = o.why
+	}
 	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {
 		return err

@@ -1,0 +1,105 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/anomaly-go/anomaly/models"
+)
+
+// Auto is the name of the network that [Choose] chooses. It is none of models.Names.
+const Auto = "auto"
+
+// A Preset says how much time training and running may take.
+type Preset string
+
+// Presets.
+const (
+	Fast    Preset = "fast"    // a minute or two of training on two cores
+	Default Preset = "default" // some minutes
+	Best    Preset = "best"    // the most that is of use
+)
+
+// String returns the preset's name.
+func (p Preset) String() string { return string(p) }
+
+// Presets lists the presets there are.
+func Presets() []Preset { return []Preset{Fast, Default, Best} }
+
+// fromScratch is the network that is trained where there is no backbone.
+const fromScratch = "unet"
+
+// fewImages is below how many images a place's own covariance cannot be told from
+// chance: then one is common to all places.
+const fewImages = 20
+
+// mostAspect is the longest side of a network's image over its shortest. Images
+// that are longer are squashed to it.
+const mostAspect = 4
+
+// Choose completes the spec of the network features, or chooses one where
+// spec.Model is [Auto], for so many training images of a size (pixels). Fields
+// that are set are kept; a Height set, or 0 for the preset's, is the side of the
+// square that the image is as large as, in its own aspect. It returns what a
+// person should know of the choice, "" where there was none.
+//
+// Pretrained features, modelled in closed form, find more than networks trained
+// from nothing on so few images, in seconds; without the backbone in the cache,
+// or below its smallest image, it is the latter.
+func Choose(spec models.Spec, preset Preset, images, width, height int) (models.Spec, string, error) {
+	auto := spec.Model == Auto
+	if auto {
+		spec.Model = "features"
+		switch _, err := Resources(spec); {
+		case spec.Height > 0 && spec.Height < models.LeastFeatures:
+			spec.Model = fromScratch
+			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
+		case errors.Is(err, ErrBackbone):
+			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
+			return spec.WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
+		case err != nil:
+			return spec, "", err
+		}
+	}
+	if spec.Model != "features" {
+		return spec, "", nil
+	}
+	side, scales := 384, 2
+	switch {
+	case images < fewImages:
+		side, scales = 512, 1
+	case preset == Fast:
+		side, scales = 256, 1
+	case preset == Best:
+		side, scales = 512, 3
+	}
+	if images < fewImages && spec.Rank == 0 {
+		spec.Rank = -1
+	}
+	if spec.Scales == 0 {
+		spec.Scales = scales
+	}
+	if spec.Height > 0 {
+		side = spec.Height
+	}
+	aspect := min(max(float64(width)/float64(height), 1./mostAspect), mostAspect)
+	spec.Height = models.FeatureSide(float64(side) / math.Sqrt(aspect))
+	spec.Width = models.FeatureSide(float64(side) * math.Sqrt(aspect))
+	spec = spec.WithDefaults()
+	if !auto {
+		return spec, "", nil
+	}
+	covariance := "a covariance of each place"
+	if spec.Rank < 0 {
+		covariance = fmt.Sprintf("one covariance for all places, as there are fewer than %d images", fewImages)
+	}
+	return spec, fmt.Sprintf("chose features of %s at %dx%d, %s: %s, and the nearest feature", spec.Backbone, spec.Width, spec.Height, sizes(spec.Scales), covariance), nil
+}
+
+func sizes(n int) string {
+	if n == 1 {
+		return "one size"
+	}
+	return fmt.Sprintf("%d sizes", n)
+}
