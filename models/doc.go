@@ -6,7 +6,8 @@
 // dcae is the deep convolutional autoencoder the project began with: three
 // convolutions with max-pooling down, three with nearest upsampling back, one to
 // the image's channels. unet is a U-Net that is trained to undo defects that
-// package corrupt puts on good images. Training is package train's, files are
+// package corrupt puts on good images. Of either, Spec.AEGrad makes a network that
+// moves the image itself. Training is package train's, files are
 // package onnxexport's.
 //
 // # Adding a network

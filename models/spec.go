@@ -18,6 +18,11 @@ type Spec struct {
 	Width    int    `json:"width"`    // of the image in pixels, default Height
 	Filters  int    `json:"filters"`  // output channels of each hidden convolution, default 32
 	Depth    int    `json:"depth"`    // how often the image is halved, default 3
+
+	// AEGrad is how often the image is moved down the gradient of its
+	// reconstruction's error, in the exported model; 0, the default, shows the
+	// reconstruction itself. Networks that are [Trainable] have it.
+	AEGrad int `json:"aegrad,omitempty"`
 }
 
 // An architecture is a row of the table of networks.
@@ -66,6 +71,9 @@ func (s Spec) Validate() error {
 	a := s.architecture()
 	if a == nil {
 		return bad("model", fmt.Sprintf("%q", s.Model), fmt.Sprintf("one of %q", Names()))
+	}
+	if s.AEGrad < 0 || s.AEGrad > mostDescent {
+		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
 	}
 	return a.validate(&s)
 }
