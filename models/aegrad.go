@@ -47,11 +47,3 @@ func (n *descent) Forward(x0 *graph.Value) Outputs {
 	}
 	return Outputs{Reconstruction: x}
 }
-
-// param declares a parameter where a network comes first in a graph, and finds it where it comes again.
-func param(g *graph.Graph, name string, shape ...int) *graph.Value {
-	if v := g.Lookup(name); v != nil && v.IsParam() {
-		return v
-	}
-	return g.Param(name, shape...)
-}
