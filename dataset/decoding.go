@@ -107,8 +107,16 @@ func Decode(r io.Reader, name string, d *Decoding) (img image.Image, notes []str
 // by kind. The zero value is ready, nil drops everything. Safe for concurrent use.
 type Notes struct {
 	mu   sync.Mutex
-	said map[string]map[string]bool // names by text
+	said map[string]*said // by text
 }
+
+// said is of which names a text was said.
+type said struct {
+	names map[string]bool
+	more  int // beyond mostNames, which are not kept: watching goes on for months
+}
+
+const mostNames = 1000
 
 // Add notes text of an image, file or folder; twice is as good as once.
 func (n *Notes) Add(name, text string) {
@@ -118,12 +126,20 @@ func (n *Notes) Add(name, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.said == nil {
-		n.said = map[string]map[string]bool{}
+		n.said = map[string]*said{}
 	}
-	if n.said[text] == nil {
-		n.said[text] = map[string]bool{}
+	s := n.said[text]
+	if s == nil {
+		s = &said{names: map[string]bool{}}
+		n.said[text] = s
 	}
-	n.said[text][name] = true
+	switch {
+	case s.names[name]:
+	case len(s.names) < mostNames:
+		s.names[name] = true
+	default:
+		s.more++
+	}
 }
 
 // Lines returns one line for each text, in order, with how many it was said of and
@@ -136,16 +152,16 @@ func (n *Notes) Lines() []string {
 	defer n.mu.Unlock()
 	const shown = 3
 	var lines []string
-	for text, names := range n.said {
+	for text, s := range n.said {
 		var list []string
-		for name := range names {
+		for name := range s.names {
 			list = append(list, name)
 		}
 		slices.Sort(list)
 		if len(list) > shown {
 			list = append(list[:shown], "…")
 		}
-		lines = append(lines, fmt.Sprintf("%s (%d: %s)", text, len(names), strings.Join(list, ", ")))
+		lines = append(lines, fmt.Sprintf("%s (%d: %s)", text, len(s.names)+s.more, strings.Join(list, ", ")))
 	}
 	slices.Sort(lines)
 	return lines

@@ -6,6 +6,10 @@
 // not pixels: [Sample.Image] decodes one, [Load] all of them into one batch, and
 // [Stream] one after the other while the caller works on those before.
 //
+// [Decode] is the same for files that come another way. What was chosen for an
+// image (the first frame, how many grey levels) or passed over in a folder is
+// collected in [Notes].
+//
 // What a pixel becomes is the one preprocessing's affair (decoding, orientation,
 // resizing as Pillow does). Augmentation lives in package train, metrics in
 // package metrics.

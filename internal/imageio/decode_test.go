@@ -434,6 +434,13 @@ func FuzzDecode(f *testing.F) {
 	if err != nil || len(files) == 0 {
 		f.Fatal("no files: ", err)
 	}
+	if dir := os.Getenv("ANOMALY_MATRIX"); dir != "" { // what gen_matrix.py wrote
+		more, err := filepath.Glob(filepath.Join(dir, "*.[bdgjptw]*"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		files = append(files, more...)
+	}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -445,7 +452,13 @@ func FuzzDecode(f *testing.F) {
 		opts := &Options{MaxPixels: 1 << 16}
 		img, _, err := Decode(bytes.NewReader(data), opts)
 		if err != nil {
+			if strings.Contains(err.Error(), "a damaged file") {
+				t.Error(err) // a panic
+			}
 			return
+		}
+		if _, err := DecodeMask(bytes.NewReader(data), opts); err != nil {
+			t.Error(err)
 		}
 		if rgba, ok := img.(*image.RGBA); ok && !rgba.Opaque() {
 			t.Error("got a transparent image")

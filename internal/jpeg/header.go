@@ -55,10 +55,18 @@ type Header struct {
 
 // Cost returns how many bytes of memory Decode takes for a pixel, at most.
 func (h *Header) Cost() int {
-	cost := h.Components
-	if h.progressive {
-		cost += 4 * h.Components // coefficients
+	across, down, samples := 1, 1, 0
+	for _, s := range h.sampling[:h.Components] {
+		across, down, samples = max(across, s[0]), max(down, s[1]), samples+s[0]*s[1]
 	}
+	if h.Components == 1 {
+		across, down, samples = 1, 1, 1
+	}
+	each := 1
+	if h.progressive {
+		each += 4 // of a coefficient
+	}
+	cost := (each*samples + across*down - 1) / (across * down)
 	if h.Components > 1 {
 		cost += 4
 	}

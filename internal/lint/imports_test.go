@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular",
-		"github.com/klauspost/cpuid",
+		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},
@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
-	"internal/ref":         {"graph", "gorgonia.org/tensor"},
+	"internal/ref":         {"graph", "gonum.org/v1/gonum"},
 	"internal/regular":     nil,
 	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},

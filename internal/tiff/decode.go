@@ -117,6 +117,9 @@ func (f *form) channel(i int) int {
 	return -1
 }
 
+// smallChunk is how long a strip or tile may be in bytes however small the image.
+const smallChunk = 16 << 20
+
 type chunk struct {
 	x, y, height   int // in the image
 	plane, samples int // first sample of a pixel and how many
@@ -129,8 +132,8 @@ func (d *decoder) chunk(c chunk, i int, tables []byte) error {
 	if units != nil {
 		want = units.bytes(d.chunkWidth, c.height)
 	}
-	if want > math.MaxInt32 {
-		return UnsupportedError("strip or tile of 2 GiB and more")
+	if most := max(2*d.width*d.height*d.samples*((d.bits+7)/8), smallChunk); want > most {
+		return FormatError(fmt.Sprintf("a strip or tile of %d bytes in an image of %dx%d pixels", want, d.width, d.height))
 	}
 	length := uint64(want)
 	if d.counts != nil {

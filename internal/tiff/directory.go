@@ -54,10 +54,11 @@ const (
 )
 
 // Bounds of what a directory may hold, so that a damaged one costs little: pages
-// of a file, entries of a directory, values of one entry.
+// of a file, entries of a directory and of all together, values of one entry.
 const (
 	maxPages   = 1 << 16
 	maxEntries = 1 << 12
+	maxTotal   = 1 << 22
 	maxValues  = 1 << 24
 )
 
@@ -98,6 +99,7 @@ func Open(r io.ReaderAt) (*File, error) {
 	}
 	f := &File{}
 	seen := map[uint64]bool{}
+	total := 0
 	for n := 0; at != 0; n++ {
 		if seen[at] || n == maxPages {
 			return nil, FormatError("a chain of directories without an end")
@@ -106,6 +108,9 @@ func Open(r io.ReaderAt) (*File, error) {
 		dir, next, err := h.directory(at)
 		if err != nil {
 			return nil, err
+		}
+		if total += len(dir.fields); total > maxTotal {
+			return nil, FormatError(fmt.Sprintf("directories of more than %d entries together", maxTotal))
 		}
 		kind := dir.number(tagSubfileType, 0)
 		if kind&5 != 0 && n > 0 { // reduced, mask; a first page is shown whatever it calls itself
