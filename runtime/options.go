@@ -170,5 +170,8 @@ func (o *Options) validate() error {
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
+	if o.Map.Kind == residual.NetworkMap {
+		return fmt.Errorf("%w: map: got %q, want one of a reconstruction: %v", ErrInput, o.Map.Kind, residual.Kinds())
+	}
 	return nil
 }
