@@ -340,7 +340,7 @@ func (o *Options) metadata(channels int) map[string]string {
 	if o.Profile.Judges() {
 		m[onnx.KeyMap] = string(o.Map.Kind)
 		m[onnx.KeyMapBlur] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
-		if o.Map.Kind == residual.SSIMMap {
+		if slices.Contains(o.Map.Kind.Summands(), residual.SSIMMap) {
 			m[onnx.KeyMapWindow] = strconv.Itoa(residual.Window)
 			m[onnx.KeyMapSigma] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
 		}

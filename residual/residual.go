@@ -13,21 +13,43 @@ import (
 // ErrOption is wrapped by errors about options of this package.
 var ErrOption = errors.New("residual")
 
-// A Kind of residual map.
+// A Kind of residual map: one of those below or, joined by + as in "ssim+msgms",
+// the sum of several.
 type Kind string
 
 // Kinds of maps.
 const (
-	SSIMMap Kind = "ssim" // 1 - SSIM, mean of the channels, in [0,2]
-	L2Map   Kind = "l2"   // (x-y)², mean of the channels, in [0,1]
-	L1Map   Kind = "l1"   // |x-y|, mean of the channels, in [0,1]
+	SSIMMap  Kind = "ssim"  // 1 - SSIM, mean of the channels, in [0,2]
+	MSGMSMap Kind = "msgms" // 1 - gradient magnitude similarity, mean of up to four scales, in [0,1]
+	L2Map    Kind = "l2"    // (x-y)², mean of the channels, in [0,1]
+	L1Map    Kind = "l1"    // |x-y|, mean of the channels, in [0,1]
 
 	// NetworkMap is none of a reconstruction: the map that the network makes itself.
 	NetworkMap Kind = "network"
 )
 
 // Kinds lists the kinds of maps of a reconstruction.
-func Kinds() []Kind { return []Kind{SSIMMap, L2Map, L1Map} }
+func Kinds() []Kind { return []Kind{SSIMMap, MSGMSMap, L2Map, L1Map} }
+
+// Summands returns the kinds that k is the sum of.
+func (k Kind) Summands() []Kind {
+	var kinds []Kind
+	for _, s := range strings.Split(string(k), "+") {
+		kinds = append(kinds, Kind(s))
+	}
+	return kinds
+}
+
+// valid reports whether k is NetworkMap, or a sum of different Kinds.
+func (k Kind) valid() bool {
+	kinds := k.Summands()
+	for i, s := range kinds {
+		if !slices.Contains(Kinds(), s) || slices.Contains(kinds[:i], s) {
+			return k == NetworkMap
+		}
+	}
+	return true
+}
 
 // Options of [Map]; nil is all defaults.
 type Options struct {
@@ -55,8 +77,8 @@ func (o *Options) withDefaults() Options {
 // Validate reports what is wrong with the options.
 func (o *Options) Validate() error {
 	switch c := o.withDefaults(); {
-	case c.Kind != NetworkMap && !slices.Contains(Kinds(), c.Kind):
-		return fmt.Errorf("%w: map: got %q, want one of %v", ErrOption, c.Kind, append(Kinds(), NetworkMap))
+	case !c.Kind.valid():
+		return fmt.Errorf("%w: map: got %q, want one of %v or a sum such as ssim+msgms", ErrOption, c.Kind, append(Kinds(), NetworkMap))
 	case !(c.Blur >= 0 && c.Blur <= 100):
 		return fmt.Errorf("%w: blur: got %v, want 0 to 100 pixels", ErrOption, c.Blur)
 	}
@@ -64,31 +86,45 @@ func (o *Options) Validate() error {
 }
 
 // Top returns the largest residual that a map can have: 2 for SSIM, 1 for the
-// others; 0 where that is not known, for the network's own.
+// others, of a sum the sum; 0 where that is not known, for the network's own.
 func (o *Options) Top() float64 {
-	switch o.withDefaults().Kind {
-	case SSIMMap:
-		return 2
-	case NetworkMap:
-		return 0
+	top := 0.
+	for _, k := range o.withDefaults().Kind.Summands() {
+		switch k {
+		case SSIMMap:
+			top += 2
+		case NetworkMap:
+		default:
+			top++
+		}
 	}
-	return 1
+	return top
 }
 
 // Map returns the anomaly map [N,1,H,W] of images x and their reconstructions y
 // [N,C,H,W]: the larger, the worse a pixel is reconstructed. It keeps the size of the image.
 func Map(x, y *graph.Value, o *Options) *graph.Value {
 	c := o.withDefaults()
-	var m *graph.Value
-	switch c.Kind {
-	case L2Map:
-		m = graph.ReduceMean(graph.Square(graph.Sub(x, y)), true, 1)
-	case L1Map:
-		m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
-	default:
-		m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, c.filter()), true, 1))
+	var sum *graph.Value
+	for _, k := range c.Kind.Summands() {
+		var m *graph.Value
+		switch k {
+		case L2Map:
+			m = graph.ReduceMean(graph.Square(graph.Sub(x, y)), true, 1)
+		case L1Map:
+			m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
+		case MSGMSMap:
+			m = msgms(x, y)
+		default:
+			m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, c.filter()), true, 1))
+		}
+		if sum == nil {
+			sum = m
+		} else {
+			sum = graph.Add(sum, m)
+		}
 	}
-	return Smooth(m, &c)
+	return Smooth(sum, &c)
 }
 
 // Smooth returns a map [N,1,H,W] filtered as the options say, whatever its kind.

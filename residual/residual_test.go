@@ -170,6 +170,91 @@ func TestSimpleMapsAndScore(t *testing.T) {
 	}
 }
 
+// gmsTolerance is what constants of float32 leave.
+const gmsTolerance = 1e-7
+
+// plainMSGMS is the map written down pixel by pixel, for grey images whose sides
+// can be halved three times.
+func plainMSGMS(x, y []float64, h, w int) []float64 {
+	out := make([]float64, h*w)
+	sh, sw := h, w
+	for range gmsScales {
+		squared := func(img []float64) []float64 {
+			at := func(r, c int) float64 { return img[mirror(r, sh)*sw+mirror(c, sw)] }
+			g := make([]float64, sh*sw)
+			for r := range sh {
+				for c := range sw {
+					var dx, dy float64
+					for k := -1; k <= 1; k++ {
+						dx += (at(r+k, c-1) - at(r+k, c+1)) / 3
+						dy += (at(r-1, c+k) - at(r+1, c+k)) / 3
+					}
+					g[r*sw+c] = dx*dx + dy*dy + gmsEpsilon
+				}
+			}
+			return g
+		}
+		a, b := squared(x), squared(y)
+		m := make([]float64, sh*sw)
+		for i := range m {
+			m[i] = 1 - (2*math.Sqrt(a[i]*b[i])+gmsC)/(a[i]+b[i]+gmsC)
+		}
+		for r := range h {
+			for c := range w {
+				place := func(i, n, size int) (int, int, float64) {
+					p := min(max((float64(i)+.5)*float64(n)/float64(size)-.5, 0), float64(n-1))
+					k := int(p)
+					return k, min(k+1, n-1), p - float64(k)
+				}
+				r0, r1, fr := place(r, sh, h)
+				c0, c1, fc := place(c, sw, w)
+				out[r*w+c] += ((m[r0*sw+c0]*(1-fc)+m[r0*sw+c1]*fc)*(1-fr) + (m[r1*sw+c0]*(1-fc)+m[r1*sw+c1]*fc)*fr) / gmsScales
+			}
+		}
+		half := func(img []float64) []float64 {
+			s := make([]float64, sh/2*sw/2)
+			for r := range sh / 2 {
+				for c := range sw / 2 {
+					at := 2*r*sw + 2*c
+					s[r*(sw/2)+c] = (img[at] + img[at+1] + img[at+sw] + img[at+sw+1]) / 4
+				}
+			}
+			return s
+		}
+		x, y, sh, sw = half(x), half(y), sh/2, sw/2
+	}
+	return out
+}
+
+func TestMSGMS(t *testing.T) {
+	const h, w = 16, 24
+	x, y := lcg(h*w, 3), lcg(h*w, 9)
+	maps := map[Kind][]float64{}
+	for _, kind := range []Kind{MSGMSMap, SSIMMap, "ssim+msgms"} {
+		g := graph.New("map")
+		a, b := g.Input("a", graph.Float32, graph.Dynamic, 1, h, w), g.Input("b", graph.Float32, graph.Dynamic, 1, h, w)
+		feeds := map[string]*graph.Tensor{"a": graph.NewTensor(x, 1, 1, h, w), "b": graph.NewTensor(y, 1, 1, h, w)}
+		maps[kind] = graph.Data[float64](eval(t, Map(a, b, &Options{Kind: kind}), feeds))
+	}
+	for i, want := range plainMSGMS(x, y, h, w) {
+		if got := maps[MSGMSMap][i]; math.Abs(got-want) > gmsTolerance || want < 0 || want > 1 {
+			t.Fatalf("pixel %d: got %v, want %v", i, got, want)
+		}
+		if got, want := maps["ssim+msgms"][i], maps[SSIMMap][i]+maps[MSGMSMap][i]; math.Abs(got-want) > gmsTolerance {
+			t.Fatalf("pixel %d of the sum: got %v, want %v", i, got, want)
+		}
+	}
+	if top := (&Options{Kind: "ssim+msgms"}).Top(); top != 3 {
+		t.Errorf("got a top of %v, want 3", top)
+	}
+	// Images of one pixel have one scale.
+	g := graph.New("small")
+	a, b := g.Input("a", graph.Float32, 1, 1, 1, 1), g.Input("b", graph.Float32, 1, 1, 1, 1)
+	if Map(a, b, &Options{Kind: MSGMSMap}); g.Err() != nil {
+		t.Error(g.Err())
+	}
+}
+
 func TestLossGradients(t *testing.T) {
 	const n, c, h, w = 2, 3, 13, 12
 	x, y := lcg(n*c*h*w, 5), lcg(n*c*h*w, 11)
@@ -227,12 +312,12 @@ func TestParseLoss(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []*Options{{Kind: "psnr"}, {Blur: -1}, {Blur: math.NaN()}, {Blur: 1e9}} {
+	for _, o := range []*Options{{Kind: "psnr"}, {Kind: "ssim+psnr"}, {Kind: "ssim+ssim"}, {Kind: "l2+network"}, {Blur: -1}, {Blur: math.NaN()}, {Blur: 1e9}} {
 		if o.Validate() == nil {
 			t.Errorf("%+v: got no error", *o)
 		}
 	}
-	for _, o := range []*Options{nil, {}, {Kind: L1Map, Blur: 3}} {
+	for _, o := range []*Options{nil, {}, {Kind: L1Map, Blur: 3}, {Kind: "l2+msgms+ssim"}, {Kind: NetworkMap}} {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%+v: %v", o, err)
 		}

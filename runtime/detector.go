@@ -99,7 +99,8 @@ func OpenContext(ctx context.Context, path string, o *Options) (*Detector, error
 
 // openPath is [OpenContext], called at a line of some file.
 func openPath(ctx context.Context, path string, o *Options, at string) (*Detector, error) {
-	f, err := openFile(path)
+	options := o.withDefaults()
+	f, err := openFile(path, options.maxMemory())
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +233,7 @@ func (d *Detector) Swap(ctx context.Context, path string) error {
 	if d.closing.Err() != nil {
 		return ErrClosed
 	}
-	f, err := openFile(path)
+	f, err := openFile(path, d.options.maxMemory())
 	if err != nil {
 		return err
 	}

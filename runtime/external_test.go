@@ -151,3 +151,87 @@ func TestExternalConstants(t *testing.T) {
 		t.Errorf("bytes alone: got %v, want ErrModel", err)
 	}
 }
+
+// A hub's cache has model and weights as links into one folder. They are taken; what
+// leads elsewhere is not, nor is a sparse file that is larger than memory.
+func TestExternalWeightsBehindLinks(t *testing.T) {
+	dir := t.TempDir()
+	blobs, snapshot := filepath.Join(dir, "blobs"), filepath.Join(dir, "snapshots", "a")
+	path := filepath.Join(snapshot, "model.onnx")
+	spec := models.Spec{Height: 16, Filters: 2, Depth: 1}
+	whole := detectorModel(t, spec, &onnxexport.Options{Profile: onnxexport.Reconstruction})
+	var weight []byte
+	name := ""
+	outside := func(location string, dims ...int64) []byte {
+		return edit(t, whole, func(g *onnxpb.GraphProto) {
+			for _, w := range g.Initializer {
+				if graph.DType(w.GetDataType()) != graph.Float32 || len(w.GetDims()) != 4 {
+					continue
+				}
+				name, weight = w.GetName(), w.RawData
+				w.ExternalData = []*onnxpb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String(location)}}
+				w.RawData, w.DataLocation = nil, onnxpb.TensorProto_EXTERNAL.Enum()
+				if dims != nil {
+					w.Dims = dims
+				}
+				return
+			}
+		})
+	}
+	model := outside("model.onnx_data")
+	for _, err := range []error{
+		os.MkdirAll(blobs, 0o700), os.MkdirAll(snapshot, 0o700),
+		os.WriteFile(filepath.Join(blobs, "m"), model, 0o600), os.WriteFile(filepath.Join(blobs, "w"), weight, 0o600),
+		os.WriteFile(filepath.Join(dir, "secret"), weight, 0o600),
+		os.Symlink("../../blobs/m", path), os.Symlink("../../blobs/w", filepath.Join(snapshot, "model.onnx_data")),
+	} {
+		if err != nil {
+			t.Skip(err) // a system without links
+		}
+	}
+	o := &Options{SessionOptions: SessionOptions{Provider: Go}}
+	d, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+
+	data := filepath.Join(snapshot, "model.onnx_data")
+	refuse := func(what, want string) {
+		t.Helper()
+		if _, err := Open(path, o); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v, want ErrModel of %s: %s", what, err, name, want)
+		}
+	}
+	replace := func(target string) {
+		if err := errors.Join(os.Remove(data), os.Symlink(target, data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace("../../secret")
+	refuse("a link elsewhere", "want a file beside the model")
+	for _, location := range []string{"../../secret", filepath.Join(dir, "secret"), "sub/../../../secret"} {
+		if err := os.WriteFile(filepath.Join(blobs, "m"), outside(location), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refuse(location, "want a file beside the model")
+	}
+
+	const huge = 1 << 42
+	for _, dims := range [][]int64{nil, {1 << 20, 1 << 20, 1, 1}} {
+		if err := errors.Join(os.Remove(data), os.WriteFile(data, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(data, huge); err != nil {
+			t.Skip(err) // a file system without sparse files
+		}
+		if err := os.WriteFile(filepath.Join(blobs, "m"), outside("model.onnx_data", dims...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if dims == nil {
+			refuse("a sparse file", "got 4398046511104 bytes")
+		} else {
+			refuse("a sparse weight", "memory")
+		}
+	}
+}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"math"
@@ -178,4 +179,82 @@ func TestEndlessModel(t *testing.T) {
 		t.Errorf("got %v, want ErrModel of the time", err)
 	}
 	detect(t, d, pictures(1)...)
+}
+
+// doubling is a reconstruction beside which a value is doubled so many times.
+func doubling(t *testing.T, times int) []byte {
+	sk := newSketch(18)
+	sk.input("input", graph.Float32, "n", 3, 64, 64)
+	from := "input"
+	for i := range times {
+		to := fmt.Sprintf("double%d", i)
+		sk.node("Concat", []string{from, from}, to, "axis", 2)
+		from = to
+	}
+	sk.node("ReduceMean", []string{from, sk.weight("axes", graph.Int64, []int64{3}, 1, 2, 3)}, "mean")
+	sk.node("Add", []string{"input", "mean"}, "y")
+	sk.output("y", graph.Float32, "n", 3, 64, 64)
+	return sk.bytes(t)
+}
+
+// A model that takes more memory than it may is refused before it takes it.
+func TestMemoryLimit(t *testing.T) {
+	each(t, func(t *testing.T, provider Provider) {
+		for _, tt := range []struct {
+			times int
+			limit int64
+			want  string // "" for none
+		}{
+			{4, 0, ""}, {10, 64 << 20, "takes "}, {16, 1 << 30, "takes "}, {40, 0, "too much memory"},
+		} {
+			o := &Options{SessionOptions: SessionOptions{Provider: provider, MaxMemory: tt.limit}, Batch: 1}
+			d, err := OpenBytes(doubling(t, tt.times), o)
+			if err == nil {
+				d.Close()
+			}
+			if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "memory") || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("doubled %d times: got %v, want %q", tt.times, err, tt.want)
+			}
+		}
+	})
+}
+
+// What a processor faults of ends the process on ONNX Runtime: it is refused.
+func TestDivisionHazards(t *testing.T) {
+	needProvider(t, CPU)
+	for _, tt := range []struct {
+		name, op string
+		build    func(sk sketch) (dividend, divisor string)
+		want     string
+	}{
+		{"by -1", "Div", func(sk sketch) (string, string) {
+			return sk.weight("least", graph.Int64, []int64{1}, math.MinInt64), sk.weight("d", graph.Int64, []int64{1}, -1)
+		}, "by -1"},
+		{"remainder", "Mod", func(sk sketch) (string, string) {
+			return sk.weight("least", graph.Int64, []int64{1}, math.MinInt64), sk.weight("d", graph.Int64, []int64{1}, -1)
+		}, "by -1"},
+		{"by 0, which is computed", "Div", func(sk sketch) (string, string) {
+			sk.node("Sub", []string{sk.weight("a", graph.Int64, []int64{1}, 3), sk.weight("b", graph.Int64, []int64{1}, 3)}, "zero")
+			return "a", "zero"
+		}, "by 0"},
+		{"by 2", "Div", func(sk sketch) (string, string) {
+			return sk.weight("a", graph.Int64, []int64{1}, 4), sk.weight("d", graph.Int64, []int64{1}, 2)
+		}, ""},
+	} {
+		sk := newSketch(18)
+		sk.input("input", graph.Float32, "n", 3, 8, 8)
+		a, b := tt.build(sk)
+		sk.node(tt.op, []string{a, b}, "q")
+		sk.node("Cast", []string{"q"}, "f", "to", 1)
+		sk.node("Mul", []string{"f", sk.weight("none", graph.Float32, nil, 0)}, "g")
+		sk.node("Add", []string{"input", "g"}, "y")
+		sk.output("y", graph.Float32, "n", 3, 8, 8)
+		d, err := OpenBytes(sk.bytes(t), &Options{SessionOptions: SessionOptions{Provider: CPU}})
+		if err == nil {
+			d.Close()
+		}
+		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, ErrModel) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
 }

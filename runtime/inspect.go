@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/onnx"
-	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // A Description says what is in an ONNX file.
@@ -61,9 +60,9 @@ func Inspect(b []byte) (*Description, error) {
 // InspectFile is [Inspect] for a file, with the metadata that anomalib writes
 // beside it. Weights in other files are not read.
 func InspectFile(path string) (*Description, error) {
-	b, err := regular.Read(path)
+	b, err := readBytes(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		return nil, err
 	}
 	f, err := onnx.Read(b)
 	if err == nil {

@@ -2,7 +2,8 @@ package runtime
 
 import (
 	"fmt"
-	"path/filepath"
+	"math"
+	"os"
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -31,7 +32,7 @@ func infos(ports []onnx.Port) []Info {
 // ReadFile returns the bytes of a model's file, with the weights that lie in other
 // files beside it moved into the model: one file that holds all of it.
 func ReadFile(path string) ([]byte, error) {
-	f, err := openFile(path)
+	f, err := openFile(path, (*SessionOptions)(nil).maxMemory())
 	if err != nil {
 		return nil, err
 	}
@@ -46,20 +47,33 @@ func ReadFile(path string) ([]byte, error) {
 // [ModelInfo] and its results have: SHA-256, in hexadecimal.
 func Hash(model []byte) string { return onnx.Hash(model) }
 
-// openFile parses a model's file, with what lies in other files beside it.
-func openFile(path string) (*onnx.File, error) {
-	b, err := regular.Read(path)
+// openFile parses a model's file, with what lies in other files beside it: weights
+// of at most limit bytes.
+func openFile(path string, limit int64) (*onnx.File, error) {
+	b, err := readBytes(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+		return nil, err
 	}
 	f, err := onnx.Read(b)
 	if err == nil {
-		err = f.Gather(filepath.Dir(path))
+		err = f.Gather(path, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", path, ErrModel, err)
 	}
 	return f, nil
+}
+
+// readBytes returns the bytes of a model's file, which has less than protobuf's 2 GiB.
+func readBytes(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: %s: got %d bytes, want less than 2 GiB: larger models have their weights in other files", ErrModel, path, info.Size())
+	}
+	b, err := regular.Read(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return b, nil
 }
 
 // readModel parses a model.

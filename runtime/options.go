@@ -6,6 +6,8 @@ import (
 	goruntime "runtime"
 	"time"
 
+	"github.com/pbnjay/memory"
+
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -26,6 +28,10 @@ type SessionOptions struct {
 	// at $ANOMALY_ORT_LIB, the user's cache folder, the system's library path
 	// and installed Python packages.
 	Library string
+	// MaxMemory is how many bytes the weights of a model and the values of a run of
+	// it may take; 0 is half of the machine's, and on accelerators no limit. A model that takes more is an error
+	// before it does, as far as its shapes tell.
+	MaxMemory int64
 	// Logf, where not nil, is told which provider a list or auto came to, and why,
 	// and of what was not closed. It is called from any goroutine, and may not
 	// close or swap the detector that calls it.
@@ -112,9 +118,23 @@ func (o *Options) withDefaults() Options {
 	return c
 }
 
+// maxMemory is MaxMemory, also of options without defaults.
+func (o *SessionOptions) maxMemory() int64 {
+	if o != nil && o.MaxMemory > 0 {
+		return o.MaxMemory
+	}
+	if total := memory.TotalMemory(); total > 0 {
+		return int64(min(total/2, math.MaxInt64))
+	}
+	return math.MaxInt64 // unknown
+}
+
 func (o *SessionOptions) validate() error {
 	if o.Threads < 0 {
 		return fmt.Errorf("%w: threads: got %d, want 0 or more", ErrInput, o.Threads)
+	}
+	if o.MaxMemory < 0 {
+		return fmt.Errorf("%w: memory: got %d, want 0 or more bytes", ErrInput, o.MaxMemory)
 	}
 	providers, err := o.Provider.list()
 	if err != nil {
@@ -149,6 +169,9 @@ func (o *Options) validate() error {
 	}
 	if err := o.Map.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if o.Map.Kind == residual.NetworkMap {
+		return fmt.Errorf("%w: map: got %q, want one of a reconstruction: %v", ErrInput, o.Map.Kind, residual.Kinds())
 	}
 	return nil
 }

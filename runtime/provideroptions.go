@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,7 +61,10 @@ func (o *SessionOptions) threads(provider Provider) int {
 
 // engine are the options as an engine takes them.
 func (o *SessionOptions) engine(provider Provider) engine.Options {
-	e := engine.Options{Threads: o.threads(provider), Library: o.Library}
+	e := engine.Options{Threads: o.threads(provider), Library: o.Library, Memory: o.maxMemory()}
+	if o.MaxMemory == 0 && !provider.SharesCores() {
+		e.Memory = math.MaxInt64 // it has memory of its own
+	}
 	switch provider {
 	case CPU:
 		e.Spin = o.CPU != nil && o.CPU.Spin

@@ -103,7 +103,7 @@ func openAlone(m *onnx.File, o *SessionOptions, outputs []string, at string) (*S
 // OpenSessionFile is [OpenSession] for a model in a file and weights in other files
 // of its folder.
 func OpenSessionFile(path string, o *SessionOptions, outputs ...string) (*Session, error) {
-	f, err := openFile(path)
+	f, err := openFile(path, o.maxMemory())
 	if err != nil {
 		return nil, err
 	}

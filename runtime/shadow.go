@@ -126,7 +126,7 @@ func NewShadow(live *Detector, path string, o *ShadowOptions) (*Shadow, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	f, err := openFile(path)
+	f, err := openFile(path, live.options.maxMemory())
 	if err != nil {
 		return nil, err
 	}

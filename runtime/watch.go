@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/onnx"
-	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // WatchOptions are options of [Detector.Watch]; nil is all defaults.
@@ -130,9 +129,9 @@ func (w *watcher) look(ctx context.Context) error {
 	if !settled || slices.EqualFunc(now, w.done, stamp.equal) {
 		return nil
 	}
-	b, err := regular.Read(path)
+	b, err := readBytes(path)
 	if err != nil { // which may pass without a change of the file: rights are given
-		w.fail(path, "", fmt.Errorf("%w: %w", ErrModel, err))
+		w.fail(path, "", err)
 		return nil
 	}
 	f, err := onnx.Read(b)
@@ -145,7 +144,7 @@ func (w *watcher) look(ctx context.Context) error {
 		return nil
 	}
 	if err == nil {
-		err = f.Gather(filepath.Dir(path))
+		err = f.Gather(path, w.detector.options.maxMemory())
 	}
 	if err == nil {
 		b, err = f.Bytes()

@@ -23,6 +23,7 @@ type Options struct {
 	Spin    bool              // threads of provider cpu wait busily for work
 	Library string            // ONNX Runtime's; "" looks for it
 	Entries map[string]string // options of the provider, as ONNX Runtime names them
+	Memory  int64             // bytes that weights and values of a run may take
 }
 
 // A Plan is a file that is open on a provider. It is safe for concurrent use.

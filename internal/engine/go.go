@@ -21,6 +21,7 @@ type goPlan struct {
 	inputs  []onnx.Port
 	shaping []string // names of inputs whose values decide shapes
 	threads int
+	budget  budget
 
 	mu       sync.Mutex
 	source   *onnx.Source
@@ -50,7 +51,7 @@ func openGo(f *onnx.File, o Options) (Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
 	}
-	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs(), threads: o.Threads}
+	p := &goPlan{inputs: f.Inputs, source: source, shaping: source.ShapeInputs(), threads: o.Threads, budget: budget{limit: o.Memory}}
 	shapes := map[string][]int{}
 	for _, in := range f.Inputs {
 		shape := slices.Clone(in.Shape)
@@ -144,6 +145,11 @@ func (p *goPlan) program(feeds map[string]*graph.Tensor, outputs []string) (*pro
 	}
 	if q.plan, err = kernels.Compile(made.graph, nil, outputs, &kernels.Options{Threads: p.threads}); err != nil && !errors.Is(err, kernels.ErrShape) {
 		return nil, fmt.Errorf("%w: provider go: %w", ErrModel, err)
+	}
+	if q.plan != nil {
+		if err := p.budget.take(int64(q.plan.Bytes())); err != nil {
+			return nil, err
+		}
 	}
 	p.programs = keep(p.programs, q)
 	return q, nil

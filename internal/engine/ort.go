@@ -92,6 +92,8 @@ type ortPlan struct {
 	provider *Provider
 	options  Options
 
+	budget budget
+
 	mu     sync.Mutex // held while the file is used, too
 	shared *sessions  // nil where states do not share them
 }
@@ -113,7 +115,13 @@ func openORT(f *onnx.File, provider *Provider, o Options) (Plan, error) {
 	if _, _, _, err := LoadLibrary(o.Library, provider); err != nil {
 		return nil, provider.fail(err)
 	}
-	p := &ortPlan{file: f, provider: provider, options: o}
+	if err := f.Hazard(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	p := &ortPlan{file: f, provider: provider, options: o, budget: budget{limit: o.Memory}}
+	if err := p.budget.start(f); err != nil {
+		return nil, err
+	}
 	if provider.sideBySide {
 		p.shared = &sessions{plan: p}
 	}
@@ -344,6 +352,9 @@ func appendProvider(s *ort.SessionOptions, provider string, entries map[string]s
 // Run wraps the tensors' own memory as ONNX Runtime's values, so nothing is
 // copied but what lies on another device or is of unknown shape beforehand.
 func (s *ortState) Run(ctx context.Context, in []*graph.Tensor, outputs []string, out []*graph.Tensor) (err error) {
+	if err := s.plan.budget.run(s.plan.file.Inputs, in); err != nil {
+		return err
+	}
 	x, err := s.sessions.use(outputs)
 	if err != nil {
 		return err

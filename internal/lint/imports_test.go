@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular",
-		"github.com/klauspost/cpuid",
+		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
 	"github.com/anomaly-go/anomaly/internal/regular"
 )
@@ -42,29 +43,76 @@ func (f *File) Beside() []string {
 	return names
 }
 
-// Gather moves what lies in other files of the model's folder into the model:
-// weights, as exporters of large models write them, and anomalib's metadata.
-func (f *File) Gather(dir string) error {
-	if err := f.AddSidecar(dir); err != nil {
+// Gather moves what lies in other files beside the model, which is at path, into the
+// model: weights, as exporters of large models write them, of at most limit bytes
+// together, and anomalib's metadata.
+func (f *File) Gather(path string, limit int64) error {
+	if err := f.AddSidecar(filepath.Dir(path)); err != nil {
 		return err
 	}
 	outside := externals(f.proto.GetGraph())
 	if len(outside) == 0 {
 		return nil
 	}
-	folder, err := os.OpenRoot(dir) // a model cannot reach beyond its folder
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	files := map[string][]byte{}
+	b := beside{model: path, left: limit, files: map[string]*os.File{}}
+	defer b.close()
 	for _, t := range outside {
-		if err := embed(t, folder, files); err != nil {
+		if err := b.embed(t); err != nil {
 			return fmt.Errorf("weight %q: %w", t.GetName(), err)
 		}
 	}
 	f.bytes = nil
 	return nil
+}
+
+// A beside reads files beside a model.
+type beside struct {
+	model string
+	left  int64 // bytes that may still be read
+	files map[string]*os.File
+}
+
+func (b *beside) close() {
+	for _, f := range b.files {
+		f.Close()
+	}
+}
+
+// open opens a file beside the model: in its folder, or for links, as model hubs
+// keep what they have downloaded, in that of what the model's path leads to. A
+// model cannot reach beyond those.
+func (b *beside) open(name string) (*os.File, error) {
+	if f := b.files[name]; f != nil {
+		return f, nil
+	}
+	if !filepath.IsLocal(name) {
+		return nil, fmt.Errorf("%q: want a file beside the model", name)
+	}
+	path, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(b.model), name))
+	if err != nil {
+		return nil, err
+	}
+	within := false
+	for _, of := range []string{filepath.Dir(b.model), b.model} {
+		folder, err := filepath.EvalSymlinks(of)
+		if err != nil {
+			return nil, err
+		}
+		if of == b.model {
+			folder = filepath.Dir(folder)
+		}
+		rel, err := filepath.Rel(folder, path)
+		within = within || err == nil && filepath.IsLocal(rel)
+	}
+	if !within {
+		return nil, fmt.Errorf("%q leads to %s: want a file beside the model", name, path)
+	}
+	f, err := regular.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b.files[name] = f
+	return f, nil
 }
 
 // sidecarName is what anomalib 0.x and 1.x write beside a model. It is kept as
@@ -119,36 +167,58 @@ func externals(g *onnxpb.GraphProto) []*onnxpb.TensorProto {
 	return list
 }
 
-// embed moves a weight into the model; files are those read so far.
-func embed(t *onnxpb.TensorProto, folder *os.Root, files map[string][]byte) error {
+// embed moves a weight into the model. It takes no memory before it knows that the
+// bytes are as many as the weight has, and not too many: files can be sparse.
+func (b *beside) embed(t *onnxpb.TensorProto) error {
 	where := map[string]string{}
 	for _, e := range t.GetExternalData() {
 		where[e.GetKey()] = e.GetValue()
 	}
 	name := where["location"]
-	data, read := files[name]
-	if !read {
-		var err error
-		if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() {
-			return fmt.Errorf("%s: %w", name, regular.ErrIrregular)
-		}
-		if data, err = folder.ReadFile(name); err != nil {
-			return err
-		}
-		files[name] = data
+	f, err := b.open(name)
+	if err != nil {
+		return err
 	}
-	offset, err := strconv.ParseUint(cmp.Or(where["offset"], "0"), 10, 63)
-	if err != nil || offset > uint64(len(data)) {
-		return fmt.Errorf("offset: got %q, want a number up to %d, the size of %q", where["offset"], len(data), name)
+	info, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	data = data[offset:]
+	size := info.Size()
+	offset, err := strconv.ParseInt(cmp.Or(where["offset"], "0"), 10, 64)
+	if err != nil || offset < 0 || offset > size {
+		return fmt.Errorf("offset: got %q, want a number up to %d, the size of %q", where["offset"], size, name)
+	}
+	length := size - offset
 	if s, ok := where["length"]; ok {
-		length, err := strconv.ParseUint(s, 10, 63)
-		if err != nil || length > uint64(len(data)) {
-			return fmt.Errorf("length: got %q, want a number up to %d, what %q has left", s, len(data), name)
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 0 || n > length {
+			return fmt.Errorf("length: got %q, want a number up to %d, what %q has left", s, length, name)
 		}
-		data = data[:length]
+		length = n
+	}
+	if want, known := rawSize(t); known && length != want {
+		return fmt.Errorf("got %d bytes in %q, want %d for dimensions %v", length, name, want, t.GetDims())
+	}
+	if b.left -= length; b.left < 0 {
+		return fmt.Errorf("memory: with it the weights take more than the limit of a model: %w", ErrMemory)
+	}
+	data := make([]byte, length)
+	if _, err := f.ReadAt(data, offset); err != nil && length > 0 {
+		return err
 	}
 	t.RawData, t.ExternalData, t.DataLocation = data, nil, nil
 	return nil
+}
+
+// rawSize is how many bytes the numbers of a tensor take, where its type is known.
+func rawSize(t *onnxpb.TensorProto) (int64, bool) {
+	each := 2
+	if d := graph.DType(t.GetDataType()); !isHalf(d) {
+		var ok bool
+		if each, ok = elemSize[d]; !ok {
+			return 0, false
+		}
+	}
+	n, ok := elements(dims(t))
+	return n * int64(each), ok
 }

@@ -49,7 +49,7 @@ func newReader(s *Source, shapes map[string][]int, values map[string]*graph.Tens
 		work:    maxFoldWork,
 	}
 	for _, l := range s.leaves {
-		r.room += foldRatio * int64(l.tensor.Len())
+		r.room += foldRatio * int64(l.elements())
 	}
 	return r
 }
@@ -87,7 +87,14 @@ func (r *reader) read(p *onnxpb.GraphProto) error {
 		}
 	}
 	for _, l := range r.source.leaves {
-		if err := r.leaf(l.name, l.tensor); err != nil {
+		var err error
+		if l.tensor == nil {
+			r.define(l.name, r.graph.Param(l.name, l.shape...))
+			err = r.graph.Err()
+		} else {
+			err = r.leaf(l.name, l.tensor)
+		}
+		if err != nil {
 			return fmt.Errorf("initializer %q: %w", l.name, err)
 		}
 	}
@@ -213,6 +220,9 @@ func (r *reader) node(i int, p *onnxpb.NodeProto) error {
 		}
 		n.in = append(n.in, v)
 	}
+	if r.source.hazard == nil && divides(p.GetOpType()) && len(n.in) == 2 && n.in[1] != nil {
+		r.source.hazard = hazard(describe(i, p), n.in[1].Const())
+	}
 	for len(n.in) > 0 && n.in[len(n.in)-1] == nil {
 		n.in = n.in[:len(n.in)-1]
 	}
@@ -316,7 +326,7 @@ func checkType(t graph.Type) error {
 			continue
 		}
 		if elements *= int64(d); d < 0 || d > maxElements || elements > maxElements {
-			return fmt.Errorf("got %v, want at most %d elements for each image", t, maxElements)
+			return fmt.Errorf("%w: got %v, want at most %d elements for each image", ErrMemory, t, maxElements)
 		}
 	}
 	if len(t.Shape) > maxRank {

@@ -3,6 +3,7 @@ package onnx
 import (
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -22,6 +23,7 @@ type Source struct {
 	graph    *onnxpb.GraphProto // without initializers
 	opset    int
 	metadata map[string]string
+	hazard   error // a division that a processor cannot do; nil for none
 	leaves   []leaf
 	folded   map[int][]*graph.Tensor // results of nodes that depend on leaves alone, by the node's number
 }
@@ -29,7 +31,15 @@ type Source struct {
 // A leaf is an initializer.
 type leaf struct {
 	name   string
-	tensor *graph.Tensor
+	tensor *graph.Tensor // nil for one that only has a shape, of float32
+	shape  []int
+}
+
+func (l *leaf) elements() int {
+	if l.tensor == nil {
+		return graph.Elements(l.shape)
+	}
+	return l.tensor.Len()
 }
 
 // Source decodes the file: one that [Marshal] wrote, or another tool's of opset
@@ -38,7 +48,16 @@ type leaf struct {
 //
 // It trusts nothing in the file. An error that there are operators which cannot be
 // read names them.
-func (f *File) Source() (*Source, error) {
+func (f *File) Source() (*Source, error) { return f.source(math.MaxInt) }
+
+// outlined is from how many elements on weights have no numbers in an outline.
+const outlined = 1 << 10
+
+// outline is [File.Source] without the numbers of large weights: what shapes there
+// are, and how much memory they take, does not depend on them.
+func (f *File) outline() (*Source, error) { return f.source(outlined) }
+
+func (f *File) source(most int) (*Source, error) {
 	p := f.proto.Graph
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("graph %q: %w", p.GetName(), fmt.Errorf(format, args...))
@@ -55,11 +74,15 @@ func (f *File) Source() (*Source, error) {
 		return nil, fail("%w", err)
 	}
 	for _, t := range p.Initializer {
+		if n, ok := elements(dims(t)); ok && n >= int64(most) && held(t.GetDataType()) == graph.Float32 {
+			s.leaves = append(s.leaves, leaf{name: t.GetName(), shape: dims(t)})
+			continue
+		}
 		x, err := tensor(t)
 		if err != nil {
 			return nil, fail("initializer %q: %w", t.GetName(), err)
 		}
-		s.leaves = append(s.leaves, leaf{t.GetName(), x})
+		s.leaves = append(s.leaves, leaf{name: t.GetName(), tensor: x})
 	}
 	s.graph = &onnxpb.GraphProto{Name: p.Name, Node: p.Node, Input: p.Input, Output: p.Output}
 	return s, nil

@@ -42,7 +42,7 @@ as it is, and so does anomaly serve.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE`: detector, reconstruction or anomalib", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the input: uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
-			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: ssim, l2, l1", DefaultText: "the model's"},
+			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: " + mapKinds(), DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (this or --triton is required)"},

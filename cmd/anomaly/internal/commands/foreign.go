@@ -17,7 +17,7 @@ var foreignFlags = []cli.Flag{
 	&cli.StringFlag{Name: "size", Usage: "`HxW`, or one number for both, of a model that takes images of any size", DefaultText: "what its graph resizes to, its map's, or each image's own"},
 	&cli.StringFlag{Name: "layout", Usage: "`LAYOUT` of the images that go into the model: NCHW or NHWC", DefaultText: "where the channels are"},
 	&cli.StringFlag{Name: "range", Usage: "`LOW:HIGH`, what black and white are in floating-point images: 0:1, 0:255, -1:1; 0:255,0:1 where a reconstruction has another than what goes in", DefaultText: "what the file says, else 0:1"},
-	&cli.StringFlag{Name: "map", Usage: "`KIND` of map of a model that gives only reconstructions: ssim, l2 or l1", DefaultText: "ssim"},
+	&cli.StringFlag{Name: "map", Usage: "`KIND` of map of a model that gives only reconstructions: " + join(residual.Kinds()) + " or a sum such as ssim+msgms", DefaultText: "ssim"},
 	&cli.StringFlag{Name: "map-output", Usage: "`NAME` of the output that is the map"},
 	&cli.StringFlag{Name: "score-output", Usage: "`NAME` of the output that is the score"},
 	&cli.StringFlag{Name: "reconstruction-output", Usage: "`NAME` of the output that is the reconstruction"},

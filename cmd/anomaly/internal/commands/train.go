@@ -186,7 +186,9 @@ func given(c *cli.Context, name string) *float64 {
 }
 
 // mapKinds lists the kinds of anomaly maps.
-func mapKinds() string { return join(append(residual.Kinds(), residual.NetworkMap)) }
+func mapKinds() string {
+	return join(append(residual.Kinds(), residual.NetworkMap)) + " or a sum such as ssim+msgms"
+}
 
 func join[T ~string](names []T) string {
 	var s []string
