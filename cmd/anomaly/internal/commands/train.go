@@ -271,6 +271,14 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if o.why != "" {
 		c.notef("%s", o.why)
 	}
+	if n := len(set.Train); o.spec.Model == "features" && n > mostFeatureImages {
+		// An even share says the same, and fits into memory.
+		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
+		for i := range mostFeatureImages {
+			set.Train[i] = set.Train[i*n/mostFeatureImages]
+		}
+		set.Train = set.Train[:mostFeatureImages]
+	}
 	if err := spared(o.out, set.Train); err != nil {
 		return err
 	}
@@ -345,6 +353,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
 	return err
 }
+
+// mostFeatureImages is how many images the network features is fitted to at the most.
+const mostFeatureImages = 2000
 
 // anyImages stands for a number of images that is not known yet.
 const anyImages = 100
