@@ -9,10 +9,12 @@ RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
+# What the command and all packages of the library are compiled for, without cgo.
+TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64le darwin/arm64 windows/amd64 js/wasm
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
+.PHONY: help setup build cross test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,16 +23,20 @@ setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
 	@scripts/setup
 
 build: ## build bin/anomaly
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
+	$(GO) build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
 
 # Commands for testsum, which lists what they skip.
 ALLTESTS   = $(GO) test -timeout 15m ./...
 NOCGOTESTS = CGO_ENABLED=0 $(GO) test -short -timeout 10m $(NOCGO)
 RACETESTS  = $(GO) test -race -short -timeout 10m $(RACE)
 
-test: setup lint staticcheck ## run every check: lint, staticcheck, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
-	CGO_ENABLED=0 $(GO) build ./...
+test: setup lint staticcheck cross ## run every check: lint, staticcheck, TARGETS, tests, tests without cgo, race detector (20 minutes on 2 cores from nothing)
 	@$(GO) run ./internal/testsum "$(ALLTESTS)" "$(NOCGOTESTS)" "$(RACETESTS)"
+
+cross: ## compile for TARGETS
+	@for target in $(TARGETS); do \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build ./cmd/anomaly/internal/commands ./serve || { echo "not for $$target"; exit 1; }; \
+	done
 
 testnocgo: ## build without cgo and test what must work so
 	CGO_ENABLED=0 $(GO) build ./...

@@ -76,7 +76,7 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	refuse := func(err error) (context.Context, error) {
 		_, code := answerTo(err)
 		s.metrics.requests.WithLabelValues("grpc "+knownMethod(method), code.String()).Inc()
-		s.log.Info("request", "id", in.id, "client", in.who.String(), "method", "grpc", "path", info.FullMethodName, "status", code.String(), "error", err.Error())
+		s.log.Info("request", "id", in.id, "client", in.who.String(), "method", "grpc", "path", fmt.Sprintf("%.256s", info.FullMethodName), "status", code.String(), "error", err.Error())
 		return nil, status.Error(code, err.Error())
 	}
 	if scope := methodScopes[method]; scope != "" {

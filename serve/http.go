@@ -131,7 +131,7 @@ func (s *Server) answering(route route) http.Handler {
 		s.metrics.latency.WithLabelValues(name).Observe(seconds)
 		span.SetAttributes(attribute.Int("http.response.status_code", out.status), attribute.String("anomaly.request", in.id))
 		level := slog.LevelInfo
-		args := []any{"id", in.id, "client", in.who.String(), "method", r.Method, "path", r.URL.Path, "status", out.status, "seconds", seconds}
+		args := []any{"id", in.id, "client", in.who.String(), "method", r.Method, "path", fmt.Sprintf("%.256s", r.URL.Path), "status", out.status, "seconds", seconds}
 		if err != nil {
 			args = append(args, "error", err.Error())
 			span.SetStatus(otelcodes.Error, err.Error())

@@ -96,18 +96,22 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 		server.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
 		web = tls.NewListener(web, server.TLSConfig)
 	}
-	ended := make(chan error, 2)
-	go func() { ended <- server.Serve(web) }()
+	webEnded, rpcEnded := make(chan error, 1), make(chan error, 1)
+	go func() { webEnded <- server.Serve(web) }()
 	if rpc != nil {
 		rpc := netutil.LimitListener(rpc, s.options.MaxConnections)
-		go func() { ended <- s.grpc.Serve(rpc) }()
+		go func() { rpcEnded <- s.grpc.Serve(rpc) }()
 	}
+	var failed error // a listener's
 	select {
-	case err := <-ended: // a listener failed
+	case failed = <-webEnded:
+	case failed = <-rpcEnded:
+	case <-ctx.Done():
+	}
+	if failed != nil {
 		server.Close()
 		s.grpc.Stop()
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
+		return fmt.Errorf("serve: %w", failed)
 	}
 	s.log.Info("draining")
 	s.draining.Store(true)
@@ -122,11 +126,13 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 	// Shutdown drops requests whose head has been read when it begins, so it begins
 	// when there are none any more.
 	web.Close()
+	<-webEnded
 	open.wait(late)
 	if err := server.Shutdown(late); err != nil {
 		server.Close()
 		return fmt.Errorf("serve: drain: requests were cut off after %v", s.options.DrainTimeout)
 	}
+	s.log.Info("drained")
 	return nil
 }
 

@@ -21,6 +21,7 @@ func openPNG(src *source, _ *Options) (*file, error) {
 	f := &file{}
 	var meta pngMeta
 	size, header := 0., false
+	var depth, colour byte
 	for chunk := range pngChunks(data) {
 		switch chunk.kind {
 		case "IHDR":
@@ -33,8 +34,14 @@ func openPNG(src *source, _ *Options) (*file, error) {
 				return nil, fmt.Errorf("got %dx%d pixels", w, h)
 			}
 			f.width, f.height = int(w), int(h)
+			depth, colour = chunk.body[8], chunk.body[9]
 			f.cost = pngCost(chunk.body[8], chunk.body[9])
 			size = float64(f.width) * pngBits(chunk.body[8], chunk.body[9]) / 8 * float64(f.height)
+		case "tRNS":
+			const indices = 3
+			if colour != indices && depth != 8 && depth != 1 { // readers differ on it
+				return nil, fmt.Errorf("a transparent colour of %d bits: %w", depth, ErrUnsupported)
+			}
 		case "acTL":
 			f.notes = append(f.notes, firstFrame)
 		case "sBIT":

@@ -2,6 +2,7 @@ package jpeg
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"slices"
@@ -36,6 +37,9 @@ func (h *Header) decode(data []byte) (image.Image, error) {
 		return nil, err
 	}
 	img, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil && h.progressive && h.restarts {
+		return nil, fmt.Errorf("%w: %w", UnsupportedError("progressive JPEG with restart markers"), err) // or it is damaged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ const (
 	markerSOI   = 0xd8
 	markerEOI   = 0xd9
 	markerSOS   = 0xda
+	markerDRI   = 0xdd
 	markerAPP0  = 0xe0
 	markerAPP14 = 0xee
 	markerTEM   = 0x01
@@ -48,6 +49,7 @@ type Header struct {
 
 	sampling    [4][2]int // of the components, horizontal and vertical
 	progressive bool
+	restarts    bool
 	adobe, jfif bool
 	transform   byte // Adobe's: 0 none, 1 YCbCr, 2 YCCK
 	ids         [4]byte
@@ -85,6 +87,8 @@ func ReadHeader(data []byte) (*Header, error) {
 			h.adobe, h.transform = true, body[11]
 		case marker == markerAPP0 && len(body) >= 5 && string(body[:5]) == "JFIF\x00":
 			h.jfif = true
+		case marker == markerDRI && len(body) >= 2:
+			h.restarts = body[0]|body[1] != 0
 		case isSOF(marker) && !seen:
 			seen = true
 			return true, h.frame(marker, body)

@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
 	"internal/onnxpb":      {"google.golang.org/protobuf"},
 	"internal/randgraph":   {"graph"},
-	"internal/ref":         {"graph", "gorgonia.org/tensor"},
+	"internal/ref":         {"graph", "gonum.org/v1/gonum"},
 	"internal/regular":     nil,
 	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},

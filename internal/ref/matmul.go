@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"gorgonia.org/tensor"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
 
 	"github.com/anomaly-go/anomaly/graph"
 )
@@ -22,18 +23,24 @@ func product[T float](dst []T, a, b matrix[T]) error {
 		clear(dst)
 		return nil
 	}
-	var operands [2]*tensor.Dense
-	for i, m := range []matrix[T]{a, b} {
-		operands[i] = tensor.New(tensor.WithShape(m.rows, m.cols), tensor.WithBacking(m.data))
+	turned := func(m matrix[T]) blas.Transpose {
 		if m.transposed {
-			if err := operands[i].T(); err != nil {
-				return err
-			}
+			return blas.Trans
 		}
+		return blas.NoTrans
 	}
-	m, n := operands[0].Shape()[0], operands[1].Shape()[1]
-	_, err := tensor.MatMul(operands[0], operands[1], tensor.WithReuse(tensor.New(tensor.WithShape(m, n), tensor.WithBacking(dst))))
-	return err
+	m, k := a.rows, a.cols
+	if a.transposed {
+		m, k = k, m
+	}
+	n := len(dst) / m
+	switch dst := any(dst).(type) {
+	case []float32:
+		gonum.Implementation{}.Sgemm(turned(a), turned(b), m, n, k, 1, any(a.data).([]float32), a.cols, any(b.data).([]float32), b.cols, 0, dst, n)
+	case []float64:
+		gonum.Implementation{}.Dgemm(turned(a), turned(b), m, n, k, 1, any(a.data).([]float64), a.cols, any(b.data).([]float64), b.cols, 0, dst, n)
+	}
+	return nil
 }
 
 // integerProduct is product for integers, of matrices that are not transposed.

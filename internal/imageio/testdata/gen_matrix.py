@@ -142,6 +142,35 @@ add("rgba16.png", "PNG", png(16, 6, big(np.dstack([rgb16, alpha.astype(np.uint16
 add("la16.png", "PNG", png(16, 4, big(np.dstack([grey16, alpha.astype(np.uint16) * 257]))))
 add("trns_grey.png", "PNG", png(8, 0, [r.tobytes() for r in grey], png_chunk(b"tRNS", struct.pack(">H", int(grey[5, 5])))))
 add("trns_rgb.png", "PNG", png(8, 2, [r.tobytes() for r in rgb], png_chunk(b"tRNS", struct.pack(">HHH", *map(int, rgb[5, 5])))))
+add("trns_grey16.png", "PNG", png(16, 0, big(grey16), png_chunk(b"tRNS", struct.pack(">H", int(grey16[5, 5])))))
+add("trns_rgb16.png", "PNG", png(16, 2, big(rgb16), png_chunk(b"tRNS", struct.pack(">HHH", *map(int, rgb16[5, 5])))))
+for bits in (1, 2, 4):
+    add(f"trns_grey{bits}.png", "PNG", png(bits, 0, pack(grey >> (8 - bits), bits), png_chunk(b"tRNS", b"\0\1")))
+
+
+def adam7(a, bits, colour, chunks=b""):
+    a = a if a.ndim == 3 else a[..., None]
+    raw = b""
+    for x0, y0, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+        p = a[y0::dy, x0::dx]
+        if p.size:
+            raw += b"".join(b"\0" + r for r in pack(p, bits))
+    head = struct.pack(">IIBBBBB", a.shape[1], a.shape[0], bits, colour, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + chunks + png_chunk(b"IDAT", zlib.compress(raw)) + png_chunk(b"IEND", b"")
+
+
+for bits in (1, 2, 4, 8, 16):
+    add(f"adam7_grey{bits}.png", "PNG", adam7(grey16 >> (16 - bits), bits, 0))
+for bits in (1, 2, 4, 8):
+    add(f"adam7_pal{bits}.png", "PNG", adam7(grey >> (8 - bits), bits, 3, png_chunk(b"PLTE", bytes(np.random.default_rng(bits).integers(0, 256, 3 << bits, dtype=np.uint8)))))
+add("adam7_rgb.png", "PNG", adam7(rgb, 8, 2))
+add("adam7_rgba.png", "PNG", adam7(rgba, 8, 6))
+add("adam7_rgb16.png", "PNG", adam7(rgb16, 16, 2))
+add("adam7_tiny.png", "PNG", adam7(rgb[:1, :3], 8, 2))
+for n in (1, 7, 60000):  # the pixels in chunks of so many bytes
+    whole = zlib.compress(b"".join(b"\0" + r.tobytes() for r in rgb))
+    add(f"idat{n}.png", "PNG", b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", W, H, 8, 2, 0, 0, 0)) + b"".join(png_chunk(b"IDAT", whole[i:i + n]) for i in range(0, len(whole), n)) + png_chunk(b"IEND", b""))
+add("palette_short.png", "PNG", png(8, 3, [r.tobytes() for r in np.minimum(grey, 20)], png_chunk(b"PLTE", bytes(range(63)))))
 add("gamma.png", "PNG", png(8, 2, [r.tobytes() for r in rgb], png_chunk(b"gAMA", struct.pack(">I", 100000))))
 twelve = (grey16 >> 4).astype(np.uint16)
 add("sbit12_stretched.png", "PNG", png(16, 0, big(twelve << 4 | twelve >> 8), png_chunk(b"sBIT", b"\x0c")))
