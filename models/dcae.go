@@ -50,7 +50,7 @@ func (n *dcae) Forward(x *graph.Value) Outputs {
 	conv := func(x *graph.Value) *graph.Value {
 		l := layers[0]
 		layers = layers[1:]
-		return graph.Conv(x, g.Param(l.name+".weight", l.out, l.in, 3, 3), g.Param(l.name+".bias", l.out), graph.Same(3))
+		return graph.Conv(x, param(g, l.name+".weight", l.out, l.in, 3, 3), param(g, l.name+".bias", l.out), graph.Same(3))
 	}
 	for range n.spec.Depth {
 		x = graph.MaxPool(graph.Relu(conv(x)), 2, 2, nil)

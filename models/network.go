@@ -110,7 +110,15 @@ func Open(s Spec, r *Resources) (Network, error) {
 	if r == nil {
 		r = &Resources{}
 	}
-	return s.architecture().open(s, r)
+	net, err := s.architecture().open(s, r)
+	if err != nil || s.AEGrad == 0 {
+		return net, err
+	}
+	t, ok := net.(Trainable)
+	if !ok {
+		return nil, bad("aegrad", s.AEGrad, "none: "+s.Model+" makes no reconstruction")
+	}
+	return &descent{t, s}, nil
 }
 
 // base has what all networks have in common.

@@ -23,6 +23,11 @@ type Spec struct {
 	Backbone string `json:"backbone,omitempty"` // an EfficientNet, default Lite0
 	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
 	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
+
+	// AEGrad is how often the image is moved down the gradient of its
+	// reconstruction's error, in the exported model; 0, the default, shows the
+	// reconstruction itself. Networks that are [Trainable] have it.
+	AEGrad int `json:"aegrad,omitempty"`
 }
 
 // An architecture is a row of the table of networks.
@@ -71,6 +76,9 @@ func (s Spec) Validate() error {
 	a := s.architecture()
 	if a == nil {
 		return bad("model", fmt.Sprintf("%q", s.Model), fmt.Sprintf("one of %q", Names()))
+	}
+	if s.AEGrad < 0 || s.AEGrad > mostDescent {
+		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
 	}
 	return a.validate(&s)
 }

@@ -84,9 +84,9 @@ func (n *unet) Forward(x *graph.Value) Outputs {
 		c := list[fmt.Sprintf(format, level...)]
 		var bias *graph.Value
 		if c.bias {
-			bias = g.Param(c.name+".bias", c.out)
+			bias = param(g, c.name+".bias", c.out)
 		}
-		y := graph.Conv(x, g.Param(c.name+".weight", c.out, c.in, c.k, c.k), bias, graph.Same(c.k))
+		y := graph.Conv(x, param(g, c.name+".weight", c.out, c.in, c.k, c.k), bias, graph.Same(c.k))
 		if c.activation {
 			y = graph.Relu(y)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/train"
@@ -31,7 +32,7 @@ terms: scores and maps in [0,1], 0.5 being the threshold, which the model must h
 Labels are the same, and so is the order of scores. An export in another profile
 takes it back, with --input uint8 where nothing else is said.
 
-Thresholds are about one map. With another --map or --blur they go, and so do the
+Thresholds are about one map. With another --map, --blur or --aegrad they go, and so do the
 review band and the scores of good images in the metadata; profile reconstruction has
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
 does not outlive the threshold it was about.
@@ -44,6 +45,7 @@ as it is, and so does anomaly serve.`,
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the input: uint8 (NHWC) or float (NCHW in [0,1])", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: " + mapKinds(), DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
+			&cli.IntFlag{Name: "aegrad", Usage: "move the image `N` times down the gradient of its reconstruction's error (25, say), and map what that changes; 0 maps the reconstruction", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (this or --triton is required)"},
 			&cli.StringFlag{Name: "triton", Usage: "`DIR` of models for Triton to write to"},
@@ -60,6 +62,7 @@ type exportOptions struct {
 	profile    onnxexport.Profile
 	input      onnxexport.InputKind
 	mapKind    residual.Kind
+	aegrad     *int
 	blur       *float64
 	threshold  *float32
 }
@@ -87,6 +90,10 @@ func exportAction(c *cli.Context) error {
 	}
 	if c.IsSet("map") {
 		o.mapKind = residual.Kind(c.String("map"))
+	}
+	if c.IsSet("aegrad") {
+		n := c.Int("aegrad")
+		o.aegrad = &n
 	}
 	if c.IsSet("blur") {
 		blur := c.Float64("blur")
@@ -189,13 +196,27 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		return nil, fmt.Errorf("metadata anomaly.settings: got %q: %w", is.Metadata["settings"], err)
 	}
 	judges := is.Profile.Judges()
-	if !judges { // the map that training was asked for
+	otherMap := false // than that of the thresholds
+	if !judges {      // the map that training was asked for
 		is.Map = net.Recipe().Map
 		if settings.Map != nil {
 			is.Map = *settings.Map
 		}
 	}
 	want := *is
+	if o.aegrad != nil {
+		spec := net.Spec()
+		spec.AEGrad = *o.aegrad
+		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
+			return nil, fmt.Errorf("%w: --aegrad: %w", errUsage, err)
+		}
+		b, err := json.Marshal(net.Spec())
+		if err != nil {
+			return nil, err
+		}
+		otherMap = want.Metadata["model"] != string(b)
+		want.Metadata["model"] = string(b)
+	}
 	if o.profile != "" {
 		want.Profile = o.profile
 	}
@@ -224,7 +245,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	}
 
 	image, pixel := float32(math.NaN()), float32(math.NaN())
-	otherMap := want.Map != is.Map
+	otherMap = otherMap || want.Map != is.Map
 	switch {
 	case o.threshold != nil:
 		image, pixel = *o.threshold, *o.threshold

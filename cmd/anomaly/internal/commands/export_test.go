@@ -161,6 +161,41 @@ func TestExportMap(t *testing.T) {
 }
 
 // A file for anomalib is one of ours: it is run, looked at and taken back.
+// With --aegrad the file has the same weights, another map and so no threshold;
+// with 0 it is what it was without.
+func TestExportAEGrad(t *testing.T) {
+	model, dir := tinyModel(t), t.TempDir()
+	moved, back, plain := filepath.Join(dir, "moved.onnx"), filepath.Join(dir, "back.onnx"), filepath.Join(dir, "plain.onnx")
+	stdout, stderr := mustRun(t, 0, "export", model, "--aegrad", "3", "--out", moved)
+	if !strings.Contains(stdout, "threshold none") || !strings.Contains(stderr, "another map") {
+		t.Errorf("got %q, %q, want no threshold, and why", stdout, stderr)
+	}
+	mustRun(t, 0, "export", moved, "--aegrad", "0", "--threshold", "0.25", "--out", back)
+	mustRun(t, 0, "export", model, "--threshold", "0.25", "--out", plain)
+	was, err := onnxexport.Reopen(mustRead(t, plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := onnxexport.Reopen(mustRead(t, back))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := is.Metadata["anomaly.model"], was.Metadata["anomaly.model"]; got != want {
+		t.Errorf("got network %s, want %s", got, want)
+	}
+	image := filepath.Join(testSet(t, false), "test", "good", "0.png")
+	maps := func(model string) string {
+		stdout, _ := mustRun(t, 0, "run", "--provider", "go", "--json", model, image)
+		return stdout
+	}
+	if maps(back) != maps(plain) {
+		t.Error("taken back, the model judges otherwise")
+	}
+	if maps(moved) == maps(plain) {
+		t.Error("moving the image changes nothing")
+	}
+}
+
 func TestExportAnomalib(t *testing.T) {
 	model, dir := tinyModel(t), t.TempDir()
 	calibrated, file, back := filepath.Join(dir, "c.onnx"), filepath.Join(dir, "a.onnx"), filepath.Join(dir, "b.onnx")
@@ -234,6 +269,7 @@ func TestExportErrors(t *testing.T) {
 		{2, model, "--out OUT --input float16", "float16"},
 		{2, model, "--out OUT --map l3", "l3"},
 		{2, model, "--out OUT --blur -1", "blur: got -1"},
+		{2, model, "--out OUT --aegrad -1", "aegrad: got -1"},
 		{2, model, "--out OUT --threshold Inf", "--threshold"},
 		{2, model, "--out OUT --profile anomalib --input uint8", "--input: profile anomalib has its own"},
 		{1, model, "--out OUT --profile anomalib --threshold 0", "threshold: got 0, want another"},
