@@ -37,6 +37,9 @@ type contract struct {
 
 	score, label, residuals, reconstruction *onnx.Port // outputs; nil: none
 	reconstructed                           imageType  // what the reconstruction holds
+	classes                                 bool       // residuals are two classes of each pixel, [N,2,H,W], of which the second is the map
+	logits                                  bool       // and those are not shares yet, but what a softmax makes them of
+	unused                                  []string   // outputs that have no meaning here
 	inRange, outRange                       Range      // of floating-point input and reconstruction
 
 	threshold, pixelThreshold    *float32         // nil: none
@@ -56,7 +59,7 @@ func recognize(m *onnx.File, o *Options) (*contract, error) {
 		"  %q, the map: float32 [N,1,H,W], [N,H,W,1] or [N,H,W]\n"+
 		"  %q, the score: float32 [N] or [N,1]\n"+
 		"  %q and %q, bool of the same shapes\n"+
-		"or one output of the input's shape, its reconstruction",
+		"or one output of the input's shape, its reconstruction, or of two classes for each pixel, [N,2,H,W]",
 		ErrModel, onnx.Describe(m.Inputs), onnx.Describe(m.Outputs), maxPixels, onnx.Map, onnx.Score, onnx.Label, onnx.Mask)
 	if len(m.Inputs) != 1 {
 		return nil, unknown
@@ -108,6 +111,9 @@ func (c *contract) assign(m *onnx.File, o *Options) (named bool, err error) {
 			p := onnx.Find(m.Outputs, option)
 			if p == nil {
 				return fmt.Errorf("%w: %s: got output %q, the model has %s", ErrInput, role, option, onnx.Describe(m.Outputs))
+			}
+			if role == "map" && isClasses(p) {
+				c.classes, c.logits = true, !m.Trace.IsSoftmax(p.Name)
 			}
 			if role == "map" && isScore(p) {
 				return fmt.Errorf("%w: map: got output %v, which has one number for each image, want [N,1,H,W], [N,H,W,1] or [N,H,W]", ErrInput, p)
@@ -178,6 +184,17 @@ func (c *contract) assign(m *onnx.File, o *Options) (named bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if c.residuals == nil {
+		switch err := one("map", isClasses, &c.residuals); {
+		case err != nil && c.score == nil:
+			return false, err
+		case err != nil:
+			c.doubt = err
+		}
+		if p := c.residuals; p != nil {
+			c.classes, c.logits = true, !m.Trace.IsSoftmax(p.Name)
+		}
+	}
 	if c.score != nil && c.label == nil {
 		one("label", isLabel, &c.label)
 	}
@@ -188,6 +205,11 @@ func (c *contract) assign(m *onnx.File, o *Options) (named bool, err error) {
 	if c.reconstruction != nil {
 		if c.reconstructed, _ = readImages(c.reconstruction, ""); !c.sameImages(c.reconstruction) {
 			return false, fmt.Errorf("%w: reconstruction: got output %v, want one of the shape of %v", ErrModel, c.reconstruction, &c.input)
+		}
+	}
+	for _, p := range m.Outputs {
+		if !taken[p.Name] && p.Name != onnx.Label && p.Name != onnx.Mask {
+			c.unused = append(c.unused, p.Name)
 		}
 	}
 	return named, nil
@@ -219,6 +241,13 @@ func isFlag(p *onnx.Port) bool {
 func isMap(p *onnx.Port) bool {
 	s := p.Shape
 	return len(s) == 3 && s[0] != 3 || len(s) == 4 && (s[1] == 1 || s[3] == 1)
+}
+
+// isClasses reports whether an output has two numbers for each pixel, as networks
+// have that tell defects from the rest (DRAEM's out_mask).
+func isClasses(p *onnx.Port) bool {
+	s := p.Shape
+	return isFloat(p) && len(s) == 4 && s[1] == 2
 }
 
 // mayBeMap is isMap as far as the shape is declared, for floats.

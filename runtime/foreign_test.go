@@ -780,3 +780,39 @@ func TestForeignErrors(t *testing.T) {
 		}
 	}
 }
+
+// Two classes of each pixel are a map: the share of the second.
+func TestTwoClasses(t *testing.T) {
+	for _, softmax := range []bool{false, true} {
+		each(t, func(t *testing.T, provider Provider) {
+			sk := newSketch(13)
+			sk.input("input", graph.Float32, "n", 3, 8, 12)
+			sk.node("Conv", []string{"input", sk.weight("w", graph.Float32, []int64{2, 3, 1, 1}, 0, 0, 0, 4, 0, 0)}, "logits", "kernel_shape", []int{1, 1})
+			out := "logits"
+			if softmax {
+				sk.node("Softmax", []string{"logits"}, "shares", "axis", 1)
+				out = "shares"
+			}
+			sk.node("Identity", []string{"input"}, "recon")
+			sk.node("AveragePool", []string{"input"}, "features", "kernel_shape", []int{2, 2}, "strides", []int{2, 2})
+			sk.output("recon", graph.Float32, "n", 3, 8, 12)
+			sk.output(out, graph.Float32, "n", 2, 8, 12)
+			sk.output("features", graph.Float32, "n", 3, 4, 6)
+			var said []string
+			d := openDetector(t, sk.bytes(t), &Options{SessionOptions: SessionOptions{Provider: provider, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}})
+			img := image.NewRGBA(image.Rect(0, 0, 12, 8))
+			img.Set(3, 2, color.RGBA{255, 0, 0, 255})
+			r := detect(t, d, img)[0]
+			want := float32(1 / (1 + math.Exp(-4)))
+			if got := r.Map.Data[2*12+3]; math.Abs(float64(got-want)) > 1e-6 || r.Map.Data[0] != .5 || r.Score != got {
+				t.Errorf("got %v and %v, score %v, want %v and .5", got, r.Map.Data[0], r.Score, want)
+			}
+			if !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, `not used: ["features"]`) }) {
+				t.Errorf("said %q", said)
+			}
+			if i, err := Inspect(sk.bytes(t)); err != nil || !slices.Equal(i.Unused, []string{"features"}) || i.Kind != KindDetector {
+				t.Errorf("got %+v, %v", i, err)
+			}
+		})
+	}
+}

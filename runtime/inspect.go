@@ -24,6 +24,8 @@ type Description struct {
 	MACs     *int64            `json:"macs"`    // multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul for one image; nil where shapes are unknown
 	Metadata map[string]string `json:"metadata"`
 
+	Unused []string `json:"unused,omitempty"` // outputs that a Detector makes nothing of
+
 	Threshold      *float32 `json:"threshold"`       // score above which an image is anomalous; nil where none is known
 	PixelThreshold *float32 `json:"pixel_threshold"` // the same for a pixel of the map
 }
@@ -97,7 +99,7 @@ func inspect(f *onnx.File) *Description {
 
 // describe fills in what a contract says.
 func (d *Description) describe(c *contract) {
-	d.Kind = c.kind
+	d.Kind, d.Unused = c.kind, c.unused
 	d.Threshold, d.PixelThreshold = c.threshold, c.pixelThreshold
 	i := &c.images
 	d.Images = &ImagesInfo{i.layout, i.batch, i.channels, max(i.height, 0), max(i.width, 0), cmp.Or(c.sizedBy, "image"), c.inRange.String()}

@@ -90,6 +90,9 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if c.doubt != nil {
 		o.Logf("%s", strings.TrimPrefix(c.doubt.Error(), ErrModel.Error()+": "))
 	}
+	if len(c.unused) > 0 {
+		o.Logf("the model has outputs that are not used: %q", c.unused)
+	}
 	if !l.sized() {
 		o.Logf("the model does not say which size it takes: each image keeps its own; a size that is given brings all to the one that it was trained at")
 	}
@@ -385,7 +388,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		}
 		maps, err = splitMaps(m, rows)
 	} else if c.residuals != nil {
-		maps, err = splitMaps(out[c.residuals.Name], rows)
+		maps, err = c.maps(out[c.residuals.Name], rows)
 	}
 	if err != nil {
 		return nil, err
@@ -468,6 +471,30 @@ func (l *loaded) explain(ctx context.Context, f frames, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (images of %dx%d, their own size: networks that pool take only multiples of 8, 16 or 32; a size that is given brings all images to it)", err, f.height, f.width)
+}
+
+// maps returns the maps in the output that has them.
+func (c *contract) maps(t *graph.Tensor, rows int) ([]*heatmap.Map, error) {
+	s := t.Shape()
+	if !c.classes {
+		return splitMaps(t, rows)
+	}
+	if len(s) != 4 || s[0] != rows || s[1] != 2 || s[2] < 1 || s[3] < 1 {
+		return nil, fmt.Errorf("%w: got a map %v for %d images, want [%[3]d,2,H,W]", ErrModel, s, rows)
+	}
+	area, data := s[2]*s[3], floats(t)
+	maps := make([]*heatmap.Map, rows)
+	for i := range maps {
+		good, bad := data[2*i*area:][:area], data[(2*i+1)*area:][:area]
+		m := &heatmap.Map{Data: slices.Clone(bad), Height: s[2], Width: s[3]}
+		if c.logits {
+			for j := range m.Data { // softmax of two
+				m.Data[j] = float32(1 / (1 + math.Exp(float64(good[j])-float64(bad[j]))))
+			}
+		}
+		maps[i] = m
+	}
+	return maps, nil
 }
 
 // splitMaps returns the maps in a tensor [N,1,H,W], [N,H,W,1], [N,H,W] or, of one image, [H,W].

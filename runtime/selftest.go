@@ -179,7 +179,7 @@ func (l *loaded) selfTest(ctx context.Context) (SelfTest, error) {
 		}
 		residuals = c.differences(floats(y), f)
 	case c.residuals != nil:
-		maps, err := splitMaps(out[c.residuals.Name], rows)
+		maps, err := c.maps(out[c.residuals.Name], rows)
 		if err != nil {
 			return t, err
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	ort "github.com/yalue/onnxruntime_go"
 
@@ -275,9 +276,23 @@ var cudaFailure = regexp.MustCompile(`CUDA failure \d+: [^;]+`)
 // message is what an error of ONNX Runtime says, for a person.
 func message(err error) string {
 	if s := cudaFailure.FindString(err.Error()); s != "" {
-		return strings.TrimSpace(s)
+		return escaped(strings.TrimSpace(s))
 	}
-	return strings.TrimSpace(noise.ReplaceAllString(err.Error(), ""))
+	return escaped(strings.TrimSpace(noise.ReplaceAllString(err.Error(), "")))
+}
+
+// escaped spells characters of a model's names that would move a terminal's cursor
+// or turn its direction.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || !unicode.In(r, unicode.Cc, unicode.Cf) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // sessionOptions sets threads and the provider. Every provider computes in

@@ -13,6 +13,7 @@ type Trace struct {
 	Height, Width int                   // that the graph itself resizes its first input to; 0 for neither
 	labels        map[string]comparison // outputs that tell what is above a number
 	unit          map[string]bool       // outputs that are clipped to [0,1]
+	softmax       map[string]bool       // outputs of a Softmax
 	sources       map[string]string     // what outputs come from, but for their type and shape
 }
 
@@ -41,13 +42,14 @@ func traceGraph(g *onnxpb.GraphProto) Trace {
 			f.makers[name] = n
 		}
 	}
-	t := Trace{labels: map[string]comparison{}, unit: map[string]bool{}, sources: map[string]string{}}
+	t := Trace{labels: map[string]comparison{}, unit: map[string]bool{}, softmax: map[string]bool{}, sources: map[string]string{}}
 	for _, out := range g.GetOutput() {
 		name := out.GetName()
 		if c, ok := f.compares(name, false); ok {
 			t.labels[name] = c
 		}
 		t.unit[name] = f.isUnit(name)
+		t.softmax[name] = f.makers[f.source(name)].GetOpType() == "Softmax"
 		t.sources[name] = f.source(name)
 	}
 	if len(g.GetInput()) > 0 {
@@ -58,6 +60,9 @@ func traceGraph(g *onnxpb.GraphProto) Trace {
 
 // IsUnit reports whether an output is clipped to [0,1].
 func (t *Trace) IsUnit(output string) bool { return t.unit[output] }
+
+// IsSoftmax reports whether an output is made by a Softmax.
+func (t *Trace) IsSoftmax(output string) bool { return t.softmax[output] }
 
 // Above returns the number that an output must exceed for another, its label, to
 // be true, and whether that is known.
