@@ -5,7 +5,7 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
@@ -14,7 +14,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,6 +41,9 @@ cross: ## compile for TARGETS
 testnocgo: ## build without cgo and test what must work so
 	CGO_ENABLED=0 $(GO) build ./...
 	@$(GO) run ./internal/testsum "$(NOCGOTESTS)"
+
+testarm: ## test the kernels of provider go as arm64 and arm run them, under qemu-user, which it installs where it is missing
+	@scripts/testarm
 
 testrace: ## run the race detector on RACE
 	@$(GO) run ./internal/testsum "$(RACETESTS)"

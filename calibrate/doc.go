@@ -3,8 +3,8 @@
 //
 // [FromGood] sets one from good images alone, for a target rate of false rejects;
 // [F1] and [Recall] from good and anomalous ones; [PixelF1] and
-// [PixelFalsePositive] from maps. [ShareAbove] says what a threshold does, with
-// its bounds.
+// [PixelFalsePositive] from maps. [ShareAbove] and [Decide] say what a threshold
+// does, with bounds.
 //
 // A threshold is float32, as the graph that compares with it has it, and strict:
 // anomalous is score > threshold.

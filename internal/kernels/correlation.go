@@ -76,7 +76,7 @@ func (s *correlation) part(st *State, w *worker, image int) {
 			clear(to[lead+copy(to[lead:], x[iy*s.iw:][:s.iw]):])
 		}
 		kernels := st.floats(s.w)[ch*s.kh*s.kw:]
-		_ = kernels[(s.out-1)*s.in*s.kh*s.kw+s.kh*s.kw-1]
+		_ = kernels[:((s.out-1)*s.in+1)*s.kh*s.kw]
 		for from := 0; from < s.kh; from += kernelLines {
 			for _, places := range s.tiles {
 				for _, t := range s.kernelTiles {

@@ -36,8 +36,12 @@ func eachISA(t *testing.T, f func(t *testing.T, set *isa)) {
 // composed, to what internal/ref computes: twice with one state, since nothing
 // may be left of a run.
 func TestRandomGraphs(t *testing.T) {
+	graphs := uint64(randomGraphs)
+	if testing.Short() {
+		graphs /= 5
+	}
 	eachISA(t, func(t *testing.T, set *isa) {
-		for seed := range uint64(randomGraphs) {
+		for seed := range graphs {
 			r := randgraph.New(seed, randomSteps, 1+int(seed%3), false)
 			grads, err := graph.Gradients(r.Loss, r.Leaves, nil)
 			if err != nil {

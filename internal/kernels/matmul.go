@@ -115,8 +115,7 @@ func (m *matMul) part(s *State, w *worker, i int) {
 	whole := vectors*set.lanes == width
 	packed := w.scratch[:len(m.packed)*m.panel]
 	tile := w.scratch[len(packed):]
-	_ = b[(m.k-1)*m.ldb+m.n-1]
-	_ = y[(m.m-1)*m.n+m.n-1]
+	_, y = b[:(m.k-1)*m.ldb+m.n], y[:m.m*m.n]
 
 	first, last := m.band(span{tiles[0].lo, tiles[len(tiles)-1].hi}, cols)
 	if first == last {
@@ -153,7 +152,7 @@ func (m *matMul) part(s *State, w *worker, i int) {
 			p := &w.product
 			p.k, p.lda, p.ka = hi-lo, 4*m.lda, 4*m.ka
 			p.a = &a[t.lo*m.lda+lo*m.ka]
-			_ = a[(t.hi-1)*m.lda+(hi-1)*m.ka]
+			_ = a[:(t.hi-1)*m.lda+(hi-1)*m.ka+1]
 			if packs {
 				p.b, p.off = &packed[(lo-from)*m.panel], &m.packed[0]
 			} else {
@@ -394,7 +393,7 @@ func (d *dots) part(s *State, w *worker, i int) {
 	tiles := d.rowTiles[i*d.perPart : min((i+1)*d.perPart, len(d.rowTiles))]
 	a, b := s.floats(d.a)[d.aOff[batch]:], s.floats(d.b)[d.bOff[batch]:]
 	y := s.floats(d.y)[batch*d.m*d.n:][:d.m*d.n]
-	_, _ = a[(d.m-1)*d.lda+d.k-1], b[(d.n-1)*d.ldb+d.k-1]
+	_, _ = a[:(d.m-1)*d.lda+d.k], b[:(d.n-1)*d.ldb+d.k]
 	clear(y[tiles[0].lo*d.n : tiles[len(tiles)-1].hi*d.n])
 	whole := d.k / set.lanes * set.lanes
 	p := &w.dot

@@ -99,8 +99,8 @@ func portableProduct(p *productArgs, rows, vectors int) {
 				c1, c2, c3, c4, c5, c6, c7 = c0, c0, c0, c0, c0, c0, c0
 			}
 			a := unsafe.Pointer(a0)
-			for _, o := range off {
-				w := *(*float32)(a)
+			for k, o := range off {
+				w := *(*float32)(unsafe.Add(a, k*p.ka))
 				b := (*[8]float32)(unsafe.Pointer(shift(p.b, int(o)+8*v)))
 				c0 += w * b[0]
 				c1 += w * b[1]
@@ -110,7 +110,6 @@ func portableProduct(p *productArgs, rows, vectors int) {
 				c5 += w * b[5]
 				c6 += w * b[6]
 				c7 += w * b[7]
-				a = unsafe.Add(a, p.ka)
 			}
 			t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7] = c0, c1, c2, c3, c4, c5, c6, c7
 			for j, x := range t {

@@ -49,29 +49,32 @@ type worker struct {
 
 type taskError struct{ err error }
 
-// NewState returns memory for runs of p.
-func (p *Plan) NewState() *State {
-	s := &State{plan: p, raw: make([]any, len(p.buffers))}
-	s.arena = make([]uint64, p.arenaBytes/8+8)
+// NewState returns the memory for runs of p, which the first of them takes.
+func (p *Plan) NewState() *State { return &State{plan: p} }
+
+// open takes the memory.
+func (s *State) open() {
+	p := s.plan
+	s.raw = make([]any, len(p.buffers))
+	s.arena = make([]uint64, (p.arenaBytes+7)/8+8)
 	base := unsafe.Pointer(unsafe.SliceData(s.arena))
 	base = unsafe.Add(base, (64-int(uintptr(base)%64))%64)
 	for i, b := range p.buffers {
 		switch {
 		case b.konst != nil:
 			s.raw[i] = b.konst.Raw()
-		case b.input < 0:
+		case b.input < 0 && b.first >= 0: // some step uses it
 			s.raw[i] = b.elements(unsafe.Add(base, b.at))
 		}
 	}
+	var workers []*worker
 	for range p.threads {
 		w := &worker{slots: make([]*float32, p.slots), scratch: make([]float32, p.scratch+chunk)}
 		w.scratch = w.scratch[(64-int(uintptr(unsafe.Pointer(unsafe.SliceData(w.scratch)))%64))%64/4:]
-		s.workers = append(s.workers, w)
-	}
-	for _, w := range s.workers {
 		w.help = func() { s.help(w) }
+		workers = append(workers, w)
 	}
-	return s
+	s.workers = workers
 }
 
 // elements returns b's elements, which lie at p.
@@ -101,14 +104,19 @@ func (s *State) Run(ctx context.Context, in map[string]*graph.Tensor, out []*gra
 			runtime.Gosched()
 		}
 		s.ctx = nil
-		for _, v := range s.plan.inputs {
-			s.raw[v.buf.id] = nil
+		if s.workers != nil {
+			for _, v := range s.plan.inputs {
+				s.raw[v.buf.id] = nil
+			}
 		}
 		if e := recover(); e != nil {
 			err = fmt.Errorf("kernels: operands or attributes do not fit the operators (%v)", e)
 		}
 	}()
 	p := s.plan
+	if s.workers == nil {
+		s.open()
+	}
 	for i, v := range p.inputs {
 		t := in[p.names[i]]
 		if t == nil || t.DType() != v.buf.dtype || !slices.Equal(t.Shape(), v.shape) {

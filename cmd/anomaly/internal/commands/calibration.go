@@ -145,9 +145,7 @@ func (cal *calibration) measure(s *judge.Scores) {
 		cal.Recall = &share
 	}
 	if cal.FalseReject != nil && cal.Recall != nil {
-		found := float64(cal.Recall.Above)
-		f1 := 2 * found / (found + float64(cal.FalseReject.Above+cal.Recall.Of))
-		cal.F1 = &f1
+		cal.F1 = &calibrate.Decide(*cal.Threshold, s.Good, s.Anomalous).F1
 	}
 	if cal.PixelThreshold != nil && len(s.GoodMaps) > 0 {
 		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.GoodMaps)
