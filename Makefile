@@ -82,6 +82,9 @@ soak: ## swap models under a stream of requests, open and close them, and write 
 soakserve: ## load a server, swap its models 200 times, and watch its memory under load and swaps for SOAK (1h)
 	$(GO) run ./internal/loadserve -soak $(or $(SOAK),1h)
 
+accuracy: ## train presets and networks on the data sets in DATA (../shared/data) and write docs/results.md (hours)
+	@scripts/accuracy
+
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 

@@ -136,7 +136,7 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 func TestFromGoodChecks(t *testing.T) {
 	scores := []float64{.3, .1, .2}
 	c, err := FromGood(scores, 0, Max)
-	if err != nil || c.Threshold != float32(.3) && c.Threshold != math.Nextafter32(.3, 1) || c.FalseReject != .01 {
+	if err != nil || c.Threshold != float32(.3) && c.Threshold != math.Nextafter32(.3, 1) || c.FalseReject != DefaultFalseReject {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	if c, err := FromGood(scores, .2, ""); err != nil || c.Threshold != mustGood(t, scores, .2, Rate).Threshold || c.Rule != Rate {

@@ -30,6 +30,9 @@ func Presets() []Preset { return []Preset{Fast, Default, Best} }
 // fromScratch is the network that is trained where there is no backbone.
 const fromScratch = "unet"
 
+// align is what the sides of fromScratch's images are made multiples of.
+const align = 16
+
 // fewImages is below how many images a place's own covariance cannot be told from
 // chance: then one is common to all places.
 const fewImages = 20
@@ -64,6 +67,11 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 	}
 	if spec.Model != "features" {
 		return spec, "", nil
+	}
+	if auto && spec.Height == 0 && max(width, height) < models.LeastFeatures && max(width, height) > 1 {
+		side := (max(width, height) + align - 1) / align * align
+		return models.Spec{Model: fromScratch, Channels: spec.Channels, Height: side, Width: side}.WithDefaults(),
+			fmt.Sprintf("images of %dx%d are too small for pretrained features: training %s from nothing", width, height, fromScratch), nil
 	}
 	side, scales := 384, 2
 	switch {

@@ -60,7 +60,7 @@ type Settings struct {
 	// Map says which map the exported model computes and the threshold is of.
 	// Default: the network's.
 	Map *residual.Options `json:"map"`
-	// FalseReject is the share of good images that the threshold may reject; default 0.01.
+	// FalseReject is the share of good images that the threshold may reject; default calibrate.DefaultFalseReject.
 	FalseReject float64 `json:"false_reject"`
 	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
 	ThresholdRule calibrate.Rule `json:"threshold_rule"`

@@ -38,7 +38,7 @@ The threshold of scores is set by one of
   --threshold T          T; needs no images
 
 and if there is none of them, and nothing else to set, --f1 where there are
-anomalous images, or else --false-reject 0.01. --f1 and --recall take the middle
+anomalous images, or else --false-reject 0.1. --f1 and --recall take the middle
 between two neighbouring scores. The threshold of pixels follows it, unless it has
 been set apart:
 
@@ -68,7 +68,7 @@ What there is nothing to measure on is null. at_most and at_least are bounds wit
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images, or of good images"},
 			goodFlag, anomalousFlag,
-			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", DefaultText: "0.01"},
+			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", DefaultText: "0.1"},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", DefaultText: "rate"},
 			&cli.BoolFlag{Name: "f1", Usage: "threshold with the best F1", DisableDefaultText: true},
 			&cli.Float64Flag{Name: "recall", Usage: "`SHARE` of anomalous images that the threshold finds", DefaultText: "none"},

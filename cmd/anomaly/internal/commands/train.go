@@ -63,7 +63,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.Float64Flag{Name: "val", Usage: "`SHARE` of images held back to set the threshold from", Value: 0.1},
 			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map of the exported model: " + mapKinds(), DefaultText: networks},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: networks},
-			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", Value: 0.01},
+			&cli.Float64Flag{Name: "false-reject", Usage: "`SHARE` of good images that the threshold may reject", Value: calibrate.DefaultFalseReject},
 			&cli.StringFlag{Name: "threshold-rule", Usage: "`RULE` of the threshold: rate (for --false-reject) or max (largest score of a good image)", Value: "rate"},
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the exported model's input: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
@@ -271,6 +271,14 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if o.why != "" {
 		c.notef("%s", o.why)
 	}
+	if n := len(set.Train); o.spec.Model == "features" && n > mostFeatureImages {
+		// An even share says the same, and fits into memory.
+		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
+		for i := range mostFeatureImages {
+			set.Train[i] = set.Train[i*n/mostFeatureImages]
+		}
+		set.Train = set.Train[:mostFeatureImages]
+	}
 	if err := spared(o.out, set.Train); err != nil {
 		return err
 	}
@@ -345,6 +353,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
 	return err
 }
+
+// mostFeatureImages is how many images the network features is fitted to at the most.
+const mostFeatureImages = 2000
 
 // anyImages stands for a number of images that is not known yet.
 const anyImages = 100
