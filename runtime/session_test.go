@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	goruntime "runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -513,4 +514,40 @@ func TestWorker(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The weights of a model are in memory once, whatever the number of workers.
+func TestWorkersShareWeights(t *testing.T) {
+	const side = 1 << 10 // 4 MiB of weights
+	g := graph.New("heavy")
+	x := g.Input("x", graph.Float32, 1, side)
+	g.Output("y", graph.MatMul(x, g.Param("w", side, side)))
+	b := marshal(t, g, map[string]*graph.Tensor{"w": graph.Zeros(graph.Float32, side, side)})
+	run := func(s *Session) {
+		if _, err := s.Run(t.Context(), map[string]*graph.Tensor{"x": graph.Zeros(graph.Float32, 1, side)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heap := func() uint64 {
+		goruntime.GC()
+		var m goruntime.MemStats
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	s := openTest(t, b, &SessionOptions{Provider: Go, Threads: 1})
+	run(s)
+	before := heap()
+	var workers []*Session
+	for range 4 {
+		w, err := s.Worker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		run(w)
+		workers = append(workers, w)
+	}
+	if after := heap(); after > before+side*side*4/2 {
+		t.Errorf("%d workers took %d bytes, the weights alone are %d", len(workers), after-before, side*side*4)
+	}
 }
