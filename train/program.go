@@ -251,8 +251,9 @@ type part struct {
 // share is the part's share of the images.
 func (p part) share(images []int) float64 { return float64(p.images) / float64(len(images)) }
 
-// compute computes the outputs of the program for the images of a batch, a micro-batch a run,
-// on all workers; parts come in the order of the images, and last until the next call.
+// compute computes the outputs of the program for the images of a batch, a
+// micro-batch a run, on all workers; parts come in the order of the images, and
+// last until the next call.
 func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, b batch, gradients bool) ([]part, *lower.Step, error) {
 	micro := t.microBatch()
 	chunks := slices.Collect(slices.Chunk(b.images, micro))

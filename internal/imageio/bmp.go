@@ -98,7 +98,7 @@ func readBitmap(data []byte, offset int64) (*bmpFile, error) {
 			n = 4
 		}
 		if size == 64 {
-			return nil, fmt.Errorf("Huffman 1D: %w", ErrUnsupported)
+			return nil, fmt.Errorf("compression Huffman 1D: %w", ErrUnsupported)
 		}
 		if int64(len(data)) < 40+4*n {
 			return nil, io.ErrUnexpectedEOF

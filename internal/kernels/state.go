@@ -40,7 +40,6 @@ type task interface {
 type worker struct {
 	product productArgs
 	dot     dotArgs
-	offsets [16]int32
 	slots   []*float32 // of an elementwise program
 	scratch []float32
 	helps   atomic.Bool
