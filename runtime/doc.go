@@ -5,9 +5,8 @@
 // [Session] beneath it takes and gives named tensors and runs any ONNX model;
 // training is a Session too. [Detector.Watch] swaps the model whenever its file
 // changes, a [Shadow] tries one beside another, [Deploy] and [Rollback] put files in
-// place. [Inspect] describes a file without
-// running it, [Diagnose] says which providers can be used on this machine, and why
-// the others cannot.
+// place. [Inspect] describes a file without running it, [Diagnose] says which
+// providers can be used on this machine, and why the others cannot.
 //
 // # Providers
 //
@@ -25,9 +24,8 @@
 // # Concurrency and lifetime
 //
 // Detectors and sessions may be used by any number of goroutines, also while they
-// are swapped or closed. A session computes one Run at a
-// time; [Session.Worker] gives another on the same model, whose weights are there
-// once. A detector computes
+// are swapped or closed. A session computes one Run at a time; [Session.Worker]
+// gives another on the same model, whose weights are there once. A detector computes
 // calls side by side together, as many images as fit a batch: while one batch is
 // computed the next gathers; Options.BatchWindow makes one that is not full wait.
 // Neither the images beside one nor the calls beside one change what is found, and

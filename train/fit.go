@@ -323,7 +323,7 @@ func (t *trainer) finished(st *state) bool {
 	return st.Epoch >= t.epochs(st) || patience > 0 && st.BestEpoch > 0 && st.Epoch-st.BestEpoch >= patience
 }
 
-// samplesIn returns how many images an epoch of a stage has: each of the training
+// samplesIn returns how many samples an epoch of a stage has: each of the training
 // images once, or as often as the corruption has them.
 func (t *trainer) samplesIn(stage int) int {
 	n := len(t.stages[stage].train)
