@@ -28,7 +28,8 @@ const (
 
 	// ridge is what the covariance of EfficientNet's features, of a variance of
 	// about 1 to 10 within places, is regularised by.
-	ridge      = 1
+	ridge = 1
+	// Twice as many features of a third more components find no more, and double the time of the comparison.
 	coreset    = 1000
 	components = 48
 	// smoothing of the map, in places: half of the smallest defect that a place can show.

@@ -118,7 +118,7 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
 	}
 	tensor := func(what string, i anrt.TensorInfo) {
-		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, i.Name, i.DType, i.Shape, i.Meaning)
+		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, printable(i.Name), i.DType, i.Shape, i.Meaning)
 	}
 	for _, in := range d.Inputs {
 		tensor("input", in)
@@ -133,12 +133,12 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 		fmt.Fprintf(t, "pixel threshold\t%s\n", page.Short(*d.PixelThreshold))
 	}
 	if review, ok := d.Metadata[onnx.KeyReview]; ok {
-		fmt.Fprintf(t, "review band\t%s\n", review)
+		fmt.Fprintf(t, "review band\t%s\n", printable(review))
 	}
 	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
 	var ops []string
 	for _, op := range slices.Sorted(maps.Keys(d.Ops)) {
-		ops = append(ops, fmt.Sprintf("%s %d", op, d.Ops[op]))
+		ops = append(ops, fmt.Sprintf("%s %d", printable(op), d.Ops[op]))
 	}
 	fmt.Fprintf(t, "operators\t%s\n", strings.Join(ops, ", "))
 	fmt.Fprintf(t, "parameters\t%d\n", d.Params)
@@ -149,7 +149,7 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 		fmt.Fprintf(t, "self-test\t%s\n", selfTest)
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
-		fmt.Fprintf(t, "%s\t%s\n", key, d.Metadata[key])
+		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(d.Metadata[key]))
 	}
 	return t.Flush()
 }

@@ -347,7 +347,7 @@ func label(anomalous *bool) string {
 	return string(anrt.Good)
 }
 
-// printable quotes a path that is no text or would move a terminal's cursor.
+// printable quotes a name that is no text, or would begin a line or move a terminal's cursor.
 func printable(path string) string {
 	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(path)
