@@ -74,6 +74,8 @@ PowerShell from $PROFILE.`,
 		Action: func(c *cli.Context) error {
 			script := completions[c.Args().First()]
 			if c.Args().First() == "fish" {
+				// Once it has been called, the cli package's help is a command of itself.
+				c.App.Command("help").Subcommands = nil
 				var err error
 				if script, err = c.App.ToFishCompletion(); err != nil {
 					return err
