@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/internal/settle"
 )
 
 // An Inbox finds images as they come, at the places that arguments name as for
@@ -22,9 +23,8 @@ type Inbox struct {
 	root    string // that the images' names are relative to, absolute
 	options InboxOptions
 
-	seen map[string]arrival // at the look before
-	done map[string]arrival // handed on
-	said string             // what was said last that is wrong
+	files settle.Files // taken are those handed on
+	said  string       // what was said last that is wrong
 }
 
 // InboxOptions are options of an [Inbox].
@@ -35,16 +35,10 @@ type InboxOptions struct {
 	Wrong func(text string)
 }
 
-// An arrival is a file as it was at a look.
-type arrival struct {
-	size int64
-	at   time.Time
-}
-
 // NewInbox returns an inbox of what args, one or more, name: each a folder, a file or
 // a pattern. What is not there is an error, unless it is a pattern.
 func NewInbox(args []string, o InboxOptions) (*Inbox, error) {
-	b := &Inbox{args: args, options: o, seen: map[string]arrival{}, done: map[string]arrival{}}
+	b := &Inbox{args: args, options: o}
 	var folders []string
 	for _, arg := range args {
 		folder, err := filepath.Abs(arg)
@@ -110,9 +104,8 @@ func (b *Inbox) Serve(ctx context.Context, handle func([]dataset.Sample) error, 
 // oldest first. A file is taken when two looks have seen it with the same size and
 // time: until then it may be on its way. An empty one is not there yet.
 func (b *Inbox) look() []dataset.Sample {
-	now := map[string]arrival{}
 	var samples []dataset.Sample
-	var wrong []string
+	var paths, wrong []string
 	named := map[string]bool{} // by the arguments before
 	for _, arg := range b.args {
 		found, err := dataset.Find(arg)
@@ -121,25 +114,11 @@ func (b *Inbox) look() []dataset.Sample {
 			wrong = append(wrong, err.Error())
 		}
 		for _, s := range found {
-			if named[s.Path] {
-				continue
+			if !named[s.Path] {
+				samples, paths = append(samples, s), append(paths, s.Path)
 			}
-			a, ok := now[s.Path] // of the row before
-			if !ok {
-				info, err := os.Stat(s.Path)
-				if err != nil {
-					continue
-				}
-				a = arrival{info.Size(), info.ModTime()}
-				now[s.Path] = a
-			}
-			if a.size == 0 || a != b.seen[s.Path] || a == b.done[s.Path] {
-				continue
-			}
-			s.Name = b.name(&s)
-			samples = append(samples, s)
 		}
-		for path := range now {
+		for _, path := range paths {
 			named[path] = true
 		}
 	}
@@ -149,18 +128,17 @@ func (b *Inbox) look() []dataset.Sample {
 			b.options.Wrong(text)
 		}
 	}
-	done := map[string]arrival{} // without what has gone
-	for path := range now {
-		if a, ok := b.done[path]; ok {
-			done[path] = a
-		}
-	}
+	b.files.Look(slices.Compact(paths)) // a file's rows follow one another
+	samples = slices.DeleteFunc(samples, func(s dataset.Sample) bool {
+		info := b.files.Info(s.Path)
+		return info == nil || info.Size() == 0 || !b.files.Settled(s.Path) || b.files.Taken(s.Path)
+	})
 	for i := range samples {
-		done[samples[i].Path] = now[samples[i].Path]
+		samples[i].Name = b.name(&samples[i])
+		b.files.Take(samples[i].Path)
 	}
-	b.seen, b.done = now, done
 	slices.SortStableFunc(samples, func(x, y dataset.Sample) int {
-		return cmp.Or(now[x.Path].at.Compare(now[y.Path].at), cmp.Compare(x.Path, y.Path))
+		return cmp.Or(b.files.Info(x.Path).ModTime().Compare(b.files.Info(y.Path).ModTime()), cmp.Compare(x.Path, y.Path))
 	})
 	return samples
 }

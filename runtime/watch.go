@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/internal/settle"
 )
 
 // WatchOptions are options of [Detector.Watch]; nil is all defaults.
@@ -82,7 +82,7 @@ func (o *WatchOptions) validate() error {
 // with a ConfigMap) systems do not tell of changes reliably, and a look costs
 // microseconds.
 func (d *Detector) Watch(ctx context.Context, path string, o *WatchOptions) error {
-	w := &watcher{detector: d, options: o.withDefaults(d.options.Logf), path: path}
+	w := &watcher{detector: d, options: o.withDefaults(d.options.Logf), path: path, files: settle.Files{Identity: true}}
 	if err := w.options.validate(); err != nil {
 		return err
 	}
@@ -108,10 +108,9 @@ type watcher struct {
 	options  WatchOptions
 	path     string // as it was given
 
-	beside []string // files in the model's folder that belong to it
-	seen   []stamp  // at the look before: of the model, then of those
-	done   []stamp  // of what was read last
-	failed string   // what was told last, and of which content; "" after a success
+	beside []string     // names of files in the model's folder that belong to it
+	files  settle.Files // the model and those; taken are the ones read last
+	failed string       // what was told last, and of which content; "" after a success
 }
 
 // look compares what is there with what was, and swaps where it has settled as
@@ -119,14 +118,16 @@ type watcher struct {
 func (w *watcher) look(ctx context.Context) error {
 	path, err := Latest(w.path)
 	if err != nil {
-		w.seen = nil
+		w.files.Again()
 		w.fail(w.path, "", err)
 		return nil
 	}
-	now := stamps(path, w.beside)
-	settled := slices.EqualFunc(now, w.seen, stamp.equal)
-	w.seen = now
-	if !settled || slices.EqualFunc(now, w.done, stamp.equal) {
+	paths := []string{path}
+	for _, name := range w.beside {
+		paths = append(paths, filepath.Join(filepath.Dir(path), name))
+	}
+	w.files.Look(paths)
+	if !all(paths, w.files.Settled) || all(paths, w.files.Taken) {
 		return nil
 	}
 	b, err := readBytes(path)
@@ -140,7 +141,8 @@ func (w *watcher) look(ctx context.Context) error {
 		beside = f.Beside()
 	}
 	if !slices.Equal(beside, w.beside) {
-		w.beside, w.seen = beside, nil // they have to settle too
+		w.beside = beside
+		w.files.Again() // they have to settle too
 		return nil
 	}
 	if err == nil {
@@ -150,12 +152,14 @@ func (w *watcher) look(ctx context.Context) error {
 		b, err = f.Bytes()
 	}
 	hash := Hash(b)
-	if !slices.EqualFunc(now, stamps(path, w.beside), stamp.equal) {
-		w.seen = nil // it changed while it was read
+	if !all(paths, w.files.Still) {
+		w.files.Again() // it changed while it was read
 		return nil
 	}
 	if !errors.Is(err, fs.ErrPermission) {
-		w.done = now
+		for _, path := range paths {
+			w.files.Take(path)
+		}
 	}
 	old := w.detector.Info()
 	switch {
@@ -179,6 +183,11 @@ func (w *watcher) look(ctx context.Context) error {
 		w.fail(path, hash, fmt.Errorf("%s: %w", path, err))
 	}
 	return nil
+}
+
+// all reports whether is holds for all paths.
+func all(paths []string, is func(string) bool) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return !is(path) })
 }
 
 // take swaps a new model in.
@@ -241,34 +250,4 @@ func (d *Detector) verified(gate func(ctx context.Context, current, candidate *D
 		}
 		return cmp.Or(err, fmt.Errorf("%w: the gate closed or swapped the candidate", ErrInput))
 	}
-}
-
-// A stamp is what tells one state of a file from another without reading it.
-type stamp struct {
-	path string
-	info os.FileInfo // nil where there is no such file
-}
-
-// stamps returns those of a model and of files in its folder.
-func stamps(model string, beside []string) []stamp {
-	paths := []string{model}
-	for _, name := range beside {
-		paths = append(paths, filepath.Join(filepath.Dir(model), name))
-	}
-	var all []stamp
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			info = nil
-		}
-		all = append(all, stamp{path, info})
-	}
-	return all
-}
-
-func (s stamp) equal(t stamp) bool {
-	if s.path != t.path || s.info == nil || t.info == nil {
-		return s.path == t.path && s.info == nil && t.info == nil
-	}
-	return s.info.Size() == t.info.Size() && s.info.ModTime().Equal(t.info.ModTime()) && os.SameFile(s.info, t.info)
 }

@@ -101,6 +101,8 @@ func manCommand() *cli.Command {
 			if c.Args().Present() {
 				return usagef("man takes no arguments, got %q", c.Args().Slice())
 			}
+			// Once it has been called, the cli package's help is a command of itself.
+			c.App.Command("help").Subcommands = nil
 			page, err := c.App.ToManWithSection(1)
 			if err != nil {
 				return err

@@ -31,7 +31,8 @@ type surveyOptions struct {
 
 	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
 	interval time.Duration // between two looks at it and at the model
-	gate     string        // folder that models to be swapped in are measured on; "" for none
+	try      func(ctx context.Context, model []byte) error
+	gate     string // folder that models to be swapped in are measured on; "" for none
 	shadow   shadowOptions
 }
 

@@ -46,6 +46,7 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 	if o.inbox != nil {
 		options := &anrt.WatchOptions{
 			Interval: o.interval,
+			Try:      o.try,
 			Swapped: func(path string, old, new anrt.ModelInfo) {
 				c.notef("now using %s (%.*s), in place of %.*s", path, anrt.HashDigits, new.Hash, anrt.HashDigits, old.Hash)
 			},
