@@ -106,7 +106,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
-	defer det.Close()
+	defer judge.Leave(ctx, func() { det.Close() })
 	if info := det.Info(); o.mustJudge && !info.Judges && info.Review == nil {
 		return nil, usagef("--fail-on-anomaly: the model has no threshold, so that no image would ever be anomalous: give --threshold, or set the model's (anomaly calibrate)")
 	}
@@ -120,7 +120,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer judge.Leave(ctx, end)
 
 	report := c.newReport(det.Info(), o)
 	report.Of = len(samples)
