@@ -101,7 +101,11 @@ func (b *Benchmark) measure(ctx context.Context, open func(batch int) (*runtime.
 		if t.Images > 0 {
 			b.Throughput = append(b.Throughput, t)
 		}
-		if err := errors.Join(err, s.detector.Close()); err != nil {
+		if err != nil {
+			Leave(ctx, func() { s.detector.Close() })
+			return err
+		}
+		if err := s.detector.Close(); err != nil {
 			return err
 		}
 	}
@@ -109,7 +113,7 @@ func (b *Benchmark) measure(ctx context.Context, open func(batch int) (*runtime.
 	if err != nil {
 		return err
 	}
-	defer s.detector.Close()
+	defer Leave(ctx, func() { s.detector.Close() })
 	if b.OneByOne, err = s.oneByOne(ctx, o.Duration); err != nil {
 		return err
 	}

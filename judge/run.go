@@ -41,7 +41,7 @@ var ErrScore = errors.New("the score is not a finite number")
 // each of its images is tried alone.
 //
 // When ctx ends, the batch in flight is finished and handed on before ctx's error
-// is returned. An error of each, or of o.Batch, ends it too.
+// is returned; one that takes a second longer is given up. An error of each, or of o.Batch, ends it too.
 func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o *Options, each func(*Finding) error) error {
 	if o == nil {
 		o = &Options{}
@@ -50,7 +50,12 @@ func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o
 	r := &runner{det: det, o: o}
 	batch := make([]*Finding, 0, info.Batch)
 	flush := func() error {
-		r.compute(context.WithoutCancel(ctx), batch)
+		graced, cancel := Grace(ctx)
+		defer cancel()
+		r.compute(graced, batch)
+		if graced.Err() != nil {
+			return ctx.Err()
+		}
 		for _, f := range batch {
 			if err := each(f); err != nil {
 				return err

@@ -103,6 +103,8 @@ func (s *subject) atRate(ctx context.Context, rate float64, d time.Duration) (*L
 	var group sync.WaitGroup
 	meter := startMeter()
 	started := time.Now()
+	graced, cancel := Grace(ctx)
+	defer cancel()
 	triggered := 0
 	var err error
 trigger:
@@ -122,7 +124,7 @@ trigger:
 		}
 		i := triggered
 		group.Go(func() {
-			errs[i] = s.one(context.WithoutCancel(ctx), i)
+			errs[i] = s.one(graced, i)
 			took[i] = milliseconds(time.Since(due))
 			<-waiting
 		})

@@ -243,7 +243,18 @@ func (m *model) open(ctx context.Context, v version) (*loaded, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	det, err := runtime.Open(v.path, &m.options.Detector)
+	ctx, cancel := context.WithTimeout(ctx, m.options.LoadTimeout)
+	defer cancel()
+	if m.options.Try != nil {
+		b, err := runtime.ReadFile(v.path)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.options.Try(ctx, b); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.path, err)
+		}
+	}
+	det, err := runtime.OpenContext(ctx, v.path, &m.options.Detector)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,12 @@ import (
 type Options struct {
 	// Detector says how models are opened. Its Logf is replaced.
 	Detector runtime.Options
+	// Try, where not nil, is given a model before this process opens it, as
+	// [runtime.WatchOptions].Try is.
+	Try func(ctx context.Context, model []byte) error
+	// LoadTimeout is how long Try and the opening of a model may take together; 0 is
+	// ten minutes.
+	LoadTimeout time.Duration
 	// Gate, where not nil, may refuse a model that is to take another's place, by an
 	// error. It may use both until it returns, and close or swap neither.
 	Gate func(ctx context.Context, name string, current, candidate *runtime.Detector) error
@@ -87,6 +93,7 @@ func (o *Options) withDefaults() Options {
 		c = *o
 	}
 	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.LoadTimeout = cmp.Or(c.LoadTimeout, 10*time.Minute)
 	c.Concurrent = cmp.Or(c.Concurrent, max(16, 4*goruntime.GOMAXPROCS(0)))
 	c.Queue = max(cmp.Or(c.Queue, 128), 0)
 	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
@@ -115,6 +122,7 @@ func (o *Options) validate() error {
 		value float64
 	}{
 		{"interval", float64(o.Interval)},
+		{"load timeout", float64(o.LoadTimeout)},
 		{"concurrent requests", float64(o.Concurrent)},
 		{"largest body", float64(o.MaxBody)},
 		{"most pixels", float64(o.MaxPixels)},

@@ -68,12 +68,12 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
 			inspectCommand(), deployCommand(), rollbackCommand(), serveCommand(), benchCommand(), doctorCommand(),
-			versionCommand(), completionCommand(), manCommand(),
+			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				name := c.Args().First()
-				return usagef("there is no command %q; anomaly help lists them. %s", name, cli.SuggestCommand(c.App.Commands, name))
+				return usagef("there is no command %q; anomaly help lists them. %s", name, cli.SuggestCommand(c.App.VisibleCommands(), name))
 			}
 			return cli.ShowAppHelp(c)
 		},

@@ -56,7 +56,7 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *ju
 	if err != nil {
 		return err
 	}
-	defer det.Close()
+	defer judge.Leave(ctx, func() { det.Close() })
 	m.Threshold = det.Info().Threshold
 	c.startBar(len(samples), "images")
 	defer c.endBar()

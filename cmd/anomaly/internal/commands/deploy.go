@@ -15,7 +15,8 @@ func deployCommand() *cli.Command {
 		Name:      "deploy",
 		Usage:     "put a model in the place of another in one step, and keep the other",
 		ArgsUsage: "new.onnx live.onnx",
-		Description: `The new model is opened and its self-test run; then live.onnx becomes the new model
+		Description: `The new model is opened and its self-test run, first in a process of its own, so
+that a model which ends the process ends only that; then live.onnx becomes the new model
 by one rename: a reader, such as anomaly run --watch live.onnx, finds the old file
 or the new one, never a part of either. Weights that lie in other files are moved
 into it. On any error, live.onnx is what it was.
@@ -38,7 +39,7 @@ back to the newest of them. --keep limits how many there are.
 			case c.IsSet("gate") && c.String("gate") == "":
 				return usagef("--gate: want a folder")
 			}
-			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep")}
+			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep"), try: tryApart(c)}
 			var err error
 			if o.detector, o.decoding, err = parseDetector(c); err != nil {
 				return err
@@ -70,13 +71,14 @@ type deployOptions struct {
 	model, live string
 	gate        string // "" for none
 	keep        int
+	try         func(ctx context.Context, model []byte) error
 	detector    anrt.Options
 	decoding    *dataset.Decoding
 }
 
 // deploy is `anomaly deploy`.
 func (c *console) deploy(ctx context.Context, o *deployOptions) error {
-	options := &anrt.DeployOptions{Detector: &o.detector, Keep: o.keep}
+	options := &anrt.DeployOptions{Detector: &o.detector, Keep: o.keep, Try: o.try}
 	o.detector.Logf = c.logf
 	if o.gate != "" {
 		g, err := c.openGate(o.gate, o.decoding)

@@ -153,3 +153,39 @@ func bestThreshold(t *testing.T, data string) string {
 	threshold, _, _ := thresholds(t, path)
 	return page.Short(threshold)
 }
+
+// A model that ends the process which computes it is refused, and named, by all that
+// put models in place.
+func TestDeadlyModel(t *testing.T) {
+	dir := t.TempDir()
+	live, images := filepath.Join(dir, "live.onnx"), filepath.Join(dir, "images")
+	good, deadly := withThreshold(t, ".99"), withThreshold(t, ".98")
+	place(t, live, good)
+	if err := writePNG(filepath.Join(images, "a.png"), goodImage(0)); err != nil {
+		t.Fatal(err)
+	}
+	w := startWatching(t, live, images)
+	w.awaitLines(2)
+	for how, says := range map[string]string{"crash": "panic: ONNX Runtime crashed", "killed": "killed: out of memory"} {
+		t.Setenv(dies, how)
+		code, _, stderr := anomaly(t.Context(), "deploy", "--provider", "go", deadly, live)
+		if code != 1 || !strings.Contains(stderr, errKilled.Error()) || !strings.Contains(stderr, says) {
+			t.Errorf("deploy, %s: got exit code %d and %q, want 1 and %q", how, code, stderr, says)
+		}
+		if !bytes.Equal(mustRead(t, live), mustRead(t, good)) {
+			t.Fatalf("deploy, %s: the model in place is another", how)
+		}
+	}
+	place(t, live, deadly)
+	w.awaitLog("the model in use stays: " + live + ": runtime: model: " + errKilled.Error())
+	if err := writePNG(filepath.Join(images, "b.png"), goodImage(1)); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitLines(3)
+	if code := w.end(); code != 0 {
+		t.Errorf("run --watch: got exit code %d, want 0", code)
+	}
+	if code, stdout, stderr := anomaly(t.Context(), "serve", "--provider", "go", "--listen", "127.0.0.1:0", "--grpc-listen", "none", live); code != 1 || !strings.Contains(stderr+stdout, errKilled.Error()) {
+		t.Errorf("serve: got exit code %d and %q, want 1 and %q", code, stderr+stdout, errKilled)
+	}
+}

@@ -186,7 +186,7 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 	if err != nil {
 		return nil, err
 	}
-	defer det.Close()
+	defer judge.Leave(ctx, func() { det.Close() })
 	defer c.endBar()
 	return judge.Perturb(ctx, det, samples, &judge.PerturbOptions{Resolution: o.resolution, Seed: o.seed, Progress: func(done, of int) {
 		if done == 1 {

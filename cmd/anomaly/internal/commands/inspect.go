@@ -12,6 +12,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -95,7 +96,7 @@ func (c *console) selfTest(ctx context.Context, path string, o *anrt.Options) (*
 	if err != nil {
 		return nil, err
 	}
-	defer det.Close()
+	defer judge.Leave(ctx, func() { det.Close() })
 	tested, err := det.Verify(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

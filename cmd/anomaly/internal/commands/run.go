@@ -73,8 +73,8 @@ that lies where it was.
 
 With --watch it keeps on: new images as they come, and another model when one is
 put in model.onnx's place, which may be a folder of them. The new one is loaded,
-its self-test run and put through --gate while the old one works on; what cannot
-be used is said, and the old one stays. Each object then says which "model" gave
+its self-test run, first in a process of its own, and put through --gate while the
+old one works on; what cannot be used is said, and the old one stays. Each object then says which "model" gave
 it, by the beginning of its SHA-256. Ctrl-C or SIGTERM end it, with the exit code
 that it would have had if these had been all images; one that failed and then could
 be read is no failure.
@@ -127,7 +127,7 @@ func runAction(c *cli.Context) error {
 		return err
 	}
 	s := &o.survey
-	s.mustJudge = o.failOnAnomaly
+	s.mustJudge, s.try = o.failOnAnomaly, tryApart(c)
 	s.gate = c.String("gate")
 	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
 	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {

@@ -102,6 +102,7 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 	}
 	s := &o.server
 	s.Detector, s.Version = survey.detector, c.App.Version
+	s.Try = tryApart(c)
 	o.decoding = survey.decoding
 	s.MaxPixels, s.Background, s.Levels = o.decoding.MaxPixels, o.decoding.Background, o.decoding.Levels
 	s.Concurrent, s.Queue, s.Rate = c.Int("concurrent"), c.Int("queue"), c.Float64("rate")

@@ -31,7 +31,8 @@ type surveyOptions struct {
 
 	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
 	interval time.Duration // between two looks at it and at the model
-	gate     string        // folder that models to be swapped in are measured on; "" for none
+	try      func(ctx context.Context, model []byte) error
+	gate     string // folder that models to be swapped in are measured on; "" for none
 	shadow   shadowOptions
 }
 
@@ -105,7 +106,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
-	defer det.Close()
+	defer judge.Leave(ctx, func() { det.Close() })
 	if info := det.Info(); o.mustJudge && !info.Judges && info.Review == nil {
 		return nil, usagef("--fail-on-anomaly: the model has no threshold, so that no image would ever be anomalous: give --threshold, or set the model's (anomaly calibrate)")
 	}
@@ -119,7 +120,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer judge.Leave(ctx, end)
 
 	report := c.newReport(det.Info(), o)
 	report.Of = len(samples)

@@ -46,6 +46,7 @@ func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *survey
 	if o.inbox != nil {
 		options := &anrt.WatchOptions{
 			Interval: o.interval,
+			Try:      o.try,
 			Swapped: func(path string, old, new anrt.ModelInfo) {
 				c.notef("now using %s (%.*s), in place of %.*s", path, anrt.HashDigits, new.Hash, anrt.HashDigits, old.Hash)
 			},
@@ -123,7 +124,7 @@ func (t *trial) batch(ctx context.Context, batch []*judge.Finding) error {
 	case len(images) == 0:
 		return nil
 	case !t.watching:
-		return t.shadow.Observe(context.WithoutCancel(ctx), images, live, names)
+		return t.observe(ctx, images, live, names)
 	}
 	t.shadow.Offer(images, live, names)
 	r := t.shadow.Report()
@@ -147,6 +148,13 @@ func (t *trial) batch(ctx context.Context, batch []*judge.Finding) error {
 		})
 	}
 	return nil
+}
+
+// observe shows the candidate images, all the same where ctx has ended meanwhile.
+func (t *trial) observe(ctx context.Context, images []image.Image, live []anrt.Result, names []string) error {
+	graced, cancel := judge.Grace(ctx)
+	defer cancel()
+	return t.shadow.Observe(graced, images, live, names)
 }
 
 // end waits for a promotion and says what there is to say of a trial that goes on.
