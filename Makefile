@@ -23,7 +23,7 @@ setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
 	@scripts/setup
 
 build: ## build bin/anomaly
-	$(GO) build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/anomaly ./cmd/anomaly
 
 # Commands for testsum, which lists what they skip.
 ALLTESTS   = $(GO) test -timeout 15m ./...

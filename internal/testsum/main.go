@@ -105,6 +105,13 @@ func (r *report) read(events io.Reader, w io.Writer) error {
 				fmt.Fprint(w, strings.Join(said[t], ""))
 			}
 			delete(said, t)
+			if e.Action == "fail" && e.Test == "" { // a crash: its tests end without a result
+				for t, lines := range said {
+					if t.pkg == e.Package && !strings.Contains(t.name, "/") {
+						fmt.Fprint(w, strings.Join(lines, ""))
+					}
+				}
+			}
 		case "skip":
 			if e.Test != "" {
 				r.skipped[t] = reason(said[t])

@@ -52,6 +52,10 @@ func TestReport(t *testing.T) {
 			"output", b, "", "FAIL\n",
 			"output", b, "", "FAIL\tm/b\t0.2s\n",
 			"fail", b, "", "",
+			"output", "m/d", "TestCrash", "=== RUN   TestCrash\n",
+			"output", "m/d", "TestCrash", "fatal error: stack overflow\n",
+			"output", "m/d", "", "FAIL\tm/d\t0.1s\n",
+			"fail", "m/d", "", "",
 			"output", "m/c", "", "?   \tm/c\t[no test files]\n",
 			"skip", "m/c", "", "",
 		) + "not JSON\n",
@@ -62,7 +66,7 @@ func TestReport(t *testing.T) {
 	}
 	if got, want := live.String(), "ok  \tm/a\t0.1s\n"+
 		"c.go:1: no such thing\n=== RUN   TestBad\n    b_test.go:7: got 1, want 2\n--- FAIL: TestBad (0.00s)\n"+
-		"FAIL\nFAIL\tm/b\t0.2s\n?   \tm/c\t[no test files]\nnot JSON\n"; got != want {
+		"FAIL\nFAIL\tm/b\t0.2s\nFAIL\tm/d\t0.1s\n=== RUN   TestCrash\nfatal error: stack overflow\n?   \tm/c\t[no test files]\nnot JSON\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	var end strings.Builder
@@ -77,6 +81,7 @@ skipped tests, and why:
 
 ok  	m/a	0.1s
 FAIL	m/b	0.2s
+FAIL	m/d	0.1s
 ?   	m/c	[no test files]
 `; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

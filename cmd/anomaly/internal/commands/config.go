@@ -13,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/text"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
@@ -40,11 +41,12 @@ func (o *trainOptions) config() map[string]any {
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),
 	}
-	if o.spec.Model == "features" {
+	switch _, fitted := o.net.(models.Fitter); {
+	case fitted:
 		for _, name := range trainedFlags {
 			delete(config, name)
 		}
-	} else if o.spec.Model != "" {
+	case o.net != nil:
 		for _, name := range featureFlags {
 			delete(config, name)
 		}

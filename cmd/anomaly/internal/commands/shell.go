@@ -51,6 +51,15 @@ _anomaly() {
 }
 compdef _anomaly anomaly
 `,
+	"fish": `# anomaly completion fish >~/.config/fish/completions/anomaly.fish
+function __fish_anomaly
+  set -l asked (commandline -opc)
+  set -l word (commandline -ct)
+  string match -q -- '-*' $word; and set -a asked $word
+  $asked --generate-bash-completion 2>/dev/null
+end
+complete -c anomaly -a '(__fish_anomaly)'
+`,
 	"powershell": `# anomaly completion powershell >>$PROFILE
 Register-ArgumentCompleter -Native -CommandName anomaly -ScriptBlock {
   param($word, $ast, $position)
@@ -73,14 +82,6 @@ from a file _anomaly in fpath, fish from ~/.config/fish/completions/anomaly.fish
 PowerShell from $PROFILE.`,
 		Action: func(c *cli.Context) error {
 			script := completions[c.Args().First()]
-			if c.Args().First() == "fish" {
-				// Once it has been called, the cli package's help is a command of itself.
-				c.App.Command("help").Subcommands = nil
-				var err error
-				if script, err = c.App.ToFishCompletion(); err != nil {
-					return err
-				}
-			}
 			if script == "" || c.NArg() != 1 {
 				return usagef("completion takes one of %s, got %q", strings.Join(shells, ", "), c.Args().Slice())
 			}
@@ -100,6 +101,8 @@ func manCommand() *cli.Command {
 			if c.Args().Present() {
 				return usagef("man takes no arguments, got %q", c.Args().Slice())
 			}
+			// Once it has been called, the cli package's help is a command of itself.
+			c.App.Command("help").Subcommands = nil
 			page, err := c.App.ToManWithSection(1)
 			if err != nil {
 				return err
