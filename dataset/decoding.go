@@ -113,7 +113,8 @@ type Notes struct {
 // said is of which names a text was said.
 type said struct {
 	names map[string]bool
-	more  int // beyond mostNames, which are not kept: watching goes on for months
+	told  bool // by Fresh
+	more  int  // beyond mostNames, which are not kept: watching goes on for months
 }
 
 const mostNames = 1000
@@ -150,19 +151,41 @@ func (n *Notes) Lines() []string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	const shown = 3
 	var lines []string
 	for text, s := range n.said {
-		var list []string
-		for name := range s.names {
-			list = append(list, name)
-		}
-		slices.Sort(list)
-		if len(list) > shown {
-			list = append(list[:shown], "…")
-		}
-		lines = append(lines, fmt.Sprintf("%s (%d: %s)", text, len(s.names)+s.more, strings.Join(list, ", ")))
+		lines = append(lines, s.line(text))
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// Fresh returns the lines of those texts that it has not returned before.
+func (n *Notes) Fresh() []string {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var lines []string
+	for text, s := range n.said {
+		if !s.told {
+			s.told = true
+			lines = append(lines, s.line(text))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func (s *said) line(text string) string {
+	const shown = 3
+	var list []string
+	for name := range s.names {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	if len(list) > shown {
+		list = append(list[:shown], "…")
+	}
+	return fmt.Sprintf("%s (%d: %s)", text, len(s.names)+s.more, strings.Join(list, ", "))
 }

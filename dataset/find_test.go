@@ -302,3 +302,20 @@ func TestRowErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestNotesFresh(t *testing.T) {
+	n := &Notes{}
+	n.Add("a", "x")
+	for i, want := range [][]string{{"x (1: a)"}, nil, {"y (1: c)"}} {
+		if got := n.Fresh(); !slices.Equal(got, want) {
+			t.Errorf("look %d: got %q, want %q", i, got, want)
+		}
+		n.Add("b", "x") // said before
+		if i == 1 {
+			n.Add("c", "y")
+		}
+	}
+	if got := (*Notes)(nil).Fresh(); got != nil {
+		t.Errorf("nil: got %q", got)
+	}
+}

@@ -31,6 +31,8 @@ type Inbox struct {
 type InboxOptions struct {
 	Interval time.Duration // between two looks
 	Results  string        // folder whose images are none, as by LeaveOut; "" for none
+	// Decoding is how its images are read; its Notes get what is passed over.
+	Decoding *dataset.Decoding
 	// Wrong, where not nil, is told what is wrong with a place, once until it changes.
 	Wrong func(text string)
 }
@@ -108,7 +110,7 @@ func (b *Inbox) look() []dataset.Sample {
 	var paths, wrong []string
 	named := map[string]bool{} // by the arguments before
 	for _, arg := range b.args {
-		found, err := dataset.Find(arg)
+		found, err := (&dataset.Options{Decoding: b.options.Decoding}).Find(arg)
 		found, _ = LeaveOut(found, b.options.Results)
 		if err != nil && !errors.Is(err, dataset.ErrEmpty) && !(errors.Is(err, fs.ErrNotExist) && isPattern(arg)) {
 			wrong = append(wrong, err.Error())

@@ -155,12 +155,15 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 			err = errPanic
 		}
 	}()
-	img, _, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
+	img, notes, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
 		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
 	})
 	p.file = nil
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	for _, note := range notes {
+		j.log.Info("image read", "image", p.name, "note", note)
 	}
 	info := &j.loaded.info
 	p.size = img.Bounds().Size()

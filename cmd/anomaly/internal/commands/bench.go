@@ -111,6 +111,7 @@ type benchmark struct {
 
 // bench is `anomaly bench`.
 func (c *console) bench(ctx context.Context, o *benchOptions) error {
+	defer c.noteImages(o.decoding)
 	var samples []dataset.Sample
 	if len(o.images) > 0 {
 		var err error

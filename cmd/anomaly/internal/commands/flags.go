@@ -1,11 +1,14 @@
 package commands
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -135,6 +138,46 @@ func (c *console) noteImages(d *dataset.Decoding) {
 	}
 	for _, line := range d.Notes.Lines() {
 		c.notef("%s", printable(line))
+	}
+}
+
+// noteFresh says of it what has not been said by noteFresh before.
+func (c *console) noteFresh(d *dataset.Decoding) {
+	if d == nil {
+		return
+	}
+	for _, line := range d.Notes.Fresh() {
+		c.notef("%s", printable(line))
+	}
+}
+
+// noteTrained says where images are read otherwise than those that a model was
+// trained on.
+func (c *console) noteTrained(metadata map[string]string, d *dataset.Decoding) {
+	if d == nil {
+		d = &dataset.Decoding{}
+	}
+	var trained struct {
+		Background dataset.Background `json:"background"`
+		Levels     int                `json:"levels"`
+	}
+	if err := json.Unmarshal([]byte(metadata[onnx.Prefix+"config"]), &trained); err != nil {
+		return // another tool's, or older
+	}
+	levels := func(n int) string {
+		switch {
+		case n == 0:
+			return "what files say"
+		case n <= 32: // bits
+			n = 1 << n
+		}
+		return fmt.Sprint(n)
+	}
+	if got, want := levels(d.Levels), levels(trained.Levels); got != want {
+		c.notef("--levels: images are read with %s, the model was trained with %s", got, want)
+	}
+	if got, want := cmp.Or(d.Background, dataset.Black), cmp.Or(trained.Background, dataset.Black); got != want {
+		c.notef("--background: images are read with %s, the model was trained with %s", got, want)
 	}
 }
 

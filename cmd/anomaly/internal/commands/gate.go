@@ -31,6 +31,7 @@ func (c *console) openGate(dir string, decoding *dataset.Decoding) (*judge.Gate,
 		var b strings.Builder
 		printGolden(&b, dir, current, candidate)
 		c.notef("%s", strings.TrimSuffix(b.String(), "\n"))
+		c.noteFresh(decoding)
 	}
 	return g, nil
 }

@@ -218,7 +218,7 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	var samples []dataset.Sample
 	if o.watch {
 		o.survey.inbox, err = judge.NewInbox(o.images, judge.InboxOptions{
-			Interval: o.survey.interval, Results: o.survey.dir, Wrong: func(text string) { c.notef("looking on: %s", text) },
+			Interval: o.survey.interval, Results: o.survey.dir, Decoding: o.survey.decoding, Wrong: func(text string) { c.notef("looking on: %s", text) },
 		})
 	} else if samples, err = (&dataset.Options{Decoding: o.survey.decoding}).Find(o.images...); err == nil {
 		samples, err = c.leaveOut(samples, o.survey.dir)

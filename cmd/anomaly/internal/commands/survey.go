@@ -107,6 +107,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		return nil, err
 	}
 	defer judge.Leave(ctx, func() { det.Close() })
+	c.noteTrained(det.Info().Metadata, o.decoding)
 	if info := det.Info(); o.mustJudge && !info.Judges && info.Review == nil {
 		return nil, usagef("--fail-on-anomaly: the model has no threshold, so that no image would ever be anomalous: give --threshold, or set the model's (anomaly calibrate)")
 	}
@@ -168,11 +169,11 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	err = judge.Run(ctx, det, samples, look, handle)
 	if o.inbox != nil && err == nil {
 		err = o.inbox.Serve(ctx, func(samples []dataset.Sample) error {
-			for i := range samples {
-				samples[i].Decoding = o.decoding
-			}
 			return judge.Run(ctx, det, samples, look, handle)
-		}, func() error { return report.Update(o.dir, files) })
+		}, func() error {
+			c.noteFresh(o.decoding)
+			return report.Update(o.dir, files)
+		})
 	}
 	c.endBar()
 	interrupted := ctx.Err() != nil
