@@ -4,16 +4,19 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"slices"
 )
 
 // A Colormap is a scale of evenly spaced colours, interpolated linearly. Nil
-// stands for Inferno.
+// stands for [Inferno].
 type Colormap []color.RGBA
 
-// Inferno runs from black over red to a light yellow, evenly to the eye and
-// readable without colour vision: 33 of the 256 colours, within 2/255 of the
+// Inferno returns a map that runs from black over red to a light yellow, evenly to
+// the eye and readable without colour vision: 33 of the 256 colours, within 2/255 of the
 // rest, of the map by Nathaniel Smith and Stéfan van der Walt for matplotlib (CC0).
-var Inferno = Colormap{
+func Inferno() Colormap { return slices.Clone(inferno) }
+
+var inferno = Colormap{
 	{0, 0, 4, 255}, {4, 3, 18, 255}, {11, 7, 36, 255}, {21, 11, 55, 255}, {33, 12, 74, 255},
 	{47, 10, 91, 255}, {61, 9, 101, 255}, {74, 12, 107, 255}, {87, 16, 110, 255}, {100, 21, 110, 255},
 	{113, 25, 110, 255}, {125, 30, 109, 255}, {138, 34, 106, 255}, {151, 39, 102, 255}, {163, 44, 97, 255},
@@ -27,7 +30,7 @@ var Inferno = Colormap{
 // NaN the highest, for it is not to be overlooked.
 func (c Colormap) At(t float32) color.RGBA {
 	if len(c) == 0 {
-		c = Inferno
+		c = inferno
 	}
 	last := len(c) - 1
 	at := float64(t) * float64(last)

@@ -20,7 +20,7 @@ func TestLayout(t *testing.T) {
 		if len(tiles) != 4 {
 			t.Fatalf("%v: got %d tiles, want 4", size, len(tiles))
 		}
-		for i, want := range []color.RGBA{red, red, Inferno[0], red} {
+		for i, want := range []color.RGBA{red, red, inferno[0], red} {
 			r := tiles[i]
 			for _, at := range []image.Point{r.Min, r.Max.Sub(image.Pt(1, 1))} {
 				if got := picture.RGBAAt(at.X, at.Y); got != want {

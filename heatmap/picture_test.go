@@ -22,7 +22,7 @@ func TestInferno(t *testing.T) {
 		t.Fatalf("got %d colours, want 256", len(table))
 	}
 	for i, want := range table {
-		got := Inferno.At(float32(i) / 255)
+		got := inferno.At(float32(i) / 255)
 		for k, v := range []uint8{got.R, got.G, got.B} {
 			if d := int(v) - int(want[k]); d < -colourTol || d > colourTol {
 				t.Errorf("colour %d: got %v, want %v", i, got, want)
@@ -44,7 +44,7 @@ func TestColormap(t *testing.T) {
 		{scale, .5, grey},
 		{scale, 1, white}, {scale, 2, white}, {scale, inf, white}, {scale, nan, white},
 		{Colormap{grey}, 0, grey}, {Colormap{grey}, 1, grey},
-		{nil, 0, Inferno[0]}, {nil, 1, Inferno[len(Inferno)-1]},
+		{nil, 0, inferno[0]}, {nil, 1, inferno[len(inferno)-1]},
 	} {
 		if got := tc.colors.At(tc.at); got != tc.want {
 			t.Errorf("%v of %d colours: got %v, want %v", tc.at, len(tc.colors), got, tc.want)
@@ -159,10 +159,10 @@ func TestPicture(t *testing.T) {
 	}{
 		{"input", at(0, 0, 0), blue},
 		{"reconstruction", at(1, tileW-1, tileH-1), olive},
-		{"cold map", at(2, 0, 0), Inferno[0]},
-		{"hot pixel, twice the threshold", at(2, hotX, hotY), Inferno.At(1)},
-		{"its far corner", at(2, hotX+last, hotY+last), Inferno.At(1)},
-		{"beside it", at(2, hotX-1, hotY), Inferno[0]},
+		{"cold map", at(2, 0, 0), inferno[0]},
+		{"hot pixel, twice the threshold", at(2, hotX, hotY), inferno.At(1)},
+		{"its far corner", at(2, hotX+last, hotY+last), inferno.At(1)},
+		{"beside it", at(2, hotX-1, hotY), inferno[0]},
 		{"overlay elsewhere", at(3, 0, 0), blue},
 		{"contour", at(3, hotX-1, hotY), green},
 		{"gap", p.RGBAAt(0, lineHeight), paper},

@@ -77,7 +77,7 @@ var featuresArchitecture = architecture{
 		for _, p := range g.Params() {
 			w := r.Weights[p.Name()]
 			if w == nil {
-				return nil, fmt.Errorf("%w: %s: got no weights of %s, want those that anomaly doctor --install --backbones gets", ErrSpec, s.Model, s.Backbone)
+				return nil, fmt.Errorf("%w: %s: weights: got none of %s, want those of %s", ErrSpec, s.Model, p.Name(), s.Backbone)
 			}
 			n.weights[p.Name()] = w
 		}

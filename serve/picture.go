@@ -222,23 +222,9 @@ func (j *job) results(ctx context.Context, pics []*picture) ([]runtime.Result, e
 // picture returns the original, or pixels as an image.
 func (p *picture) picture() image.Image {
 	if p.image == nil {
-		p.image = pixelImage(p.pixels, p.height, p.width, p.channels)
+		p.image = imageio.FromPixels(p.pixels, p.height, p.width, p.channels)
 	}
 	return p.image
-}
-
-// pixelImage makes an image of pixels [height, width, channels].
-func pixelImage(pixels []uint8, height, width, channels int) image.Image {
-	bounds := image.Rect(0, 0, width, height)
-	if channels == 1 {
-		return &image.Gray{Pix: pixels, Stride: width, Rect: bounds}
-	}
-	rgba := image.NewRGBA(bounds)
-	for i := range height * width {
-		copy(rgba.Pix[4*i:], pixels[3*i:3*i+3])
-		rgba.Pix[4*i+3] = 255
-	}
-	return rgba
 }
 
 // newDecoders returns the places of images that are decoded at a time.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/judge"
 )
 
@@ -118,7 +119,7 @@ func (s *Server) recentPicture(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return fmt.Errorf("%w: there is no picture %d any more", ErrModel, number)
 	}
-	img := pixelImage(p.pixels, p.height, p.width, p.channels)
+	img := imageio.FromPixels(p.pixels, p.height, p.width, p.channels)
 	if t := p.result.PixelThreshold; t != nil {
 		img = heatmap.Overlay(img, p.result.Map, *t, nil)
 	}

@@ -17,8 +17,8 @@ var ErrBackbone = errors.New("train: backbone")
 var backbones = map[models.EfficientNet]ortlib.Build{models.Lite0: ortlib.Lite0, models.Lite2: ortlib.Lite2}
 
 // Resources returns what models.Open needs to open a spec: for the network
-// features, the weights of its backbone out of the user's cache folder, where
-// `anomaly doctor --install --backbones` puts them. Nothing is downloaded.
+// features, the weights of its backbone out of the user's cache folder. Nothing is
+// downloaded.
 func Resources(spec models.Spec) (*models.Resources, error) {
 	spec = spec.WithDefaults()
 	build, ok := backbones[models.EfficientNet(spec.Backbone)]
@@ -27,7 +27,7 @@ func Resources(spec models.Spec) (*models.Resources, error) {
 	}
 	path, err := ortlib.Find(build, "")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is not cached: anomaly doctor --install --backbones gets it (40 MB, with pip)", ErrBackbone, spec.Backbone)
+		return nil, fmt.Errorf("%w: %s is not cached", ErrBackbone, spec.Backbone)
 	} else if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBackbone, err)
 	}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -52,15 +53,15 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// Without the backbone auto says what that costs and how to get it; features is an error.
+// Without the backbone auto says so and what that costs; features is an error.
 func TestChooseWithoutBackbone(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	got, why, err := Choose(models.Spec{Model: Auto}, Default, 50, 100, 100)
-	if err != nil || got.Model != fromScratch || !strings.Contains(why, "doctor --install --backbones") || !strings.Contains(why, "finds less") {
+	if err != nil || got.Model != fromScratch || !strings.HasPrefix(why, ErrBackbone.Error()) || !strings.Contains(why, "finds less") {
 		t.Errorf("got %+v, %q, %v", got, why, err)
 	}
-	if _, err := Resources(models.Spec{Model: "features"}); err == nil {
-		t.Error("got no error")
+	if _, err := Resources(models.Spec{Model: "features"}); !errors.Is(err, ErrBackbone) {
+		t.Errorf("got %v, want %v", err, ErrBackbone)
 	}
 }

@@ -65,9 +65,6 @@ func Providers() []string {
 // than Go and ONNX Runtime's own kernels.
 func (p *Provider) Accelerates() bool { return p.ORT && p.Name != "cpu" }
 
-// Build is the Python package whose library has the provider; "" for none.
-func (p *Provider) Build() string { return string(p.build) }
-
 // sharedLibrary is the file of a provider that is beside ONNX Runtime's.
 func sharedLibrary(provider string) string {
 	if goruntime.GOOS == "windows" {

@@ -43,9 +43,6 @@ type step interface {
 	scratch() int
 }
 
-// Inputs returns the names of the tensors that a run needs.
-func (p *Plan) Inputs() []string { return p.names }
-
 // Bytes returns how much memory a [State] takes.
 func (p *Plan) Bytes() int { return p.arenaBytes + 4*p.scratch*p.threads }
 

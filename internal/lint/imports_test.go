@@ -33,14 +33,14 @@ var mayImport = map[string][]string{
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/text"},
 	"serve": {
-		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
+		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "golang.org/x/sync",
+		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 
@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/settle":      nil,
 	"internal/testenv":     nil,
-	"internal/text":        nil,
+	"internal/text":        {"internal/regular"},
 	"internal/tiff":        {"internal/jpeg", "golang.org/x/image"},
 	"internal/testsum":     nil,
 }

@@ -206,13 +206,7 @@ func (e *evaluation) compute(n *graph.Node, in []*graph.Tensor) ([]*graph.Tensor
 	return k(n, in)
 }
 
-// KernelOf returns what computes n from operands of their declared types: what a
-// faster engine falls back on.
-func KernelOf(n *graph.Node) (Kernel, error) {
-	return kernelOf(n, func(d graph.DType) graph.DType { return d })
-}
-
-// kernelOf is KernelOf where values of a type are held as another.
+// kernelOf returns what computes n where values of a type are held as another.
 func kernelOf(n *graph.Node, held func(graph.DType) graph.DType) (Kernel, error) {
 	if n.Domain != "" {
 		return nil, fmt.Errorf("domain %q is not known", n.Domain)

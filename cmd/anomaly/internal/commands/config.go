@@ -12,7 +12,8 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
@@ -40,11 +41,12 @@ func (o *trainOptions) config() map[string]any {
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),
 	}
-	if o.spec.Model == "features" {
+	switch _, fitted := o.net.(models.Fitter); {
+	case fitted:
 		for _, name := range trainedFlags {
 			delete(config, name)
 		}
-	} else if o.spec.Model != "" {
+	case o.net != nil:
 		for _, name := range featureFlags {
 			delete(config, name)
 		}
@@ -70,12 +72,12 @@ func (o *trainOptions) writeConfig(path string) error {
 
 // readConfig sets the flags that a configuration file names and the command line does not.
 func readConfig(c *cli.Context, path string) error {
-	b, err := regular.Read(path)
+	content, err := text.Read(path)
 	if err != nil {
 		return fmt.Errorf("%w: --config: %w", errUsage, err)
 	}
 	var values map[string]json.RawMessage
-	if err := json.Unmarshal(b, &values); err != nil {
+	if err := json.Unmarshal([]byte(content), &values); err != nil {
 		return usagef("--config %s: %v", path, err)
 	}
 	known := (&trainOptions{}).config()

