@@ -132,7 +132,7 @@ func TestGRPCErrors(t *testing.T) {
 }
 
 func TestGRPCTokens(t *testing.T) {
-	tokens, err := parseTokens([]byte("line infer 0123456789abcdef\nops admin fedcba9876543210\n"))
+	tokens, err := parseTokens("line infer 0123456789abcdef\nops admin fedcba9876543210\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -236,7 +236,7 @@ func FuzzForm(f *testing.F) {
 func FuzzTokens(f *testing.F) {
 	f.Add([]byte("a infer,admin 0123456789abcdef\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if tokens, err := parseTokens(b); err == nil && len(tokens.bearers) == 0 {
+		if tokens, err := parseTokens(string(b)); err == nil && len(tokens.bearers) == 0 {
 			t.Error("got no tokens and no error")
 		}
 	})

@@ -162,6 +162,8 @@ func TestTokens(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"good", "# comment\n\nline-3 infer " + secret + "\nops infer,admin sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", ""},
 		{"none", "# none", "got none"},
+		{"byte order mark", "\xef\xbb\xbfa infer " + secret + "\r\n", ""},
+		{"UTF-16", "\xff\xfe" + strings.Join(strings.Split("a infer "+secret, ""), "\x00") + "\x00", ""},
 		{"two fields", "a infer", "2 fields"},
 		{"scope", "a read " + secret, "want infer, admin"},
 		{"name", "a/b infer " + secret, "letters"},
@@ -189,7 +191,7 @@ func TestTokens(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	log := &logBuffer{}
-	tokens, err := parseTokens([]byte("line infer 0123456789abcdef\nops admin fedcba9876543210\n"))
+	tokens, err := parseTokens("line infer 0123456789abcdef\nops admin fedcba9876543210\n")
 	if err != nil {
 		t.Fatal(err)
 	}

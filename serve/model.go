@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -297,14 +297,14 @@ func (m *model) choice() (string, error) {
 	if m.plain() {
 		return "", nil
 	}
-	b, err := regular.Read(filepath.Join(m.dir, choiceFile))
+	name, err := text.Read(filepath.Join(m.dir, choiceFile))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
 		}
 		return "", fmt.Errorf("%w: %w", ErrState, err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	return strings.TrimSpace(name), nil
 }
 
 // use makes a version the one in use, now and after a restart: it is written to the

@@ -168,7 +168,7 @@ func TestPage(t *testing.T) {
 
 // TestPageToken opens the page of a server that wants a token.
 func TestPageToken(t *testing.T) {
-	tokens, err := parseTokens([]byte("line infer 0123456789abcdef\n"))
+	tokens, err := parseTokens("line infer 0123456789abcdef\n")
 	if err != nil {
 		t.Fatal(err)
 	}

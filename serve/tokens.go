@@ -2,14 +2,13 @@ package serve
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
 
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
 )
 
 // A Scope is something that a token allows.
@@ -42,11 +41,11 @@ var bearerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 //	line-3   infer        sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 //	deployer infer,admin  dTq0mYpNn4xS2vWb
 func ReadTokens(path string) (*Tokens, error) {
-	b, err := regular.Read(path)
+	lines, err := text.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTokens(b)
+	t, err := parseTokens(lines)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -54,9 +53,9 @@ func ReadTokens(path string) (*Tokens, error) {
 }
 
 // parseTokens reads tokens. Errors do not contain them.
-func parseTokens(b []byte) (*Tokens, error) {
+func parseTokens(content string) (*Tokens, error) {
 	t := &Tokens{bearers: map[[sha256.Size]byte]bearer{}}
-	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines := bufio.NewScanner(strings.NewReader(content))
 	for number := 1; lines.Scan(); number++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {

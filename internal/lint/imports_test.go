@@ -15,10 +15,11 @@ import (
 // others by a prefix of their path. A trailing /* stands for every package in
 // a folder, a lone * for any package.
 var mayImport = map[string][]string{
-	"graph":      nil,
-	"residual":   {"graph"},
-	"models":     {"graph", "residual", "internal/normality"},
-	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
+	"graph":          nil,
+	"graph/gorgonia": {"graph", "gorgonia.org/tensor"},
+	"residual":       {"graph"},
+	"models":         {"graph", "residual", "internal/normality"},
+	"onnxexport":     {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/settle",
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
@@ -32,14 +33,14 @@ var mayImport = map[string][]string{
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/text"},
 	"serve": {
-		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/oippb",
+		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "golang.org/x/sync",
+		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
 	"internal/settle":      nil,
 	"internal/testenv":     nil,
-	"internal/text":        nil,
+	"internal/text":        {"internal/regular"},
 	"internal/tiff":        {"internal/jpeg", "golang.org/x/image"},
 	"internal/testsum":     nil,
 }

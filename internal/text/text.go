@@ -4,13 +4,29 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/anomaly-go/anomaly/internal/regular"
 )
 
 // ErrEncoding is returned for text that is neither UTF-8 nor UTF-16.
 var ErrEncoding = errors.New("text that is neither UTF-8 nor UTF-16")
+
+// Read returns the text of a file, as Decode does.
+func Read(path string) (string, error) {
+	b, err := regular.Read(path)
+	if err != nil {
+		return "", err
+	}
+	s, err := Decode(b)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
 
 // Decode returns text as UTF-8 without a mark, whose lines end with \n. UTF-16
 // without a mark is told by the zeros in its first two characters.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
 	"github.com/anomaly-go/anomaly/train"
@@ -72,12 +72,12 @@ func (o *trainOptions) writeConfig(path string) error {
 
 // readConfig sets the flags that a configuration file names and the command line does not.
 func readConfig(c *cli.Context, path string) error {
-	b, err := regular.Read(path)
+	content, err := text.Read(path)
 	if err != nil {
 		return fmt.Errorf("%w: --config: %w", errUsage, err)
 	}
 	var values map[string]json.RawMessage
-	if err := json.Unmarshal(b, &values); err != nil {
+	if err := json.Unmarshal([]byte(content), &values); err != nil {
 		return usagef("--config %s: %v", path, err)
 	}
 	known := (&trainOptions{}).config()

@@ -75,6 +75,24 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	}
 }
 
+// A configuration is read as editors write it.
+func TestConfigText(t *testing.T) {
+	tinyModel(t)
+	path := filepath.Join(t.TempDir(), "c.json")
+	for name, content := range map[string]string{
+		"byte order mark": "\xef\xbb\xbf{\"epochs\": 0}\r\n",
+		"UTF-16":          "\xff\xfe" + strings.Join(strings.Split("{\"epochs\": 0}", ""), "\x00") + "\x00",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := mustRun(t, 2, "train", "--data", filepath.Join(scratch, "train"), "--config", path)
+		if want := "--epochs: got 0"; !strings.Contains(stderr, want) {
+			t.Errorf("%s: got %q, want %q in it", name, stderr, want)
+		}
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	tinyModel(t)
 	path := filepath.Join(t.TempDir(), "c.json")

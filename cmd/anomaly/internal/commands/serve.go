@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/serve"
 	"github.com/urfave/cli/v2"
@@ -155,18 +155,26 @@ func parseTLS(c *cli.Context) (*tls.Config, error) {
 	case cert == "" || key == "":
 		return nil, usagef("--tls-cert and --tls-key go together, and --client-ca needs both")
 	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	certificate, err := text.Read(cert)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert: %w", err)
+	}
+	secret, err := text.Read(key)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-key: %w", err)
+	}
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(secret))
 	if err != nil {
 		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	if authorities != "" {
-		pem, err := regular.Read(authorities)
+		pem, err := text.Read(authorities)
 		if err != nil {
 			return nil, fmt.Errorf("--client-ca: %w", err)
 		}
 		config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !config.ClientCAs.AppendCertsFromPEM(pem) {
+		if !config.ClientCAs.AppendCertsFromPEM([]byte(pem)) {
 			return nil, fmt.Errorf("--client-ca: %s: got no certificate as PEM", authorities)
 		}
 	}

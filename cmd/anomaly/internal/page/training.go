@@ -16,6 +16,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/train"
 )
 
@@ -71,11 +72,11 @@ func readTrainingRun(log string) (*trainingRun, error) {
 			r.Lines = append(r.Lines, l)
 		}
 	}
-	b, err := regular.Read(runOf(log) + ConfigSuffix)
+	content, err := text.Read(runOf(log) + ConfigSuffix)
 	switch {
 	case err == nil:
 		var config map[string]any
-		if err := json.Unmarshal(b, &config); err != nil {
+		if err := json.Unmarshal([]byte(content), &config); err != nil {
 			return nil, fmt.Errorf("%s%s: %w", runOf(log), ConfigSuffix, err)
 		}
 		for name, value := range config {
