@@ -15,10 +15,11 @@ import (
 // others by a prefix of their path. A trailing /* stands for every package in
 // a folder, a lone * for any package.
 var mayImport = map[string][]string{
-	"graph":      nil,
-	"residual":   {"graph"},
-	"models":     {"graph", "residual", "internal/normality"},
-	"onnxexport": {"graph", "residual", "models", "internal/onnx"},
+	"graph":          nil,
+	"graph/gorgonia": {"graph", "gorgonia.org/tensor"},
+	"residual":       {"graph"},
+	"models":         {"graph", "residual", "internal/normality"},
+	"onnxexport":     {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
 		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/settle",
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",

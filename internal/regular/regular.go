@@ -1,8 +1,8 @@
 package regular
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 )
@@ -26,6 +26,9 @@ func Open(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
+// most is how many bytes are allocated before they are there.
+const most = 1 << 30
+
 // Read returns what a file holds. The error is a *fs.PathError.
 func Read(path string) ([]byte, error) {
 	f, err := Open(path)
@@ -33,5 +36,14 @@ func Read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer // of the file's size: io.ReadAll would allocate more than twice that
+	b.Grow(int(min(info.Size(), most)) + bytes.MinRead)
+	if _, err := b.ReadFrom(f); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
