@@ -91,7 +91,7 @@ type Progress struct {
 	Stage, Stages int           // networks trained one after the other: 1 of 1, or more with cross-fitting
 	Epoch, Epochs int           // Epoch counts from 1
 	Step, Steps   int           // of this epoch; Step counts from 1
-	Loss          float64       // mean of this epoch so far
+	Loss          float64       // mean of this epoch so far; NaN of a network fitted in closed form, whose steps are images seen
 	Val           float64       // loss of the held-back images, at an epoch's end; else NaN
 	Elapsed, Left time.Duration // Left is estimated from the speed so far
 

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -67,8 +68,11 @@ func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[str
 				return nil, fmt.Errorf("train: %w", err)
 			}
 			step++
+			elapsed := time.Since(t.start)
+			seen := (float64(stage) + float64(step)/float64(steps)) / float64(len(t.stages)) // stages cost about the same
 			t.settings.Progress(Progress{
-				Stage: stage + 1, Stages: len(t.stages), Epoch: 1, Epochs: 1, Step: step, Steps: steps, Elapsed: time.Since(t.start),
+				Stage: stage + 1, Stages: len(t.stages), Epoch: 1, Epochs: 1, Step: step, Steps: steps,
+				Loss: math.NaN(), Val: math.NaN(), Elapsed: elapsed, Left: time.Duration(float64(elapsed) * (1/seen - 1)),
 			})
 		}
 	}

@@ -125,6 +125,9 @@ func (c *console) trainProgress() func(train.Progress) {
 	var stage, tenth int
 	return func(p train.Progress) {
 		line := fmt.Sprintf("epoch %d/%d  step %d/%d  loss %.4f", p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss)
+		if math.IsNaN(p.Loss) {
+			line = fmt.Sprintf("image %d/%d", p.Step, p.Steps)
+		}
 		if p.Stages > 1 {
 			line = fmt.Sprintf("network %d/%d  %s", p.Stage, p.Stages, line)
 		}
