@@ -23,8 +23,8 @@ const (
 	// so few good images exceed, whatever the distribution (Hahn and Meeker,
 	// Statistical Intervals, section 5.3). With fewer it is the prediction bound
 	// for one more good image, the logarithms of the scores taken as normal, which
-	// widens as the images get fewer (section 4.8); never below the largest of
-	// the scores themselves, which are good.
+	// widens as the images get fewer (section 4.8); never below the quantile of
+	// the scores themselves.
 	Rate Rule = "rate"
 	// Max takes the largest score of a good image.
 	Max Rule = "max"
@@ -80,7 +80,7 @@ func FromGood(scores []float64, falseReject float64, rule Rule) (Calibration, er
 		}
 		threshold = s[n-1-above]
 	} else if rule == Rate {
-		threshold = max(s[n-1], predictionBound(s, falseReject))
+		threshold = max(Quantile(s, 1-falseReject), predictionBound(s, falseReject))
 	}
 	c.Threshold = float32(threshold)
 	if float64(c.Threshold) < threshold { // rounding must not reject the largest score itself

@@ -73,7 +73,7 @@ func TestRateRuleWithManyScores(t *testing.T) {
 	}
 }
 
-// Scores of zero have no logarithm: the largest alone decides.
+// Scores of zero have no logarithm: the quantile alone decides.
 func TestFromGoodZeroScores(t *testing.T) {
 	if c := mustGood(t, []float64{0, 0, 0}, .01, Rate); c.Threshold != 0 {
 		t.Errorf("got %v, want 0", c.Threshold)
@@ -126,7 +126,7 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 			t.Errorf("%s: the rate is above the target in %.1f %% of all trials, want 5", c.name, 100*overTarget)
 		}
 		// The prediction bound meets the target on average; its error is below a fifth
-		// here, and the largest score, which it is never below, only lowers the rate.
+		// here, and the quantile, which it is never below, only lowers the rate.
 		if c.isNorm && (sum > 1.2*c.rate || sum < .6*c.rate) {
 			t.Errorf("%s: got a rate of %.2f %% on average, want %.2f", c.name, 100*sum, 100*c.rate)
 		}

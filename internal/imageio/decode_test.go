@@ -364,7 +364,7 @@ func TestHeadersAlone(t *testing.T) {
 		if err == nil || test.is != nil && !errors.Is(err, test.is) {
 			t.Errorf("%s: got error %v, want %v", test.name, err, test.is)
 		}
-		const most = 16 << 20
+		const most = 64 << 20 // of 2 GiB: growing buffers for the file itself take several times its size, more so under the race detector
 		if took := after.TotalAlloc - before.TotalAlloc; took > most {
 			t.Errorf("%s: took %d bytes, want at most %d", test.name, took, most)
 		}
