@@ -40,8 +40,8 @@ func Read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer // of the file's size: io.ReadAll would allocate more than twice that
-	b.Grow(int(min(info.Size(), most)) + bytes.MinRead)
+	// Of the file's size: io.ReadAll would allocate more than twice that.
+	b := bytes.NewBuffer(make([]byte, 0, int(min(info.Size(), most))+bytes.MinRead))
 	if _, err := b.ReadFrom(f); err != nil {
 		return nil, err
 	}
