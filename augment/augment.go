@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/mirror"
 )
 
 // An Augmentation says how images may be changed. The zero value changes nothing.
@@ -90,7 +92,7 @@ func (t *Transform) Image(dst, src []uint8, h, w, c int) {
 			r, col := t.source(y, x, h, w)
 			r0, c0 := math.Floor(r), math.Floor(col)
 			fr, fc := float32(r-r0), float32(col-c0)
-			y0, y1, x0, x1 := mirror(int(r0), h), mirror(int(r0)+1, h), mirror(int(c0), w), mirror(int(c0)+1, w)
+			y0, y1, x0, x1 := mirror.Index(int(r0), h), mirror.Index(int(r0)+1, h), mirror.Index(int(c0), w), mirror.Index(int(c0)+1, w)
 			p00, p01, p10, p11 := t.place(y0, x0, h, w)*c, t.place(y0, x1, h, w)*c, t.place(y1, x0, h, w)*c, t.place(y1, x1, h, w)*c
 			to := (y*w + x) * c
 			for k := range c {
@@ -107,7 +109,7 @@ func (t *Transform) Mask(dst, src []bool, h, w int) {
 	for y := range h {
 		for x := range w {
 			r, c := t.source(y, x, h, w)
-			dst[y*w+x] = src[t.place(mirror(int(math.Round(r)), h), mirror(int(math.Round(c)), w), h, w)]
+			dst[y*w+x] = src[t.place(mirror.Index(int(math.Round(r)), h), mirror.Index(int(math.Round(c)), w), h, w)]
 		}
 	}
 }
@@ -135,16 +137,4 @@ func (t *Transform) place(y, x, h, w int) int {
 
 func (t *Transform) expose(v float32) uint8 {
 	return uint8(min(float32(v*t.gain), 255) + .5)
-}
-
-// mirror reflects index i into [0,n), edges repeated.
-func mirror(i, n int) int {
-	for i < 0 || i >= n {
-		if i < 0 {
-			i = -1 - i
-		} else {
-			i = 2*n - 1 - i
-		}
-	}
-	return i
 }

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/mirror"
+	"github.com/anomaly-go/anomaly/internal/parallel"
 )
 
 // ErrImages is wrapped by errors about images.
@@ -59,13 +60,13 @@ func Choose(pixels []uint8, height, width, channels int) (Augmentation, []Findin
 		images[i] = pixels[at : at+size]
 	}
 	views := make([]view, k)
-	each(k, func(i int) { views[i] = newView(images[i], height, width, channels) })
+	parallel.Each(k, func(i int) { views[i] = newView(images[i], height, width, channels) })
 	before := make([][2]float64, k)
-	each(k, func(i int) { before[i] = nearest(views, &views[i], i) })
+	parallel.Each(k, func(i int) { before[i] = nearest(views, &views[i], i) })
 	var findings []Finding
 	try := func(name string, change func(rng *rand.Rand) Transform) bool {
 		ratios := make([][2]float64, k)
-		each(k, func(i int) {
+		parallel.Each(k, func(i int) {
 			t := change(rand.New(rand.NewPCG(1, uint64(i))))
 			out := make([]uint8, size)
 			t.Image(out, images[i], height, width, channels)
@@ -159,7 +160,7 @@ func newView(img []uint8, h, w, c int) view {
 			shifted := make([]float32, len(small))
 			for y := range rh {
 				for x := range rw {
-					copy(shifted[(y*rw+x)*c:][:c], small[(mirror(y+dy, rh)*rw+mirror(x+dx, rw))*c:])
+					copy(shifted[(y*rw+x)*c:][:c], small[(mirror.Index(y+dy, rh)*rw+mirror.Index(x+dx, rw))*c:])
 				}
 			}
 			v.pixels = append(v.pixels, shifted)
@@ -200,18 +201,4 @@ func reduce(img []uint8, h, w, c int) (out []float32, rh, rw int) {
 		}
 	}
 	return out, rh, rw
-}
-
-// each calls f for 0 to n-1 on all cores.
-func each(n int, f func(i int)) {
-	var wg sync.WaitGroup
-	workers := min(runtime.GOMAXPROCS(0), n)
-	for k := range workers {
-		wg.Go(func() {
-			for i := k; i < n; i += workers {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -3,6 +3,8 @@ package corrupt
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/anomaly-go/anomaly/internal/mirror"
 )
 
 // fill writes to s.source what a mask shows instead of src.
@@ -105,8 +107,8 @@ func (g *Generator) warped(dst []float32, src []uint8, dy, dx []float32) {
 			r, c := float64(y)+float64(dy[p]), float64(x)+float64(dx[p])
 			r0, c0 := math.Floor(r), math.Floor(c)
 			fr, fc := float32(r-r0), float32(c-c0)
-			top, bottom := mirror(int(r0), g.h)*g.w, mirror(int(r0)+1, g.h)*g.w
-			left, right := mirror(int(c0), g.w), mirror(int(c0)+1, g.w)
+			top, bottom := mirror.Index(int(r0), g.h)*g.w, mirror.Index(int(r0)+1, g.h)*g.w
+			left, right := mirror.Index(int(c0), g.w), mirror.Index(int(c0)+1, g.w)
 			for k := range g.c {
 				at := func(p int) float32 { return float32(src[p*g.c+k]) }
 				a := at(top+left) + float32(fc*(at(top+right)-at(top+left)))
@@ -139,7 +141,7 @@ func (g *Generator) blur(x, tmp []float32, sigma float64) {
 			for k := range g.c {
 				v := float32(0)
 				for t, w := range weights {
-					v += float32(w * src[mirror(i+t-radius, n)*stride+k])
+					v += float32(w * src[mirror.Index(i+t-radius, n)*stride+k])
 				}
 				dst[i*stride+k] = v
 			}
@@ -151,16 +153,4 @@ func (g *Generator) blur(x, tmp []float32, sigma float64) {
 	for c := range g.w {
 		line(x[c*g.c:], tmp[c*g.c:], g.h, g.w*g.c)
 	}
-}
-
-// mirror reflects index i into [0,n), edges repeated.
-func mirror(i, n int) int {
-	for i < 0 || i >= n {
-		if i < 0 {
-			i = -1 - i
-		} else {
-			i = 2*n - 1 - i
-		}
-	}
-	return i
 }

@@ -3,6 +3,8 @@ package corrupt
 import (
 	"math"
 	"slices"
+
+	"github.com/anomaly-go/anomaly/internal/parallel"
 )
 
 // Foreground reports for each pixel [H·W] of image i whether it shows the part;
@@ -31,7 +33,7 @@ func (g *Generator) findForeground() {
 	g.foreground = make([][]bool, g.n)
 	g.extent = make([]float64, g.n)
 	shares := make([]float64, g.n)
-	parallel(g.n, func(i int) { g.foreground[i], shares[i] = g.part(g.Image(i)) })
+	parallel.Each(g.n, func(i int) { g.foreground[i], shares[i] = g.part(g.Image(i)) })
 	found := 0
 	for i := range g.n {
 		if g.foreground[i] != nil {

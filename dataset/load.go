@@ -12,9 +12,9 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/parallel"
 )
 
 // Load decodes and resizes all samples into one batch, NHWC uint8: [N, height,
@@ -29,7 +29,7 @@ func Load(ctx context.Context, samples []Sample, height, width, channels, worker
 		return nil, fmt.Errorf("dataset: %d images of %d bytes do not fit memory", len(samples), size)
 	}
 	batch := make([]uint8, len(samples)*size)
-	err = parallel(ctx, len(samples), workers, func(i int) error {
+	err = parallel.Do(ctx, len(samples), workers, func(i int) error {
 		img, err := samples[i].Image()
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ func Fingerprint(samples []Sample) (string, error) {
 		}
 	}
 	sums := make([][sha256.Size]byte, len(paths))
-	err := parallel(context.Background(), len(paths), 0, func(i int) error {
+	err := parallel.Do(context.Background(), len(paths), 0, func(i int) error {
 		f, err := os.Open(paths[i])
 		if err != nil {
 			return fmt.Errorf("dataset: %w", err)
@@ -162,44 +162,4 @@ func Fingerprint(samples []Sample) (string, error) {
 		fmt.Fprintf(h, "%q %x\n", s.Name, sums[at[s.Path]])
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// parallel calls do for 0 to n-1 in as many goroutines as workers (≤ 0 means
-// GOMAXPROCS). After an error it starts no more and returns the one with the
-// smallest index: those before it were all started.
-func parallel(ctx context.Context, n, workers int, do func(i int) error) error {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	var (
-		next   atomic.Int64
-		failed atomic.Bool
-		mu     sync.Mutex
-		first  = n
-		result error
-		group  sync.WaitGroup
-	)
-	for range min(workers, n) {
-		group.Go(func() {
-			for !failed.Load() && ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if err := do(i); err != nil {
-					failed.Store(true)
-					mu.Lock()
-					if i < first {
-						first, result = i, err
-					}
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	group.Wait()
-	if result == nil {
-		result = ctx.Err()
-	}
-	return result
 }

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/anomaly-go/anomaly/internal/parallel"
 )
 
 // Options of [Fit].
@@ -93,7 +92,7 @@ func Fit(ctx context.Context, x [][]float32, o Options) (*Model, error) {
 	m.White = single(w)
 	// Sums over places are in their order, whoever computed them.
 	sums := make([][2]float64, o.Places)
-	err = parallel(ctx, o.Places, func(p int) {
+	err = spread(ctx, o.Places, func(p int) {
 		g := f.gaussian(p, w, logdet, m.Shrinkage)
 		m.Scale[p] = float32(1 / g.rest)
 		for c := range o.Channels {
@@ -238,7 +237,7 @@ func (f *fit) shrinkage(ctx context.Context) (float64, error) {
 	for _, s := range shrinkages {
 		w, logdet := f.whitening(s)
 		likelihoods := make([]float64, places)
-		if err := parallel(ctx, places, func(i int) {
+		if err := spread(ctx, places, func(i int) {
 			likelihoods[i] = f.gaussian(i*f.Places/places+f.Places/places/2, w, logdet, s).likelihood
 		}); err != nil {
 			return 0, err
@@ -454,7 +453,7 @@ func (f *fit) nearest(ctx context.Context, m *Model) error {
 
 	components := func(sample []int) ([][]float32, error) {
 		out := make([][]float32, len(sample))
-		return out, parallel(ctx, len(sample), func(i int) {
+		return out, spread(ctx, len(sample), func(i int) {
 			x := make([]float64, f.Channels)
 			row(sample[i], x)
 			z := make([]float64, f.Dims)
@@ -495,7 +494,7 @@ func (f *fit) nearest(ctx context.Context, m *Model) error {
 		return err
 	}
 	distances := make([]float64, len(probe))
-	if err := parallel(ctx, len(probe), func(i int) {
+	if err := spread(ctx, len(probe), func(i int) {
 		least := float32(math.MaxFloat32)
 		for _, j := range chosen {
 			if candidates[j]/f.Places != sample[i]/f.Places {
@@ -532,7 +531,7 @@ func farthest(ctx context.Context, z [][]float32, k int) ([]int, error) {
 			return chosen, nil
 		}
 		last := z[next]
-		if err := parallel(ctx, blocks, func(b int) {
+		if err := spread(ctx, blocks, func(b int) {
 			for i := b * block; i < min((b+1)*block, len(z)); i++ {
 				least[i] = min(least[i], squared(last, z[i]))
 			}
@@ -566,22 +565,11 @@ func squared(a, b []float32) float32 {
 	return s0 + s1 + s2 + s3
 }
 
-// parallel calls work for 0 to n-1 from as many goroutines as there are CPUs,
+// spread calls work for 0 to n-1 from as many goroutines as there are CPUs,
 // until ctx ends.
-func parallel(ctx context.Context, n int, work func(i int)) error {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				work(i)
-			}
-		})
+func spread(ctx context.Context, n int, work func(i int)) error {
+	if parallel.Do(ctx, n, 0, func(i int) error { work(i); return nil }) != nil {
+		return context.Cause(ctx)
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	return nil
 }

@@ -1,0 +1,2 @@
+// Package parallel spreads calls that do not depend on each other over the cores.
+package parallel
