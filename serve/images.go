@@ -43,10 +43,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.repository.model(name); err != nil { // before the body is read
-		return err
-	}
-	leave, err := s.admission.enter()
+	leave, err := s.admit(name)
 	if err != nil {
 		return err
 	}

@@ -93,12 +93,17 @@ func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, readyStatus(ready), map[string]any{"name": name, "ready": ready})
 }
 
+// admit lets a request for a model in, before its body is read; leave ends it.
+func (s *Server) admit(name string) (leave func(), err error) {
+	if _, err := s.repository.model(name); err != nil {
+		return nil, err
+	}
+	return s.admission.enter()
+}
+
 func (s *Server) inferHTTP(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
-	if _, err := s.repository.model(name); err != nil { // before the body is read
-		return err
-	}
-	leave, err := s.admission.enter()
+	leave, err := s.admit(name)
 	if err != nil {
 		return err
 	}
