@@ -5,9 +5,7 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,36 +14,17 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/anomaly-go/anomaly/internal/testenv/chromium"
 )
 
 // openChromium opens an address in Chromium ($ANOMALY_CHROMIUM, or one on the path)
 // and skips the test where there is none.
 func openChromium(t *testing.T, address string) context.Context {
 	t.Helper()
-	var program string
-	for _, name := range []string{os.Getenv("ANOMALY_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			program = found
-			break
-		}
-	}
-	if program == "" {
-		t.Skip("no chromium or google-chrome on the path (set ANOMALY_CHROMIUM)")
-	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(program), chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("use-fake-device-for-media-stream", true),
-		chromedp.Flag("use-fake-ui-for-media-stream", true), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // root has none
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(func() { chromedp.Cancel(ctx); cancel() })
-	if err := chromedp.Do(ctx); err != nil {
-		t.Skipf("%s does not start: %v", program, err)
-	}
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx := chromium.Open(t, chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.WindowSize(1280, 900))
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
 	browse(t, ctx, chromedp.Navigate(address))
 	return ctx

@@ -48,34 +48,35 @@ var mayImport = map[string][]string{
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
 
-	"internal/atomicfile":  {"internal/regular", "github.com/gofrs/flock"},
-	"internal/conformance": nil,
-	"internal/engine":      {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
-	"internal/imageio":     {"internal/jpeg", "internal/tiff", "golang.org/x/image"},
-	"internal/kernels":     {"graph", "internal/ref", "github.com/klauspost/cpuid"},
-	"internal/jpeg":        nil,
-	"internal/label":       nil,
-	"internal/lint":        nil,
-	"internal/loadserve":   {"models", "onnxexport"},
-	"internal/lower":       {"graph"},
-	"internal/normality":   {"gonum.org/v1/gonum", "internal/parallel"},
-	"internal/npy":         nil,
-	"internal/ortlib":      nil,
-	"internal/onnx":        {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
-	"internal/oippb":       {"google.golang.org/grpc", "google.golang.org/protobuf"},
-	"internal/onnxpb":      {"google.golang.org/protobuf"},
-	"internal/randgraph":   {"graph"},
-	"internal/ref":         {"graph", "gonum.org/v1/gonum"},
-	"internal/regular":     nil,
-	"internal/statedict":   {"graph", "github.com/nlpodyssey/gopickle"},
-	"internal/soak":        {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
-	"internal/settle":      nil,
-	"internal/mirror":      nil,
-	"internal/parallel":    nil,
-	"internal/testenv":     nil,
-	"internal/text":        {"internal/regular"},
-	"internal/tiff":        {"internal/jpeg", "golang.org/x/image"},
-	"internal/testsum":     nil,
+	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
+	"internal/conformance":      nil,
+	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
+	"internal/imageio":          {"internal/jpeg", "internal/tiff", "golang.org/x/image"},
+	"internal/kernels":          {"graph", "internal/ref", "github.com/klauspost/cpuid"},
+	"internal/jpeg":             nil,
+	"internal/label":            nil,
+	"internal/lint":             nil,
+	"internal/loadserve":        {"models", "onnxexport"},
+	"internal/lower":            {"graph"},
+	"internal/normality":        {"gonum.org/v1/gonum", "internal/parallel"},
+	"internal/npy":              nil,
+	"internal/ortlib":           nil,
+	"internal/onnx":             {"graph", "internal/onnxpb", "internal/ref", "internal/regular", "google.golang.org/protobuf"},
+	"internal/oippb":            {"google.golang.org/grpc", "google.golang.org/protobuf"},
+	"internal/onnxpb":           {"google.golang.org/protobuf"},
+	"internal/randgraph":        {"graph"},
+	"internal/ref":              {"graph", "gonum.org/v1/gonum"},
+	"internal/regular":          nil,
+	"internal/statedict":        {"graph", "github.com/nlpodyssey/gopickle"},
+	"internal/soak":             {"runtime", "models", "onnxexport", "internal/atomicfile", "gonum.org/v1/plot"},
+	"internal/settle":           nil,
+	"internal/mirror":           nil,
+	"internal/parallel":         nil,
+	"internal/testenv":          nil,
+	"internal/testenv/chromium": {"github.com/chromedp/chromedp"},
+	"internal/text":             {"internal/regular"},
+	"internal/tiff":             {"internal/jpeg", "golang.org/x/image"},
+	"internal/testsum":          nil,
 }
 
 const (
@@ -102,7 +103,7 @@ func imports(files []goFile) []string {
 			case imported == binding && f.path != bindingFile:
 				complaints = append(complaints, fmt.Sprintf("%s: imports %s, which only %s may", f.path, binding, bindingFile))
 			case f.test():
-			case name == testOnly:
+			case name == testOnly || strings.HasPrefix(name, testOnly+"/"):
 				complaints = append(complaints, fmt.Sprintf("%s: imports %s, which only tests may", f.path, name))
 			case known && (ours || !standard(imported)) && !permits(may, name):
 				complaints = append(complaints, fmt.Sprintf("%s: imports %s, want only the standard library and %q", f.path, name, may))

@@ -9,7 +9,6 @@ import (
 	"math"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/testenv/chromium"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/chromedp/chromedp"
@@ -37,28 +37,7 @@ type browser struct {
 // skips the test where there is none.
 func openPage(t *testing.T, path string) browser {
 	t.Helper()
-	var program string
-	for _, name := range []string{os.Getenv("ANOMALY_CHROMIUM"), "chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			program = found
-			break
-		}
-	}
-	if program == "" {
-		t.Skip("no chromium or google-chrome on the path (set ANOMALY_CHROMIUM)")
-	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(program), chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // root has none
-	}
-	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...) // cleanups use it
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(func() { chromedp.Cancel(ctx); cancel() })
-	if err := chromedp.Do(ctx); err != nil {
-		t.Skipf("%s does not start: %v", program, err)
-	}
+	ctx := chromium.Open(t, chromedp.Flag("disable-quic", true))
 	b := browser{t, ctx}
 	console := chromedp.Console(ctx)
 	t.Cleanup(func() { // an exception, or an access that the page's policy forbids

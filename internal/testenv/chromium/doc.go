@@ -1,0 +1,2 @@
+// Package chromium opens pages in a headless Chromium, for tests.
+package chromium
