@@ -18,8 +18,8 @@ import (
 
 // image3 and pixel5 are objects that eval --json prints.
 type (
-	image3 struct{ AUROC, AP, F1Max float64 }
-	image6 struct{ AUROC, AP, F1Max, AUROC_Low, AUROC_High, F1_All float64 }
+	image3      struct{ AUROC, AP, F1Max float64 }
+	image6      struct{ AUROC, AP, F1Max, AUROC_Low, AUROC_High, F1_All float64 }
 	decidedJSON struct {
 		False_Reject, Recall calibrate.Share
 		Precision            *float64
