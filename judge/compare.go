@@ -10,9 +10,8 @@ import (
 
 // Judged are the findings of one model, for [Compare].
 type Judged struct {
-	Model     string // how to call it
-	Threshold *float32
-	Findings  []*Finding // in the samples' order
+	Model    string     // how to call it
+	Findings []*Finding // in the samples' order
 }
 
 // A Comparison says how a model b differs from a.
@@ -25,8 +24,7 @@ type Comparison struct {
 
 // A ComparedModel is a model and its metrics.
 type ComparedModel struct {
-	Model     string   `json:"model"`
-	Threshold *float32 `json:"threshold"`
+	Model string `json:"model"`
 	*Evaluation
 }
 
@@ -97,7 +95,7 @@ func (j *Judged) measure(ctx context.Context, resolution int) (ComparedModel, er
 	if err != nil {
 		return ComparedModel{}, fmt.Errorf("%s: %w", j.Model, err)
 	}
-	return ComparedModel{j.Model, j.Threshold, e}, nil
+	return ComparedModel{j.Model, e}, nil
 }
 
 // keepShared drops the images that only one of two models has judged; both have
