@@ -16,8 +16,12 @@ const descentTolerance = 1e-6
 // One step moves each pixel as the formula says, the gradient taken by central
 // differences, for each image of a batch by itself.
 func TestAEGradStep(t *testing.T) {
-	for _, model := range []string{"dcae", "unet"} {
-		s := Spec{Model: model, Channels: 1, Height: 8, Filters: 2, Depth: 1}
+	for _, s := range []Spec{
+		{Model: "dcae", Channels: 1, Height: 8, Filters: 2, Depth: 1},
+		{Model: "unet", Channels: 1, Height: 8, Filters: 2, Depth: 1},
+		{Model: "ssimae", Channels: 1, Height: 16, Filters: 2, Latent: 3},
+	} {
+		size := s.Height * s.Height
 		inner := open(t, s)
 		s.AEGrad = 2
 		outer := open(t, s)
@@ -25,13 +29,13 @@ func TestAEGradStep(t *testing.T) {
 			t.Errorf("got %+v, want %+v", outer.Spec(), s)
 		}
 		const n = 2
-		x := make([]float64, n*64)
+		x := make([]float64, n*size)
 		for i := range x {
 			x[i] = .5 + .45*math.Sin(float64(i*i%31))
 		}
 		weights := inner.Init(3)
 		eval := func(net Network, x []float64) []float64 {
-			feeds := map[string]*graph.Tensor{"x": graph.NewTensor(x, len(x)/64, 1, 8, 8)}
+			feeds := map[string]*graph.Tensor{"x": graph.NewTensor(x, len(x)/size, 1, s.Height, s.Height)}
 			for name, w := range weights {
 				feeds[name] = w
 			}
@@ -45,7 +49,7 @@ func TestAEGradStep(t *testing.T) {
 		for range s.AEGrad {
 			next := append([]float64{}, want...)
 			for image := range n {
-				cur := want[image*64 : (image+1)*64]
+				cur := want[image*size : (image+1)*size]
 				y := eval(inner, cur)
 				energy := func() float64 {
 					e := 0.
@@ -63,13 +67,13 @@ func TestAEGradStep(t *testing.T) {
 					down := energy()
 					cur[i] = keep
 					slope := (up - down) / (2 * h)
-					switch start := x[image*64+i]; {
+					switch start := x[image*size+i]; {
 					case keep > start:
 						slope += descentNear
 					case keep < start:
 						slope -= descentNear
 					}
-					next[image*64+i] = min(max(keep-descentRate*slope*(keep-y[i])*(keep-y[i]), 0), 1)
+					next[image*size+i] = min(max(keep-descentRate*slope*(keep-y[i])*(keep-y[i]), 0), 1)
 				}
 			}
 			want = next
@@ -78,11 +82,11 @@ func TestAEGradStep(t *testing.T) {
 		for i, got := range eval(outer, x) {
 			moved = max(moved, math.Abs(got-x[i]))
 			if math.Abs(got-want[i]) > descentTolerance {
-				t.Fatalf("%s: pixel %d: got %v, want %v from %v", model, i, got, want[i], x[i])
+				t.Fatalf("%s: pixel %d: got %v, want %v from %v", s.Model, i, got, want[i], x[i])
 			}
 		}
 		if moved < 1e-3 {
-			t.Errorf("%s: nothing moved", model)
+			t.Errorf("%s: nothing moved", s.Model)
 		}
 	}
 	for _, steps := range []int{-1, mostDescent + 1} {

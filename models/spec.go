@@ -24,6 +24,8 @@ type Spec struct {
 	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
 	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
 
+	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
+
 	// AEGrad is how often the image is moved down the gradient of its
 	// reconstruction's error, in the exported model; 0, the default, shows the
 	// reconstruction itself. Networks that are [Trainable] have it.
@@ -38,7 +40,7 @@ type architecture struct {
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &featuresArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &ssimaeArchitecture, &featuresArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {
@@ -79,6 +81,9 @@ func (s Spec) Validate() error {
 	}
 	if s.AEGrad < 0 || s.AEGrad > mostDescent {
 		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
+	}
+	if s.Latent != 0 && a != &ssimaeArchitecture {
+		return bad("latent", s.Latent, fmt.Sprintf("none: %s alone has a vector", ssimaeArchitecture.name))
 	}
 	return a.validate(&s)
 }
