@@ -33,6 +33,7 @@ var ssimaeArchitecture = architecture{
 		set(&s.Depth, halvings)
 		set(&s.Latent, 100)
 	},
+	step: func(*Spec) int { return 1 << halvings },
 	validate: func(s *Spec) error {
 		switch {
 		case s.Depth != halvings:

@@ -127,7 +127,7 @@ func TestExportMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.quantiles": string(kept)}
+	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.count": "", "normal.quantiles": string(kept), "pseudo.scores": "", "pseudo.auroc": ""}
 	l2 := residual.Options{Kind: residual.L2Map} // as tiny has it
 	for _, c := range []struct {
 		name    string
