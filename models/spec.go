@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrSpec is wrapped by errors about a Spec and about what it is opened with.
@@ -31,6 +32,9 @@ type Spec struct {
 	// reconstruction's error, in the exported model; 0, the default, shows the
 	// reconstruction itself. Networks that are [Trainable] have it.
 	AEGrad int `json:"aegrad,omitempty"`
+	// AEGradStop is the squared error, summed over an image, at which it moves no
+	// further; 0 is none.
+	AEGradStop float64 `json:"aegrad_stop,omitempty"`
 }
 
 // An architecture is a row of the table of networks.
@@ -84,6 +88,9 @@ func (s Spec) Validate() error {
 	}
 	if s.AEGrad < 0 || s.AEGrad > mostDescent {
 		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
+	}
+	if !(s.AEGradStop >= 0 && s.AEGradStop <= math.MaxFloat32) || s.AEGradStop > 0 && s.AEGrad == 0 {
+		return bad("aegrad stop", s.AEGradStop, "0 or more, and none without aegrad")
 	}
 	if s.Latent != 0 && a != &ssimaeArchitecture {
 		return bad("latent", s.Latent, fmt.Sprintf("none: %s alone has a vector", ssimaeArchitecture.name))
