@@ -30,12 +30,6 @@ const (
 	KeyDataHash       = Prefix + "data.hash" // of the training images
 	KeyModel          = Prefix + "model"     // the network, as JSON
 
-	// Of scores of images that the network was not trained on; JSON.
-	KeyNormalCount     = Prefix + "normal.count"     // of good ones
-	KeyNormalQuantiles = Prefix + "normal.quantiles" // of their scores, brightness and sharpness, at levels
-	KeyPseudoScores    = Prefix + "pseudo.scores"    // of artificial defects, ascending
-	KeyPseudoAUROC     = Prefix + "pseudo.auroc"
-
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"
 	KeySelfTestMean  = Prefix + "selftest.mean"

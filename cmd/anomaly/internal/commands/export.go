@@ -76,6 +76,9 @@ func exportAction(c *cli.Context) error {
 	case c.String("out") != "" && c.String("triton") != "":
 		return usagef("--out and --triton do not go together")
 	}
+	if err := checkModel("export", c.Args().First()); err != nil {
+		return err
+	}
 	o := &exportOptions{model: c.Args().First(), out: c.String("out"), triton: c.String("triton")}
 	var err error
 	if c.IsSet("profile") {
