@@ -10,9 +10,8 @@ import (
 
 // Judged are the findings of one model, for [Compare].
 type Judged struct {
-	Model     string // how to call it
-	Threshold *float32
-	Findings  []*Finding // of those samples that it could compute, in their order
+	Model    string     // how to call it
+	Findings []*Finding // of those samples that it could compute, in their order
 }
 
 // A Comparison says how a model b differs from a.
@@ -25,8 +24,7 @@ type Comparison struct {
 
 // A ComparedModel is a model and its metrics.
 type ComparedModel struct {
-	Model     string   `json:"model"`
-	Threshold *float32 `json:"threshold"`
+	Model string `json:"model"`
 	*Evaluation
 }
 
@@ -85,7 +83,7 @@ func (j *Judged) measure(ctx context.Context, resolution int) (ComparedModel, er
 	if err != nil {
 		return ComparedModel{}, fmt.Errorf("%s: %w", j.Model, err)
 	}
-	return ComparedModel{j.Model, j.Threshold, e}, nil
+	return ComparedModel{j.Model, e}, nil
 }
 
 // keepShared drops the images that only one of two models has judged; both have

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -33,6 +34,8 @@ type Spec struct {
 // An architecture is a row of the table of networks.
 type architecture struct {
 	name     string
+	least    int               // shortest side of an image, in pixels
+	step     func(*Spec) int   // that sides are multiples of
 	defaults func(*Spec)       // sets fields that are zero
 	validate func(*Spec) error // of a spec with its defaults
 	open     func(Spec, *Resources) (Network, error)
@@ -105,6 +108,9 @@ func (s *Spec) imageDefaults(height int) {
 	set(&s.Height, height)
 	set(&s.Width, s.Height)
 }
+
+// levelStep is the step of a network that halves the image Depth times.
+func (s *Spec) levelStep(depth int) int { return 1 << min(max(cmp.Or(s.Depth, depth), 0), 8) }
 
 // validateLevels checks a network that halves the image Depth times.
 func (s *Spec) validateLevels() error {

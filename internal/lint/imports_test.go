@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},
-	"judge":     {"runtime", "dataset", "heatmap", "metrics", "internal/imageio", "internal/settle", "golang.org/x/sync"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
 	"corrupt":   {"augment", "internal/mirror", "internal/parallel"},

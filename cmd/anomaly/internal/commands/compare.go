@@ -57,7 +57,6 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *ju
 		return err
 	}
 	defer judge.Leave(ctx, func() { det.Close() })
-	m.Threshold = det.Info().Threshold
 	c.startBar(len(samples), "images")
 	defer c.endBar()
 	failed := 0

@@ -31,7 +31,7 @@ func (o *trainOptions) config() map[string]any {
 	}
 	config := map[string]any{
 		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
-		"model": o.spec.Model, "size": cmp.Or(o.size, o.spec.Height), "preset": string(o.preset),
+		"model": o.spec.Model, "size": sizeFlag(&o.spec), "preset": string(o.preset),
 		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,
 		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth,
 		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
@@ -85,6 +85,9 @@ func readConfig(c *cli.Context, path string) error {
 		like, ok := known[name]
 		if !ok {
 			return usagef("--config %s: unknown key %q, want some of %s", path, name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if name == "size" && !bytes.HasPrefix(values[name], []byte{'"'}) {
+			values[name] = fmt.Appendf(nil, "%q", values[name]) // a number, as earlier builds wrote it
 		}
 		value := reflect.New(reflect.TypeOf(like))
 		if err := json.Unmarshal(values[name], value.Interface()); err != nil || bytes.Equal(values[name], []byte("null")) {

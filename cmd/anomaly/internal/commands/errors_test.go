@@ -249,6 +249,7 @@ var varying = []struct {
 	with string
 }{
 	{regexp.MustCompile(`(?m)^.* images/s\n`), ""},
+	{regexp.MustCompile(`(?m)^squashed to .*\n`), ""}, // which all of these images are
 	{regexp.MustCompile(`hash [0-9a-f]+`), "hash …"},
 	{regexp.MustCompile(`got \d+ bytes that are`), "got … bytes that are"},
 	{regexp.MustCompile(`got [0-9.e-]+, want [0-9.e-]+ ± [0-9.e-]+`), "got …, want … ± …"},

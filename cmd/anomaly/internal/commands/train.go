@@ -39,7 +39,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
-			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image; with features, of a square as large as the image, which keeps its aspect", DefaultText: networks},
+			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
 			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
 			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
@@ -95,7 +95,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "scales"} {
+	for _, name := range []string{"filters", "depth", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -105,7 +105,7 @@ func trainAction(c *cli.Context) error {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
-	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map"} {
+	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map", "size"} {
 		if c.IsSet(name) && c.String(name) == "" {
 			return usagef("--%s: got nothing, want a name", name)
 		}
@@ -114,9 +114,9 @@ func trainAction(c *cli.Context) error {
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
-		preset: train.Preset(c.String("preset")), size: c.Int("size"),
+		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
-			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
+			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
 			Filters: c.Int("filters"), Depth: c.Int("depth"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
@@ -128,6 +128,9 @@ func trainAction(c *cli.Context) error {
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
+	}
+	if err := setSides(&o.spec, o.size); err != nil {
+		return err
 	}
 	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
 		o.spec.Model = models.Names()[0]
@@ -206,7 +209,7 @@ type trainOptions struct {
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
 	preset          train.Preset
-	size            int         // as the flag has it, 0 for none
+	size            string      // as the flag has it, "" for none
 	spec            models.Spec // before open, as the flags have it
 	why             string      // it was chosen; "" where the flags say which
 	net             models.Network
@@ -258,12 +261,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	case 1:
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
-	width, height := 1, 1
-	for item := range dataset.Stream(ctx, set.Train[:1], 0, 0, 3, 1) {
-		if item.Err == nil { // what is wrong is said when all are read
-			width, height = item.Width, item.Height
-		}
-	}
+	width, height := usualSize(ctx, set.Train)
 	o.spec = asked
 	if err := o.open(len(set.Train), width, height); err != nil {
 		return err
