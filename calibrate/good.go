@@ -90,6 +90,12 @@ func FromGood(scores []float64, falseReject float64, rule Rule) (Calibration, er
 	return c, nil
 }
 
+// Enough returns how many scores of good images it takes, none of them above a
+// threshold, to be sure that it rejects a share in (0,1) at most.
+func Enough(falseReject float64) int {
+	return int(math.Ceil(math.Log(1-Confidence) / math.Log1p(-falseReject)))
+}
+
 // predictionBound returns what one more of the scores exceeds at that rate, their
 // logarithms taken as normal; -Inf where one has none.
 func predictionBound(scores []float64, rate float64) float64 {

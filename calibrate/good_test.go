@@ -133,6 +133,15 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 	}
 }
 
+// Enough scores are enough, one fewer are not.
+func TestEnough(t *testing.T) {
+	for rate, want := range map[float64]int{.01: 299, .05: 59, .1: 29, .5: 5} {
+		if got := Enough(rate); got != want || upperBound(0, got) > rate || upperBound(0, got-1) <= rate {
+			t.Errorf("rate %v: got %d with bound %v, want %d", rate, got, upperBound(0, got), want)
+		}
+	}
+}
+
 func TestFromGoodChecks(t *testing.T) {
 	scores := []float64{.3, .1, .2}
 	c, err := FromGood(scores, 0, Max)

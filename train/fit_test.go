@@ -148,7 +148,7 @@ func TestResumeIsBitExact(t *testing.T) {
 			}
 			s.Progress, s.Resume = nil, true
 			got := fit(t, tiny, data, s)
-			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) || got.Epoch != want.Epoch {
+			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) || !slices.Equal(got.Pseudo.Scores, want.Pseudo.Scores) || got.Epoch != want.Epoch {
 				t.Errorf("%s, stopped after step %d: resuming gives another result", c.name, stop)
 			}
 			same := func(a, b Epoch) bool { // but for the time

@@ -61,33 +61,50 @@ func brightnessAndSharpness(img []uint8, h, w, c int) (brightness, sharpness flo
 	return float64(sum) / float64(255*len(img)), float64(edges) / float64(4*255*inner)
 }
 
-// score returns the scores that the exported model gives images.
-func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, images []int) ([]float64, error) {
-	if len(images) == 0 {
-		return nil, nil
+// score returns the scores that the exported model gives the images that a stage
+// holds back, and those of artificial defects on them.
+func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, stage int) (good, pseudo []float64, err error) {
+	held := t.stages[stage].heldBack
+	if len(held) == 0 {
+		return nil, nil, nil
 	}
 	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *t.settings.Map})
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, nil, fmt.Errorf("train: %w", err)
 	}
 	b, err := onnxexport.Marshal(model)
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, nil, fmt.Errorf("train: %w", err)
 	}
 	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer det.Close()
-	scores := make([]float64, 0, len(images))
-	for chunk := range slices.Chunk(images, 16) {
-		results, err := det.DetectPixels(ctx, graph.Data[uint8](t.pixels(chunk)), len(chunk))
+	if good, err = scores(ctx, det, len(held), func(i int) []uint8 { return t.data.Pixels[held[i]*t.size:][:t.size] }); err != nil {
+		return nil, nil, err
+	}
+	pseudo, err = t.scorePseudo(ctx, det, stage)
+	return good, pseudo, err
+}
+
+// scores returns those of n images [H,W,C].
+func scores(ctx context.Context, det *anrt.Detector, n int, image func(i int) []uint8) ([]float64, error) {
+	all := make([]float64, 0, n)
+	for len(all) < n {
+		var pixels []uint8
+		first := len(all)
+		last := min(first+16, n)
+		for i := first; i < last; i++ {
+			pixels = append(pixels, image(i)...)
+		}
+		results, err := det.DetectPixels(ctx, pixels, last-first)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range results {
-			scores = append(scores, float64(r.Score))
+			all = append(all, float64(r.Score))
 		}
 	}
-	return scores, nil
+	return all, nil
 }

@@ -76,6 +76,9 @@ func exportAction(c *cli.Context) error {
 	case c.String("out") != "" && c.String("triton") != "":
 		return usagef("--out and --triton do not go together")
 	}
+	if err := checkModel("export", c.Args().First()); err != nil {
+		return err
+	}
 	o := &exportOptions{model: c.Args().First(), out: c.String("out"), triton: c.String("triton")}
 	var err error
 	if c.IsSet("profile") {
@@ -286,11 +289,12 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	return n, n.SetThresholds(image, pixel)
 }
 
-// forgetScores removes the scores of good images from metadata that is to describe
-// another map.
+// forgetScores removes the scores of good images and of artificial defects from
+// metadata that is to describe another map.
 func forgetScores(metadata map[string]string) error {
-	delete(metadata, "normal.score.min")
-	delete(metadata, "normal.score.max")
+	for _, key := range []string{"normal.score.min", "normal.score.max", "normal.count", "pseudo.scores", "pseudo.auroc"} {
+		delete(metadata, key)
+	}
 	const key = "normal.quantiles"
 	stored, ok := metadata[key]
 	if !ok {

@@ -127,7 +127,7 @@ func TestExportMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.quantiles": string(kept)}
+	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.count": "", "normal.quantiles": string(kept), "pseudo.scores": "", "pseudo.auroc": ""}
 	l2 := residual.Options{Kind: residual.L2Map} // as tiny has it
 	for _, c := range []struct {
 		name    string
@@ -278,7 +278,7 @@ func TestExportErrors(t *testing.T) {
 		{2, reconstructionModel(t), "--out OUT --threshold 1", "are of profiles detector and anomalib"},
 		{1, model, "--out OUT/nosuch/x.onnx", "nosuch"},
 		{1, "nosuch.onnx", "--out OUT", "nosuch.onnx"},
-		{1, image, "--out OUT", "no file that anomaly wrote"},
+		{1, image, "--out OUT", "it is an image"},
 		{1, odd("anomaly.schema", "9"), "--out OUT", `got "9", want "1"`},
 		{1, odd("anomaly.model", "{}"), "--out OUT", "weight"},
 		{1, odd("anomaly.model", `{"model":"dcae","wings":2}`), "--out OUT", "wings"},

@@ -86,7 +86,7 @@ func trainAction(c *cli.Context) error {
 	}
 	switch {
 	case c.Args().Present():
-		return usagef("train takes no arguments but flags, got %q", c.Args().Slice())
+		return usagef("train takes no arguments but flags, got %q; --data names the images", c.Args().Slice())
 	case c.String("data") == "":
 		return usagef("--data is missing: a folder with images of good parts")
 	case c.String("out") == "":
