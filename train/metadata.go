@@ -27,9 +27,15 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		md["final_loss"] = strconv.FormatFloat(r.History[r.Epoch-1].Loss, 'g', 6, 64)
 	}
 	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	if len(r.Errors) > 0 {
+		normal["error"] = quantiles(r.Errors)
+	}
 	values := map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal}
 	if len(r.Pseudo.Scores) > 0 {
 		values["pseudo.scores"], values["pseudo.auroc"] = r.Pseudo.Scores, r.Pseudo.AUROC
+	}
+	if len(r.Choices) > 0 {
+		values["choices"] = r.Choices
 	}
 	for key, v := range values {
 		b, err := json.Marshal(v)
