@@ -179,20 +179,21 @@ type trainer struct {
 	channels, height, width int // of an image
 	size                    int // all of them multiplied
 
-	settings Settings
-	data     *Data
-	n        int // images
-	hash     string
-	stages   []stage
-	corrupt  *corrupt.Generator // nil where nothing is corrupted
-	defects  *corrupt.Generator // of pseudo-defects; nil before the first
-	keep     bool               // the weights of every stage, not of the last alone
-	choices  []models.Choice    // of the last fit
-	programs map[programKey]*program
-	block    int // of channels, for which training steps are lowered; 0 is none
-	log      *epochLog
-	start    time.Time
-	resumed  int // steps that had been done when this run began
+	settings  Settings
+	data      *Data
+	n         int // images
+	hash      string
+	stages    []stage
+	corrupt   *corrupt.Generator // nil where nothing is corrupted
+	defects   *corrupt.Generator // of pseudo-defects; nil before the first
+	defective map[int]int        // images of the generator, by those of the data
+	keep      bool               // the weights of every stage, not of the last alone
+	choices   []models.Choice    // of the last fit
+	programs  map[programKey]*program
+	block     int // of channels, for which training steps are lowered; 0 is none
+	log       *epochLog
+	start     time.Time
+	resumed   int // steps that had been done when this run began
 }
 
 // prepare checks what it is given. Stages are the caller's to set.
