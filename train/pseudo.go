@@ -49,51 +49,52 @@ func (p *PseudoDefects) Found(threshold float32) calibrate.Share {
 	return calibrate.ShareAbove(threshold, p.Scores)
 }
 
-// defectsOf returns how many of pseudoDefects a stage has: each of the images that
-// it holds back has as many as any other, or one at most.
-func (t *trainer) defectsOf(stage int) int {
-	all := 0
-	for _, s := range t.stages {
-		all += len(s.heldBack)
-	}
-	return (pseudoDefects*len(t.stages[stage].heldBack) + all - 1) / all
-}
-
-// prepareDefects makes the generator of pseudo-defects, of no more images than get one.
-func (t *trainer) prepareDefects() error {
-	var pixels []uint8
-	t.defective = map[int]int{}
-	for i, s := range t.stages {
-		for _, image := range s.heldBack[:min(len(s.heldBack), t.defectsOf(i))] {
-			t.defective[image] = len(t.defective)
-			pixels = append(pixels, t.data.Pixels[image*t.size:][:t.size]...)
-		}
-	}
-	var err error
-	if t.defects, err = corrupt.New(pixels, t.height, t.width, t.channels, &corrupt.Options{Seed: t.settings.Seed}); err != nil {
-		return fmt.Errorf("%w: %w", ErrSettings, err)
-	}
-	return nil
-}
-
-// scorePseudo scores a stage's pseudo-defects, on the images that it holds back.
+// scorePseudo scores a stage's share of pseudoDefects, on the images that it holds
+// back: each as often as any other, or once.
 func (t *trainer) scorePseudo(ctx context.Context, det *anrt.Detector, stage int) ([]float64, error) {
+	made, err := t.makePseudo(stage)
+	if err != nil {
+		return nil, err
+	}
+	return scores(ctx, det, len(made), func(i int) []uint8 { return made[i].pixels })
+}
+
+// A pseudo is a row of the data with a defect.
+type pseudo struct {
+	row    int
+	pixels []uint8 // [H,W,C]
+}
+
+// makePseudo makes a stage's share of pseudoDefects.
+func (t *trainer) makePseudo(stage int) ([]pseudo, error) {
+	held := t.stages[stage].heldBack
 	if t.keep || min(t.height, t.width) < corrupt.LeastSide {
 		return nil, nil
 	}
 	if t.defects == nil {
-		if err := t.prepareDefects(); err != nil {
+		region, err := t.region()
+		if err != nil {
 			return nil, err
 		}
+		if t.defects, err = corrupt.New(t.data.Pixels, t.height, t.width, t.channels, &corrupt.Options{Seed: t.settings.Seed, Region: region}); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
+		}
 	}
-	held := t.stages[stage].heldBack
-	made := make([][]uint8, t.defectsOf(stage))
-	parallel.Each(len(made), func(i int) {
+	all := 0
+	for _, s := range t.stages {
+		all += len(s.heldBack)
+	}
+	n := (pseudoDefects*len(held) + all - 1) / all
+	made := make([]pseudo, n)
+	parallel.Each(n, func(i int) {
+		row := held[i%len(held)]
+		if t.first != nil && n < len(held) { // of all images, whose tiles lie side by side
+			row = held[i*len(held)/n]
+		}
 		pixels := make([]uint8, t.size)
-		if t.defects.Defect(pixels, nil, t.defective[held[i%len(held)]], uint64(i/len(held))) {
-			made[i] = pixels
+		if t.defects.Defect(pixels, nil, row, uint64(i/len(held))) {
+			made[i] = pseudo{row, pixels}
 		}
 	})
-	made = slices.DeleteFunc(made, func(pixels []uint8) bool { return pixels == nil })
-	return scores(ctx, det, len(made), func(i int) []uint8 { return made[i] })
+	return slices.DeleteFunc(made, func(p pseudo) bool { return p.pixels == nil }), nil
 }

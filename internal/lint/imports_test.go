@@ -21,15 +21,15 @@ var mayImport = map[string][]string{
 	"models":         {"graph", "residual", "internal/normality"},
 	"onnxexport":     {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
-		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/regular", "internal/settle",
+		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/foreground", "internal/regular", "internal/settle", "internal/tile",
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/lower", "internal/atomicfile", "internal/parallel", "internal/regular", "internal/ortlib", "internal/statedict"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/lower", "internal/atomicfile", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
-	"corrupt":   {"augment", "internal/mirror", "internal/parallel"},
+	"corrupt":   {"augment", "internal/foreground", "internal/mirror", "internal/parallel"},
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/parallel", "internal/text"},
 	"serve": {
@@ -48,10 +48,10 @@ var mayImport = map[string][]string{
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
 
-	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
+	"internal/foreground":       nil,
 	"internal/imageio":          {"internal/jpeg", "internal/tiff", "golang.org/x/image"},
 	"internal/kernels":          {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/jpeg":             nil,
@@ -76,6 +76,7 @@ var mayImport = map[string][]string{
 	"internal/testenv":          nil,
 	"internal/testenv/chromium": {"github.com/chromedp/chromedp"},
 	"internal/text":             {"internal/regular"},
+	"internal/tile":             {"internal/imageio", "internal/mirror"},
 	"internal/tiff":             {"internal/jpeg", "golang.org/x/image"},
 	"internal/testsum":          nil,
 }

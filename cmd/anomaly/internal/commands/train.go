@@ -31,12 +31,10 @@ func trainCommand() *cli.Command {
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
 The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it, however the run ended, and is an error without one. It is removed
-when the model is written. A model that was FILE is kept beside it: anomaly versions
-lists those, anomaly rollback goes back.
+goes on from it, however the run ended. It is removed when the model is written.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
@@ -76,7 +74,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		},
+		}, viewFlags...),
 		Action: trainAction,
 	}
 }
@@ -139,6 +137,9 @@ func trainAction(c *cli.Context) error {
 		o.spec.Model = models.Names()[0]
 	}
 	if _, err := parse(c, "preset", train.Presets()...); err != nil {
+		return err
+	}
+	if err := o.setView(c); err != nil {
 		return err
 	}
 	engine, err := parseEngine(c)
@@ -213,6 +214,7 @@ type trainOptions struct {
 	providerOptions []string // as the command line has them
 	preset          train.Preset
 	size            string      // as the flag has it, "" for none
+	roi             string      // file of the region of interest; "" for none
 	spec            models.Spec // before open, as the flags have it
 	why             string      // it was chosen; "" where the flags say which
 	net             models.Network
@@ -243,9 +245,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	if err := replaceable(o.out); err != nil {
-		return err
-	}
 	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
@@ -256,9 +255,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
-	}
-	if s.Resume && !slices.ContainsFunc(checkpoints, isThere) {
-		return fmt.Errorf("--resume: there is no checkpoint %s to go on from: leave it out to begin", s.Checkpoint)
 	}
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
@@ -271,6 +267,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
 	width, height := usualSize(ctx, set.Train)
+	if err := o.fits(ctx, set.Train); err != nil {
+		return err
+	}
 	o.spec = asked
 	if err := o.open(len(set.Train), width, height); err != nil {
 		return err
@@ -281,7 +280,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
 		c.notef("%s", getBackbone)
 	}
-	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages {
+	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages && !o.tiled() {
 		n := len(set.Train)
 		// An even share says the same, and fits into memory.
 		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
@@ -290,16 +289,18 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 		set.Train = set.Train[:mostFeatureImages]
 	}
+	if err := spared(o.out, set.Train); err != nil {
+		return err
+	}
 	for _, path := range checkpoints {
-		if isThere(path) && !s.Resume {
+		if _, err := os.Stat(path); err == nil && !s.Resume {
 			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
 		}
 	}
 
 	started := time.Now()
-	channels, height, width := o.net.InputSize()
-	data := &train.Data{}
-	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
+	data, err := o.load(ctx, set.Train)
+	if err != nil {
 		return err
 	}
 	c.noteImages(o.decoding)
@@ -309,7 +310,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	for i := range set.Train {
 		data.Names = append(data.Names, set.Train[i].Name)
 	}
-	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
+	tiles := ""
+	if o.tiled() {
+		tiles = fmt.Sprintf(", %s of them", plural(len(data.Of), "tile"))
+	}
+	c.notef("%s of %s%s read in %v", plural(len(set.Train), "image"), set.Name, tiles, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
 	if o.suspects != "" || o.drop {
@@ -326,7 +331,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			sample.epoch(ctx, p)
 		}
 	}
-	s.Resume = s.Resume && isThere(s.Checkpoint) // or it was ended while it looked for suspects
 	result, err := train.Fit(ctx, o.net, data, s)
 	c.clear()
 	if err != nil {
@@ -338,7 +342,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w; --resume goes on from %s, without training anew", err, s.Checkpoint)
 		}
 	}
-	if err := c.exportTrained(o, result); err != nil {
+	if err := o.exportTrained(result, c.version); err != nil {
 		return err
 	}
 	if sample != nil {
@@ -363,12 +367,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	return err
 }
 
-// isThere reports whether a path leads to something.
-func isThere(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // getBackbone says how a pretrained backbone comes into the cache folder.
 const getBackbone = "anomaly doctor --install --backbones gets it (40 MB, with pip)"
 
@@ -382,7 +380,11 @@ const anyImages = 100
 // flags leave it open, opens it and checks the settings for it.
 func (o *trainOptions) open(images, width, height int) error {
 	var err error
-	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
+	preset := o.preset
+	if o.tiled() {
+		preset, images, width, height = o.chooseTiles()
+	}
+	if o.spec, o.why, err = train.Choose(o.spec, preset, images, width, height); err != nil {
 		return err
 	}
 	resources, err := train.Resources(o.spec)
@@ -411,18 +413,18 @@ func (o *trainOptions) open(images, width, height int) error {
 
 // exportTrained writes the model of a training run, with what is known of it in
 // the metadata, the version of the tool too, and the configuration.
-func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
+func (o *trainOptions) exportTrained(result *train.Result, version string) error {
 	e := o.export
 	e.Map = *result.Settings.Map
 	e.Threshold = result.Calibration.Threshold
 	var err error
-	if e.Metadata, err = result.Metadata(c.version); err != nil {
+	if e.Metadata, err = result.Metadata(version); err != nil {
 		return err
 	}
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
 	// of the file has keys of its own, which anomaly export changes.
-	for _, name := range []string{"data", "profile", "input"} {
+	for _, name := range []string{"data", "roi", "profile", "input"} {
 		delete(config, name)
 	}
 	b, err := json.Marshal(config)
@@ -440,7 +442,7 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
 	if err := selfTested(m); err != nil {
 		return err
 	}
-	if err := c.writeModel(o.out, m); err != nil {
+	if err := writeModel(o.out, m); err != nil {
 		return err
 	}
 	return o.writeConfig(o.out + page.ConfigSuffix)
