@@ -236,7 +236,7 @@ func (d *Detector) Close() error {
 // after Swap returns use the new one, calls in flight keep the old one, which is
 // freed when they return: Swap waits for it. On any error, and if ctx ends before
 // the new one is ready, the old one stays. Swaps side by side take place one after
-// the other.
+// the other. Options.Logf is told which model took over, by its path and its hash.
 func (d *Detector) Swap(ctx context.Context, path string) error {
 	if d.closing.Err() != nil {
 		return ErrClosed
@@ -245,10 +245,17 @@ func (d *Detector) Swap(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	old := d.Info()
 	if err := d.swap(ctx, f, d.verified(nil)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	d.options.Logf("%s", swapped(path, old, d.Info()))
 	return nil
+}
+
+// swapped is what is said of a swap.
+func swapped(path string, old, new ModelInfo) string {
+	return fmt.Sprintf("now using %s (%.*s), in place of %.*s", path, HashDigits, new.Hash, HashDigits, old.Hash)
 }
 
 // swap is [Detector.Swap] for a file. The new model must pass check,

@@ -46,7 +46,7 @@ func (o *WatchOptions) withDefaults(logf func(string, ...any)) WatchOptions {
 	c.Interval = cmp.Or(c.Interval, time.Second)
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Minute)
 	if c.Swapped == nil {
-		c.Swapped = func(path string, _, info ModelInfo) { logf("now using %s (%.12s)", path, info.Hash) }
+		c.Swapped = func(path string, old, new ModelInfo) { logf("%s", swapped(path, old, new)) }
 	}
 	if c.Failed == nil {
 		c.Failed = func(path string, err error) { logf("the model in use stays: %v", err) }
