@@ -18,6 +18,7 @@ type Finding struct {
 	Anomalous *bool            `json:"anomalous"`         // nil where nothing says
 	Regions   []heatmap.Region `json:"regions"`           // of an anomalous image, in its pixels; empty unless Options.MinArea asks for them
 	Verdict   runtime.Verdict  `json:"verdict,omitempty"` // in JSON of a review band alone: of others Anomalous says the same
+	Unlike    []string         `json:"unlike,omitempty"`  // in what the image is unlike those that the model was trained on, each in words: apart from its being anomalous
 	Model     string           `json:"model,omitempty"`   // beginning of the model's hash where it may be swapped, else ""
 
 	Sample *dataset.Sample `json:"-"`
@@ -60,6 +61,7 @@ func NewFinding(path string, size image.Point, r runtime.Result, o *Options) *Fi
 // fill takes what the model gave.
 func (f *Finding) fill(r runtime.Result, o *Options) {
 	f.Result, f.pixels = r, nil
+	f.Unlike = r.Unlike
 	f.Score, f.Threshold, f.Verdict, f.Regions = r.Score, r.Threshold, r.Verdict, []heatmap.Region{}
 	if o.Swapped {
 		f.Model = r.Model[:runtime.HashDigits]

@@ -160,6 +160,9 @@ func (r *runner) results(ctx context.Context, batch []*Finding) ([]runtime.Resul
 		results, err := r.det.DetectPixels(ctx, r.rows, len(batch))
 		switch {
 		case !r.o.Swapped, err == nil && results[0].Model == info.Hash, err != nil && r.det.Info().Hash == info.Hash:
+			for i := range results {
+				results[i].Unlike = append(results[i].Unlike, info.UnlikeSize(batch[i].Size)...)
+			}
 			return results, err
 		}
 	}

@@ -56,6 +56,13 @@ type Result struct {
 	// whole image counted.
 	Part *float64
 
+	// Unlike says in what the image is unlike those that the model was trained on, each
+	// in words: darker, brighter, more blurred, sharper, of another aspect or size. It
+	// is apart from Anomalous: such an image may get any score. Nothing is known of
+	// models of other tools; [Detector.DetectPixels] does not see sizes, and tiles are
+	// not looked at as a whole.
+	Unlike []string
+
 	Model          string        // hash of the model that gave it, as in ModelInfo
 	PixelThreshold *float32      // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 	Scale          heatmap.Scale // of Map in colours: Options', else one on which a good part looks good
@@ -329,6 +336,7 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 			l.pixels.Put(&pix)
 			for j, at := range batches[i] {
 				results[at] = r[j]
+				results[at].Unlike = append(results[at].Unlike, unlikeSize(l.usual.size, imgs[at].Bounds().Size())...)
 			}
 		})
 	if err != nil {

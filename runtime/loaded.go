@@ -29,6 +29,7 @@ type loaded struct {
 	contract *contract
 	decision decision
 	view     View // settled
+	usual    usual
 	options  Options
 
 	height, width int // of the images that the network takes: tiles, where the view has them; 0 where each keeps its own
@@ -130,6 +131,7 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	if l.info.Hash, err = m.Hash(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
+	l.usual = readUsual(m.Metadata)
 	of, err := readView(m.Metadata)
 	if err != nil {
 		return nil, err
@@ -453,7 +455,9 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 			continue
 		}
 		size := len(f.pix) / f.n
-		r.Part = l.view.mask(r.Map, f.pix[i*size:][:size], f.height, f.width, l.info.Channels)
+		pix := f.pix[i*size:][:size]
+		r.Unlike = l.usual.pixels(pix, f.height, f.width, l.info.Channels)
+		r.Part = l.view.mask(r.Map, pix, f.height, f.width, l.info.Channels)
 		l.decision.judge(r)
 		if labels != nil {
 			r.Anomalous = labels[i] != 0

@@ -611,3 +611,27 @@ func TestWatchUnderLoad(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// Swap says which model took over from which.
+func TestSwapSays(t *testing.T) {
+	spec := models.Spec{Height: 16, Filters: 2, Depth: 1}
+	a, b := detectorModel(t, spec, &onnxexport.Options{Threshold: .1}), detectorModel(t, spec, &onnxexport.Options{Threshold: .2})
+	path := filepath.Join(t.TempDir(), "b.onnx")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	det, err := OpenBytes(a, &Options{SessionOptions: SessionOptions{Provider: Go}, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer det.Close()
+	said = nil
+	if err := det.Swap(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("now using %s (%.12s), in place of %.12s", path, Hash(b), Hash(a))
+	if len(said) == 0 || said[len(said)-1] != want {
+		t.Errorf("got %q, want %q", said, want)
+	}
+}

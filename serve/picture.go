@@ -29,6 +29,7 @@ type picture struct {
 
 	height, width, channels int
 
+	unlike  []string // in what its size is unlike that of the training images
 	result  runtime.Result
 	finding *judge.Finding
 	err     error
@@ -170,6 +171,8 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	p.height, p.width, p.channels = info.Height, info.Width, info.Channels
 	if p.height == 0 {
 		p.height, p.width = p.size.Y, p.size.X
+	} else { // or the detector sees its size
+		p.unlike = info.UnlikeSize(p.size)
 	}
 	if keep {
 		p.image = img
@@ -197,6 +200,7 @@ func (j *job) compute(ctx context.Context, pics []*picture) {
 	default:
 		for i, p := range pics {
 			p.result = results[i]
+			p.result.Unlike = append(p.result.Unlike, p.unlike...)
 			if s := float64(p.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
 				p.err = fmt.Errorf("%w: %w: %v", runtime.ErrModel, judge.ErrScore, s)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/appearance"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -38,28 +39,10 @@ func quantiles(xs []float64) []float64 {
 func (c *Calibration) describe(pixels []uint8, channels, height, width int) {
 	var bright, sharp []float64
 	for img := range slices.Chunk(pixels, channels*height*width) {
-		b, s := brightnessAndSharpness(img, height, width, channels)
+		b, s := appearance.Measure(img, height, width, channels)
 		bright, sharp = append(bright, b), append(sharp, s)
 	}
 	c.Brightness, c.Sharpness = quantiles(bright), quantiles(sharp)
-}
-
-// brightnessAndSharpness returns the mean of an image [H,W,C] and the mean
-// absolute value of its discrete Laplacian (4 neighbours), both over their largest value.
-func brightnessAndSharpness(img []uint8, h, w, c int) (brightness, sharpness float64) {
-	sum, edges := 0, 0
-	for _, p := range img {
-		sum += int(p)
-	}
-	row := w * c
-	for y := 1; y < h-1; y++ {
-		for i := y*row + c; i < (y+1)*row-c; i++ {
-			d := 4*int(img[i]) - int(img[i-c]) - int(img[i+c]) - int(img[i-row]) - int(img[i+row])
-			edges += max(d, -d)
-		}
-	}
-	inner := max(1, (h-2)*(w-2)*c)
-	return float64(sum) / float64(255*len(img)), float64(edges) / float64(4*255*inner)
 }
 
 // score returns the scores that the exported model gives the images that a stage

@@ -21,11 +21,11 @@ var mayImport = map[string][]string{
 	"models":         {"graph", "residual", "internal/normality"},
 	"onnxexport":     {"graph", "residual", "models", "internal/onnx"},
 	"runtime": {
-		"graph", "residual", "onnxexport", "heatmap", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/foreground", "internal/regular", "internal/settle", "internal/tile",
+		"graph", "residual", "onnxexport", "heatmap", "internal/appearance", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/foreground", "internal/regular", "internal/settle", "internal/tile",
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/lower", "internal/atomicfile", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/appearance", "internal/lower", "internal/atomicfile", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"examples/hotswap": {"dataset", "runtime"},
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
+	"internal/appearance":       nil,
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},

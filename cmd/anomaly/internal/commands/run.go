@@ -40,7 +40,10 @@ Standard output has a line per image; with --json an object:
 
 Regions are in pixels of the original image. threshold and anomalous are null
 where the model has no threshold and --threshold gives none. An image that could not
-be read or computed is {"path": "part.png", "error": "…"}.
+be read or computed is {"path": "part.png", "error": "…"}. One that is unlike those
+that the model was trained on, whatever its score, has one more key: "unlike": ["darker
+than the training images (0.12, expected 0.35 to 0.48)"]. That may be its brightness,
+sharpness, aspect or size.
 
 With a review band, the model's (anomaly calibrate) or --review-band LOW:HIGH,
 there is a third verdict: accept up to LOW, reject above HIGH, between them

@@ -137,7 +137,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 
 	report := c.newReport(det.Info(), o)
 	report.Of = len(samples)
-	images, anomalous, failed := 0, 0, 0
+	images, anomalous, failed, unlike := 0, 0, 0, 0
 	failing := map[string]bool{} // of a watch: what fails and may come again, whole
 	started := time.Now()
 	if o.inbox == nil {
@@ -173,6 +173,11 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		if f.Result.Anomalous {
 			anomalous++
 		}
+		if len(f.Unlike) > 0 && !o.scoresOnly {
+			if unlike++; unlike <= mostUnlike {
+				c.notef("%s: %s", printable(f.Path), strings.Join(f.Unlike, "; "))
+			}
+		}
 		if err := files.Save(f, report.Saves); err != nil {
 			return err
 		}
@@ -207,6 +212,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		line += fmt.Sprintf(", %d anomalous", anomalous)
 	}
 	line += fmt.Sprintf(", %d failed", failed)
+	if unlike > 0 {
+		line += fmt.Sprintf(", %d unlike the training images", unlike)
+	}
 	if o.inbox == nil { // else most of the time was waiting
 		line += fmt.Sprintf(", %.1f images/s", float64(images)/time.Since(started).Seconds())
 	}
@@ -216,6 +224,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	}
 	return report, err
 }
+
+// mostUnlike is of how many images it is said in what they are unlike those that the
+// model was trained on; JSON has it of all.
+const mostUnlike = 3
 
 // regions is the smallest area of a region; 0 where nobody reads them.
 func (o *surveyOptions) regions() int {

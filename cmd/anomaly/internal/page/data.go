@@ -48,6 +48,7 @@ type reportImage struct {
 	Label   *bool    `json:"anomalous,omitempty"` // the model's own, where the threshold does not say the same
 	Kind    int      `json:"kind,omitempty"`      // in Kinds
 	Err     string   `json:"err,omitempty"`
+	Unlike  []string `json:"unlike,omitempty"` // in what it is unlike the training images
 	Regions int      `json:"regions,omitempty"`
 	Width   int      `json:"w,omitempty"` // of a tile
 	Height  int      `json:"h,omitempty"`
@@ -88,7 +89,7 @@ func (r *Report) Data() Data {
 		if row.Err != nil {
 			image.Err = row.Err.Error()
 		} else {
-			image.Score = &row.Score
+			image.Score, image.Unlike = &row.Score, row.Unlike
 			if l, t := row.Anomalous, r.Threshold; l != nil && (t == nil || *l != (row.Score > *t)) {
 				image.Label = l
 			}

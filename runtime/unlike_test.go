@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"image"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/anomaly-go/anomaly/models"
+	"github.com/anomaly-go/anomaly/onnxexport"
+)
+
+// unlikeModel is one of 16x16 grey images whose metadata say that it was trained on
+// images of 160x120, of a brightness of .4 to .5 and a sharpness of .01 to .02.
+func unlikeModel(t *testing.T) []byte {
+	t.Helper()
+	return detectorModel(t, models.Spec{Channels: 1, Height: 16, Width: 16, Filters: 2, Depth: 1}, &onnxexport.Options{Threshold: .5, Metadata: map[string]string{
+		"data.size":        "160x120",
+		"normal.quantiles": `{"levels":[0,0.05,0.5,0.95,1],"score":[0,0,0,0,0],"brightness":[0.4,0.41,0.45,0.49,0.5],"sharpness":[0.01,0.011,0.015,0.019,0.02]}`,
+	}})
+}
+
+// scene is an image of a mean level in [0,1], with a chequered pattern of a contrast.
+func scene(width, height int, level, contrast float64) *image.Gray {
+	img := image.NewGray(image.Rect(0, 0, width, height))
+	for y := range height {
+		for x := range width {
+			v := level
+			if (x*16/width+y*16/height)%2 == 0 {
+				v += contrast
+			} else {
+				v -= contrast
+			}
+			img.Pix[y*img.Stride+x] = uint8(255 * min(max(v, 0), 1))
+		}
+	}
+	return img
+}
+
+// TestUnlike provokes each way in which an image may be unlike those of the training,
+// and holds that usual images, and small defects on them, are none.
+func TestUnlike(t *testing.T) {
+	det, err := OpenBytes(unlikeModel(t), &Options{SessionOptions: SessionOptions{Provider: Go}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer det.Close()
+	scratched := scene(160, 120, .45, .02)
+	for x := range 160 {
+		scratched.Pix[60*scratched.Stride+x] = 255
+	}
+	for _, test := range []struct {
+		what string
+		img  *image.Gray
+		want []string
+	}{
+		{"as usual", scene(160, 120, .45, .02), nil},
+		{"as the brightest", scene(160, 120, .5, .02), nil},
+		{"with a scratch", scratched, nil},
+		{"half as many pixels again", scene(192, 144, .45, .02), nil},
+		{"darker", scene(160, 120, .2, .02), []string{"darker than the training images (0.198, expected 0.32 to 0.58)"}},
+		{"brighter", scene(160, 120, .8, .02), []string{"brighter than"}},
+		{"flat", scene(160, 120, .45, 0), []string{"more blurred than"}},
+		{"noisy", scene(160, 120, .45, .2), []string{"sharper or noisier than"}},
+		{"turned", scene(120, 160, .45, .02), []string{"of another aspect than the training images (120x160, usual 160x120)"}},
+		{"small", scene(80, 60, .45, .02), []string{"of another size than"}},
+		{"large", scene(320, 240, .45, .02), []string{"of another size than"}},
+		{"small, dark and flat", scene(80, 60, .1, 0), []string{"darker", "more blurred", "of another size"}},
+	} {
+		results, err := det.Detect(t.Context(), test.img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := results[0].Unlike
+		if len(got) != len(test.want) {
+			t.Errorf("%s: got %q, want %q", test.what, got, test.want)
+			continue
+		}
+		for i := range got {
+			if !strings.HasPrefix(got[i], test.want[i]) {
+				t.Errorf("%s: got %q, want %q", test.what, got, test.want)
+			}
+		}
+	}
+	info := det.Info()
+	if got := info.UnlikeSize(image.Pt(120, 160)); len(got) != 1 {
+		t.Errorf("UnlikeSize: got %q", got)
+	}
+}
+
+// What nothing is known of is not called unlike.
+func TestUnlikeUnknown(t *testing.T) {
+	for _, metadata := range []map[string]string{
+		nil,
+		{"anomaly.normal.quantiles": "rubbish", "anomaly.data.size": "x"},
+		{"anomaly.normal.quantiles": `{"levels":[0,1],"brightness":[0.4],"sharpness":[]}`, "anomaly.data.size": "-1x5"},
+	} {
+		u := readUsual(metadata)
+		if got := u.pixels(make([]uint8, 16), 4, 4, 1); got != nil || !math.IsNaN(u.brightness[0]) {
+			t.Errorf("%v: got %q", metadata, got)
+		}
+		if got := unlikeSize(u.size, image.Pt(1, 1000)); got != nil {
+			t.Errorf("%v: got %q", metadata, got)
+		}
+	}
+}
