@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/parallel", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "dataset", "heatmap", "metrics", "internal/imageio", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
