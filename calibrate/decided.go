@@ -13,12 +13,22 @@ type Decided struct {
 // Decide counts what score > threshold says of one or more good images and one or
 // more anomalous ones, all of them or those of one kind.
 func Decide(threshold float32, good, anomalous []float64) *Decided {
-	d := &Decided{FalseReject: ShareAbove(threshold, good), Recall: ShareAbove(threshold, anomalous)}
-	found, above := float64(d.Recall.Above), float64(d.Recall.Above+d.FalseReject.Above)
+	return decided(ShareAbove(threshold, good), ShareAbove(threshold, anomalous))
+}
+
+// DecideOf is [Decide] of verdicts that were counted: so many of the good images
+// are rejected, so many of the anomalous ones found.
+func DecideOf(rejected, good, found, anomalous int) *Decided {
+	return decided(ShareOf(rejected, good), ShareOf(found, anomalous))
+}
+
+func decided(falseReject, recall Share) *Decided {
+	d := &Decided{FalseReject: falseReject, Recall: recall}
+	found, above := float64(recall.Above), float64(recall.Above+falseReject.Above)
 	if above > 0 {
 		precision := found / above
 		d.Precision = &precision
 	}
-	d.F1 = 2 * found / (above + float64(d.Recall.Of))
+	d.F1 = 2 * found / (above + float64(recall.Of))
 	return d
 }

@@ -20,16 +20,21 @@ type Share struct {
 
 // ShareAbove counts the scores, at least one, above a threshold.
 func ShareAbove(threshold float32, scores []float64) Share {
-	s := Share{Of: len(scores)}
+	above := 0
 	for _, x := range scores {
 		if x > float64(threshold) {
-			s.Above++
+			above++
 		}
 	}
-	s.Share = float64(s.Above) / float64(s.Of)
-	s.AtMost = upperBound(s.Above, s.Of)
-	s.AtLeast = 1 - upperBound(s.Of-s.Above, s.Of)
-	return s
+	return ShareOf(above, len(scores))
+}
+
+// ShareOf returns the share of above among one or more.
+func ShareOf(above, of int) Share {
+	return Share{
+		Above: above, Of: of, Share: float64(above) / float64(of),
+		AtMost: upperBound(above, of), AtLeast: 1 - upperBound(of-above, of),
+	}
 }
 
 // upperBound returns the upper bound, with the confidence of Confidence, of a

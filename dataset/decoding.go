@@ -115,12 +115,18 @@ type said struct {
 	names map[string]bool
 	told  bool // by Fresh
 	more  int  // beyond mostNames, which are not kept: watching goes on for months
+
+	degree float64 // the highest
+	detail string  // of it
 }
 
 const mostNames = 1000
 
 // Add notes text of an image, file or folder; twice is as good as once.
-func (n *Notes) Add(name, text string) {
+func (n *Notes) Add(name, text string) { n.add(name, text, 0, "") }
+
+// add is Add of something that there is more or less of: the line has the detail of the most.
+func (n *Notes) add(name, text string, degree float64, detail string) {
 	if n == nil {
 		return
 	}
@@ -133,6 +139,9 @@ func (n *Notes) Add(name, text string) {
 	if s == nil {
 		s = &said{names: map[string]bool{}}
 		n.said[text] = s
+	}
+	if degree > s.degree || degree == s.degree && detail < s.detail { // in whatever order they come
+		s.degree, s.detail = degree, detail
 	}
 	switch {
 	case s.names[name]:
@@ -187,5 +196,9 @@ func (s *said) line(text string) string {
 	if len(list) > shown {
 		list = append(list[:shown], "…")
 	}
-	return fmt.Sprintf("%s (%d: %s)", text, len(s.names)+s.more, strings.Join(list, ", "))
+	line := fmt.Sprintf("%s (%d: %s)", text, len(s.names)+s.more, strings.Join(list, ", "))
+	if s.detail != "" {
+		line += ", the most " + s.detail
+	}
+	return line
 }

@@ -120,10 +120,21 @@ func rowSize(height, width, channels int) (int, error) {
 	return height * width * channels, nil
 }
 
-// resize resizes the sample's image into row.
+// mostSquash is how many times as far in one direction as in the other an image may
+// be resized without a note: sides come in steps.
+const mostSquash = 1.1
+
+// resize resizes the sample's image into row. Where that changes its aspect by more
+// than a little, Decoding.Notes gets it.
 func (s *Sample) resize(row []uint8, img image.Image, height, width, channels int) error {
 	if err := imageio.Resize(row, img, height, width, channels); err != nil {
 		return fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	size := img.Bounds().Size()
+	squash := float64(width) * float64(size.Y) / (float64(height) * float64(size.X))
+	if squash = max(squash, 1/squash); squash > mostSquash {
+		s.Decoding.notes().add(s.Name, fmt.Sprintf("squashed to %dx%d, which is of another aspect", width, height),
+			squash, fmt.Sprintf("%s of %dx%d, %.2f times", s.Name, size.X, size.Y, squash))
 	}
 	return nil
 }

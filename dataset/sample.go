@@ -92,7 +92,16 @@ func (s *Sample) image() (image.Image, []string, error) {
 	return imageio.Decode(f, opts)
 }
 
-// size returns the size that Image's image would have.
+// Size returns the size in pixels that Image's image has, without decoding it where
+// the file tells.
+func (s *Sample) Size() (image.Point, error) {
+	size, err := s.size()
+	if err != nil {
+		return image.Point{}, fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	return size, nil
+}
+
 func (s *Sample) size() (image.Point, error) {
 	if s.rows != nil {
 		img, err := s.rows.image(s.Row)

@@ -6,18 +6,23 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/metrics"
 )
 
-// An Evaluation measures findings against the truth, without any threshold.
+// An Evaluation measures findings against the truth: their scores and residuals
+// without any threshold, and their verdicts.
 type Evaluation struct {
-	Image      ImageMetrics      `json:"image"`
-	Pixel      *PixelMetrics     `json:"pixel"` // nil without masks or maps
-	Kinds      map[string]OfKind `json:"kinds"`
-	N          Counts            `json:"n"`
-	Resolution *int              `json:"resolution"` // of the pixels; nil for the masks' own
-	Perturb    *Perturbations    `json:"perturb,omitempty"`
+	Image      ScoreMetrics       `json:"image"`
+	Pixel      *PixelMetrics      `json:"pixel"` // nil without masks or maps
+	Threshold  *float32           `json:"threshold"`
+	Decided    *calibrate.Decided `json:"at_threshold"` // of the verdicts; nil where there are none
+	Kinds      map[string]OfKind  `json:"kinds"`
+	N          Counts             `json:"n"`
+	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
+	Perturb    *Perturbations     `json:"perturb,omitempty"`
+	Failed     []*Finding         `json:"failed,omitempty"` // those with an error, which do not count
 
 	Curves Curves `json:"-"` // of all images and pixels
 }
@@ -27,6 +32,14 @@ type ImageMetrics struct {
 	AUROC float64 `json:"auroc"`
 	AP    float64 `json:"ap"`
 	F1Max float64 `json:"f1max"`
+}
+
+// ScoreMetrics are ImageMetrics with what they are to be held against.
+type ScoreMetrics struct {
+	ImageMetrics
+	AUROCLow  float64 `json:"auroc_low"` // ends of its 95 % interval ([metrics.AUROCInterval])
+	AUROCHigh float64 `json:"auroc_high"`
+	F1OfAll   float64 `json:"f1_all"` // of the verdict that all images are anomalous
 }
 
 // PixelMetrics are those of residuals, each in [0,1]: AU-PRO up to false-positive
@@ -39,9 +52,10 @@ type PixelMetrics struct {
 
 // OfKind measures one kind of anomaly against all good images.
 type OfKind struct {
-	Image ImageMetrics  `json:"image"`
-	Pixel *PixelMetrics `json:"pixel"`
-	N     int           `json:"n"`
+	Image   ScoreMetrics       `json:"image"`
+	Pixel   *PixelMetrics      `json:"pixel"`
+	Decided *calibrate.Decided `json:"at_threshold"`
+	N       int                `json:"n"`
 }
 
 // Counts are numbers of images.
@@ -57,9 +71,8 @@ type Curves struct {
 
 // Evaluate measures findings of samples whose kind is known: all, and each kind with
 // the good ones. Pixels are those of good images and of images with a mask, both with
-// maps, at a resolution of so many pixels on each side; 0 is each image's own. Findings
-// with an error do not count. The error wraps [metrics.ErrOneClass] unless there are
-// good and anomalous images.
+// maps, at a resolution of so many pixels on each side; 0 is each image's own. The error
+// wraps [metrics.ErrOneClass] unless there are good and anomalous images.
 func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evaluation, error) {
 	e := &Evaluation{Kinds: map[string]OfKind{}}
 	if resolution > 0 {
@@ -68,9 +81,11 @@ func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evalua
 	kinds := map[string][]*Finding{}
 	var all []*Finding
 	for _, f := range findings {
-		if f.Err == nil {
-			all, kinds[f.Sample.Kind] = append(all, f), append(kinds[f.Sample.Kind], f)
+		if f.Err != nil {
+			e.Failed = append(e.Failed, f)
+			continue
 		}
+		all, kinds[f.Sample.Kind] = append(all, f), append(kinds[f.Sample.Kind], f)
 	}
 	good := kinds[dataset.Good]
 	delete(kinds, dataset.Good)
@@ -84,17 +99,29 @@ func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evalua
 		e.Kinds[kind] = of
 	}
 	of, err := measure(ctx, all, resolution, &e.Curves)
-	e.Image, e.Pixel = of.Image, of.Pixel
-	return e, err
+	if err != nil {
+		return nil, err
+	}
+	e.Image, e.Pixel, e.Decided, e.Threshold = of.Image, of.Pixel, of.Decided, all[0].Threshold
+	return e, nil
 }
 
 // measure measures findings; draw gets their curves, nil draws none.
 func measure(ctx context.Context, findings []*Finding, resolution int, draw *Curves) (m OfKind, err error) {
-	if m.Image, err = measureImages(findings); err != nil {
+	if m.Image.ImageMetrics, err = measureImages(findings); err != nil {
 		return m, err
 	}
+	scores, anomalous := labelled(findings)
+	bad := 0
+	for _, is := range anomalous {
+		if is {
+			bad++
+		}
+	}
+	m.Image.AUROCLow, m.Image.AUROCHigh = metrics.AUROCInterval(m.Image.AUROC, len(scores)-bad, bad)
+	m.Image.F1OfAll = metrics.F1OfAll(len(scores)-bad, bad)
+	m.Decided = decided(findings)
 	if draw != nil {
-		scores, anomalous := labelled(findings)
 		if draw.ROC, err = metrics.ROC(scores, anomalous); err != nil {
 			return m, err
 		}
@@ -123,6 +150,26 @@ func measureImages(findings []*Finding) (m ImageMetrics, err error) {
 	}
 	m.F1Max, _, err = metrics.F1Max(scores, anomalous)
 	return m, err
+}
+
+// decided counts the verdicts on good and anomalous images, both of which there
+// are; nil where the model gives none.
+func decided(findings []*Finding) *calibrate.Decided {
+	var n, above [2]int // good, anomalous
+	for _, f := range findings {
+		if f.Anomalous == nil {
+			return nil
+		}
+		k := 0
+		if f.Sample.Anomalous {
+			k = 1
+		}
+		n[k]++
+		if *f.Anomalous {
+			above[k]++
+		}
+	}
+	return calibrate.DecideOf(above[0], n[0], above[1], n[1])
 }
 
 // labelled returns the images' scores and their truth.

@@ -158,30 +158,11 @@ func Perturb(ctx context.Context, det *runtime.Detector, samples []dataset.Sampl
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", p, err)
 		}
-		row := Perturbed{Perturbation: p, Image: m.Image, Pixel: m.Pixel}
-		row.FalseRejects, row.Recall = rates(findings)
+		row := Perturbed{Perturbation: p, Image: m.Image.ImageMetrics, Pixel: m.Pixel}
+		if d := m.Decided; d != nil {
+			row.FalseRejects, row.Recall = &d.FalseReject.Share, &d.Recall.Share
+		}
 		all.Results = append(all.Results, row)
 	}
 	return all, nil
-}
-
-// rates returns the shares of good and of anomalous images that are found
-// anomalous; nil where there are no verdicts.
-func rates(findings []*Finding) (falseRejects, recall *float64) {
-	var n, above [2]float64 // good, anomalous
-	for _, f := range findings {
-		if f.Anomalous == nil {
-			return nil, nil
-		}
-		k := 0
-		if f.Sample.Anomalous {
-			k = 1
-		}
-		n[k]++
-		if *f.Anomalous {
-			above[k]++
-		}
-	}
-	good, bad := above[0]/n[0], above[1]/n[1] // measure has seen that there are both
-	return &good, &bad
 }

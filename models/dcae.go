@@ -15,6 +15,7 @@ type dcae struct{ base }
 
 var dcaeArchitecture = architecture{
 	name: "dcae",
+	step: func(s *Spec) int { return s.levelStep(3) },
 	defaults: func(s *Spec) {
 		s.imageDefaults(128)
 		set(&s.Filters, 32)

@@ -42,7 +42,9 @@ const (
 )
 
 var featuresArchitecture = architecture{
-	name: "features",
+	name:  "features",
+	least: LeastFeatures,
+	step:  func(*Spec) int { return align },
 	defaults: func(s *Spec) {
 		s.Backbone = cmp.Or(s.Backbone, string(Lite0))
 		s.imageDefaults(384)
@@ -88,9 +90,9 @@ var featuresArchitecture = architecture{
 // LeastFeatures is the shortest side of an image, in pixels, for the network features.
 const LeastFeatures = 64
 
-// FeatureSide returns the side, in pixels, that images of the network features
+// featureSide returns the side, in pixels, that images of the network features
 // can have and that is nearest to the one given.
-func FeatureSide(side float64) int { return max(LeastFeatures, int(math.Round(side/align))*align) }
+func featureSide(side float64) int { return max(LeastFeatures, int(math.Round(side/align))*align) }
 
 // A level is the image at one size.
 type level struct {
@@ -105,7 +107,7 @@ func (n *features) levels() []level {
 	var out []level
 	places := 0
 	for i := range n.spec.Scales {
-		scaled := func(side int) int { return FeatureSide(float64(side) * math.Pow(2./3, float64(i))) }
+		scaled := func(side int) int { return featureSide(float64(side) * math.Pow(2./3, float64(i))) }
 		out = append(out, level{height: scaled(n.spec.Height), width: scaled(n.spec.Width)})
 		places += out[i].places()
 	}
@@ -239,7 +241,10 @@ type featuresFit struct {
 	size, step int
 	seen       int
 	images     [][]float32
+	choices    []Choice
 }
+
+func (f *featuresFit) Choices() []Choice { return f.choices }
 
 func (*featuresFit) Passes() int { return 1 }
 
@@ -269,6 +274,16 @@ func (f *featuresFit) Solve(ctx context.Context) (map[string]*graph.Tensor, erro
 		})
 		if err != nil {
 			return nil, err
+		}
+		if len(m.Trials) > 0 {
+			choice := Choice{
+				Of:      fmt.Sprintf("share of the common covariance in each place's own at %dx%d", l.width, l.height),
+				Measure: "mean log-likelihood of images left out", Taken: fmt.Sprint(m.Shrinkage),
+			}
+			for _, t := range m.Trials {
+				choice.Trials = append(choice.Trials, Trial{fmt.Sprint(t.Shrinkage), t.Likelihood})
+			}
+			f.choices = append(f.choices, choice)
 		}
 		put := func(name string, data []float32, shape ...int) {
 			weights[n.param(i, name)] = graph.NewTensor(data, shape...)

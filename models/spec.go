@@ -1,8 +1,10 @@
 package models
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrSpec is wrapped by errors about a Spec and about what it is opened with.
@@ -24,21 +26,28 @@ type Spec struct {
 	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
 	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
 
+	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
+
 	// AEGrad is how often the image is moved down the gradient of its
 	// reconstruction's error, in the exported model; 0, the default, shows the
 	// reconstruction itself. Networks that are [Trainable] have it.
 	AEGrad int `json:"aegrad,omitempty"`
+	// AEGradStop is the squared error, summed over an image, at which it moves no
+	// further; 0 is none.
+	AEGradStop float64 `json:"aegrad_stop,omitempty"`
 }
 
 // An architecture is a row of the table of networks.
 type architecture struct {
 	name     string
+	least    int               // shortest side of an image, in pixels
+	step     func(*Spec) int   // that sides are multiples of
 	defaults func(*Spec)       // sets fields that are zero
 	validate func(*Spec) error // of a spec with its defaults
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &featuresArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &ssimaeArchitecture, &featuresArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {
@@ -80,6 +89,12 @@ func (s Spec) Validate() error {
 	if s.AEGrad < 0 || s.AEGrad > mostDescent {
 		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
 	}
+	if !(s.AEGradStop >= 0 && s.AEGradStop <= math.MaxFloat32) || s.AEGradStop > 0 && s.AEGrad == 0 {
+		return bad("aegrad stop", s.AEGradStop, "0 or more, and none without aegrad")
+	}
+	if s.Latent != 0 && a != &ssimaeArchitecture {
+		return bad("latent", s.Latent, fmt.Sprintf("none: %s alone has a vector", ssimaeArchitecture.name))
+	}
 	return a.validate(&s)
 }
 
@@ -105,6 +120,9 @@ func (s *Spec) imageDefaults(height int) {
 	set(&s.Height, height)
 	set(&s.Width, s.Height)
 }
+
+// levelStep is the step of a network that halves the image Depth times.
+func (s *Spec) levelStep(depth int) int { return 1 << min(max(cmp.Or(s.Depth, depth), 0), 8) }
 
 // validateLevels checks a network that halves the image Depth times.
 func (s *Spec) validateLevels() error {

@@ -22,6 +22,7 @@ type unet struct{ base }
 
 var unetArchitecture = architecture{
 	name: "unet",
+	step: func(s *Spec) int { return s.levelStep(4) },
 	defaults: func(s *Spec) {
 		s.imageDefaults(128)
 		set(&s.Filters, 16)

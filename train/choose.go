@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -30,22 +31,19 @@ func Presets() []Preset { return []Preset{Fast, Default, Best} }
 // fromScratch is the network that is trained where there is no backbone.
 const fromScratch = "unet"
 
-// align is what the sides of fromScratch's images are made multiples of.
+// align is what the side of fromScratch's images is a multiple of.
 const align = 16
 
 // fewImages is below how many images a place's own covariance cannot be told from
 // chance: then one is common to all places.
 const fewImages = 20
 
-// mostAspect is the longest side of a network's image over its shortest. Images
-// that are longer are squashed to it.
-const mostAspect = 4
-
 // Choose completes the spec of the network features, or chooses one where
 // spec.Model is [Auto], for so many training images of a size (pixels). Fields
-// that are set are kept; a Height set, or 0 for the preset's, is the side of the
-// square that the image is as large as, in its own aspect. It returns what a
-// person should know of the choice, "" where there was none.
+// that are set are kept, a Height and a Width with each other. The aspect is the
+// images' otherwise: of features as large as a square of Height, or of the preset's
+// if that is 0, of other networks where Height is 0 too. It returns what a person
+// should know of the choice, "" where there was none.
 //
 // Pretrained features, modelled in closed form, find more than networks trained
 // from nothing on so few images, in seconds; without the backbone in the cache,
@@ -60,17 +58,17 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
 		case errors.Is(err, ErrBackbone):
 			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
-			return spec.WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
+			return inAspect(spec, width, height).WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
 		case err != nil:
 			return spec, "", err
 		}
 	}
 	if spec.Model != "features" {
-		return spec, "", nil
+		return inAspect(spec, width, height), "", nil
 	}
 	if auto && spec.Height == 0 && max(width, height) < models.LeastFeatures && max(width, height) > 1 {
-		side := (max(width, height) + align - 1) / align * align
-		return models.Spec{Model: fromScratch, Channels: spec.Channels, Height: side, Width: side}.WithDefaults(),
+		side := math.Ceil(math.Sqrt(float64(width)*float64(height))/align) * align
+		return models.Spec{Model: fromScratch, Channels: spec.Channels}.InAspect(side, width, height).WithDefaults(),
 			fmt.Sprintf("images of %dx%d are too small for pretrained features: training %s from nothing", width, height, fromScratch), nil
 	}
 	side, scales := 384, 2
@@ -88,12 +86,9 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 	if spec.Scales == 0 {
 		spec.Scales = scales
 	}
-	if spec.Height > 0 {
-		side = spec.Height
+	if spec.Width == 0 {
+		spec = spec.InAspect(float64(cmp.Or(spec.Height, side)), width, height)
 	}
-	aspect := min(max(float64(width)/float64(height), 1./mostAspect), mostAspect)
-	spec.Height = models.FeatureSide(float64(side) / math.Sqrt(aspect))
-	spec.Width = models.FeatureSide(float64(side) * math.Sqrt(aspect))
 	spec = spec.WithDefaults()
 	if !auto {
 		return spec, "", nil
@@ -103,6 +98,14 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 		covariance = fmt.Sprintf("one covariance for all places, as there are fewer than %d images", fewImages)
 	}
 	return spec, fmt.Sprintf("chose features of %s at %dx%d, %s: %s, and the nearest feature", spec.Backbone, spec.Width, spec.Height, sizes(spec.Scales), covariance), nil
+}
+
+// inAspect sizes a network that is trained, where its spec does not.
+func inAspect(spec models.Spec, width, height int) models.Spec {
+	if spec.Height == 0 && spec.Width == 0 {
+		spec = spec.InAspect(0, width, height)
+	}
+	return spec
 }
 
 func sizes(n int) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -31,7 +32,7 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		all[i] = i
 	}
 	t.stages = append(foldStages(order), stage{train: all})
-	var scores []float64
+	var scores, pseudo []float64
 	for i := range t.stages {
 		s := t.stages[i]
 		slices.Sort(s.train)
@@ -39,13 +40,16 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		held, err := t.score(ctx, weights, s.heldBack)
+		good, defects, err := t.score(ctx, weights, i)
 		if err != nil {
 			return nil, err
 		}
-		scores = append(scores, held...)
+		scores, pseudo = append(scores, good...), append(pseudo, defects...)
 		if len(s.heldBack) == 0 {
-			return t.result(weights, scores)
+			for _, c := range t.choices {
+				t.settings.Logf("%s", c)
+			}
+			return t.result(weights, scores, pseudo)
 		}
 	}
 	panic("train: no last stage")
@@ -79,6 +83,9 @@ func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[str
 	fitted, err := fit.Solve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
+	}
+	if c, ok := fit.(models.Chooser); ok {
+		t.choices = c.Choices()
 	}
 	weights := t.net.Init(t.settings.Seed)
 	for name, w := range fitted {

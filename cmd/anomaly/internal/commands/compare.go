@@ -57,14 +57,13 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *ju
 		return err
 	}
 	defer judge.Leave(ctx, func() { det.Close() })
-	m.Threshold = det.Info().Threshold
 	c.startBar(len(samples), "images")
 	defer c.endBar()
 	failed := 0
 	err = judge.Run(ctx, det, samples, look, func(f *judge.Finding) error {
 		c.stepBar()
+		m.Findings = append(m.Findings, f)
 		if f.Err == nil {
-			m.Findings = append(m.Findings, f)
 			return nil
 		}
 		failed++

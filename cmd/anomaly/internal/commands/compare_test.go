@@ -26,8 +26,7 @@ func TestEvalCompare(t *testing.T) {
 	stdout, _ := mustRun(t, 0, "eval", "--compare", a, b, "--data", data, "--provider", "go", "--json")
 	var got struct {
 		A, B struct {
-			Model     string
-			Threshold *float32
+			Model string
 			evalJSON
 		}
 		Difference struct {
@@ -109,7 +108,7 @@ func TestEvalPerturb(t *testing.T) {
 		t.Fatalf("%v in %s", err, rest)
 	}
 	base := parseEval(t, plain)
-	if len(got.Results) != 14 || got.Results[0].Image != base.Image || *got.Results[0].Pixel != *base.Pixel || got.Threshold == nil {
+	if len(got.Results) != 14 || got.Results[0].Image != base.Image.metrics() || *got.Results[0].Pixel != *base.Pixel || got.Threshold == nil {
 		t.Errorf("got %s, want first what eval gives: %s", rest, plain)
 	}
 	for _, r := range got.Results {

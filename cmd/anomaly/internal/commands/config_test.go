@@ -75,6 +75,21 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	}
 }
 
+// Earlier builds wrote the size as a number.
+func TestConfigSize(t *testing.T) {
+	tinyModel(t)
+	dir := t.TempDir()
+	config, out := filepath.Join(dir, "c.json"), filepath.Join(dir, "m.onnx")
+	if err := os.WriteFile(config, []byte(`{"size": 16}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, 0, append([]string{"train", "--data", filepath.Join(scratch, "train"), "--config", config, "--out", out}, tiny[2:]...)...)
+	b, err := os.ReadFile(out + page.ConfigSuffix)
+	if err != nil || !strings.Contains(string(b), `"size": "16x16"`) {
+		t.Errorf("got %s, %v", b, err)
+	}
+}
+
 // A configuration is read as editors write it.
 func TestConfigText(t *testing.T) {
 	tinyModel(t)

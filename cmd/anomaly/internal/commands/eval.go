@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
@@ -25,9 +27,12 @@ func evalCommand() *cli.Command {
 		Description: `Either --data names a data set with test images (MVTec AD's, VisA's or MNIST's
 layout), or --good and --anomalous name images as run takes them.
 
-Metrics are of raw scores and residuals, without any threshold: AUROC, average
+It says what the verdicts at the model's threshold come to: which images are
+missed, and which good ones rejected, with bounds of 95 % confidence. Metrics are
+of raw scores and residuals, whatever the threshold: AUROC, average
 precision and the best F1, of images and of pixels, and AU-PRO up to a
-false-positive rate of 0.3 and of 0.05. Pixels are measured where there are
+false-positive rate of 0.3 and of 0.05. An AUROC whose interval holds 0.5 may be
+chance; an F1 is to be held against that of calling every image anomalous. Pixels are measured where there are
 masks, over good images and those with a mask, at the masks' own size or at
 --resolution: maps are resized bilinearly, masks to the nearest pixel. A kind is
 measured against all good images.
@@ -38,12 +43,18 @@ threshold, and the worst misses and false alarms first.
 
 With --json, standard output has one object:
 
-  {"image": {"auroc", "ap", "f1max"},
+  {"image": {"auroc", "ap", "f1max", "auroc_low", "auroc_high", "f1_all"},
    "pixel": {"auroc", "ap", "f1max", "aupro30", "aupro05"},
-   "kinds": {NAME: {"image": {…}, "pixel": {…}, "n": 20}, …},
+   "threshold": 0.7,
+   "at_threshold": {"false_reject": {"above", "of", "share", "at_most", "at_least"},
+                    "recall": {…}, "precision": 0.9, "f1": 0.8},
+   "kinds": {NAME: {"image": {…}, "pixel": {…}, "at_threshold": {…}, "n": 20}, …},
    "n": {"good": 20, "anomalous": 63}, "resolution": 256}
 
-pixel is null without masks, resolution is null for the masks' own.
+pixel is null without masks, resolution is null for the masks' own, at_threshold
+where the model gives no verdicts, precision where nothing is above. f1_all is the
+F1 of calling every image anomalous. Images that could
+not be read do not count: "failed" has a {"path", "error"} of each.
 
 --perturb measures again with the images brighter, darker, blurred, noisy and
 shifted, at the model's resolution, and says what that costs. The object gets
@@ -86,11 +97,16 @@ wrong.`,
 func evalAction(c *cli.Context) error {
 	switch compare := c.Bool("compare"); {
 	case !compare && c.NArg() != 1:
-		return usagef("eval takes one model, got %q", c.Args().Slice())
+		return usagef("eval takes one model, got %q; --data, or --good and --anomalous, name images", c.Args().Slice())
 	case compare && c.NArg() != 2:
 		return usagef("eval --compare takes two models, got %q", c.Args().Slice())
 	case compare && (c.Bool("perturb") || c.IsSet("out")):
 		return usagef("--compare goes without --perturb and --out")
+	}
+	for _, model := range c.Args().Slice() {
+		if err := checkModel("eval", model, c.String("data"), c.String("good")); err != nil {
+			return err
+		}
 	}
 	o := &evalOptions{
 		data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous"),
@@ -198,7 +214,7 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 
 // noteUnmeasured says that pixels are not measured though there are masks.
 func (c *console) noteUnmeasured(findings []*judge.Finding) {
-	if slices.ContainsFunc(findings, func(f *judge.Finding) bool { return f.Sample.HasMask() && f.Result.Map == nil }) {
+	if slices.ContainsFunc(findings, func(f *judge.Finding) bool { return f.Err == nil && f.Sample.HasMask() && f.Result.Map == nil }) {
 		c.notef("the model gives no maps: pixels are not measured")
 	}
 }
@@ -260,15 +276,19 @@ func spaced(all []dataset.Sample, limit int) []dataset.Sample {
 	return some
 }
 
-// printEvaluation prints a table for people.
+// printEvaluation prints tables for people: what the verdicts do, then the metrics.
 func printEvaluation(w io.Writer, e *judge.Evaluation) error {
+	kinds := slices.Sorted(maps.Keys(e.Kinds))
+	if err := printDecided(w, e, kinds); err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	against := fmt.Sprintf("against %d good images", e.N.Good)
 	if e.Pixel == nil {
-		fmt.Fprintln(t, "\timages\tAUROC\tAP\tF1-max\t")
+		fmt.Fprintln(t, "any threshold:\timages\tAUROC\tAP\tF1-max\t")
 	} else {
 		fmt.Fprintln(t, "\t\t\t\t\tpixels:\t\t\t\t\t")
-		fmt.Fprintln(t, "\timages\tAUROC\tAP\tF1-max\tAUROC\tAP\tF1-max\tAU-PRO .3\tAU-PRO .05\t")
+		fmt.Fprintln(t, "any threshold:\timages\tAUROC\tAP\tF1-max\tAUROC\tAP\tF1-max\tAU-PRO .3\tAU-PRO .05\t")
 		if e.Resolution == nil {
 			against += "; pixels at the masks' size"
 		} else {
@@ -284,13 +304,45 @@ func printEvaluation(w io.Writer, e *judge.Evaluation) error {
 		}
 		fmt.Fprintln(t)
 	}
-	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
+	for _, kind := range kinds {
 		line(kind, e.Kinds[kind])
 	}
 	line("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, against)
+	_, err := fmt.Fprintf(w, "%s; AUROC of all %.4f to %.4f with 95 %% confidence; calling every image anomalous has an F1 of %.4f\n",
+		against, e.Image.AUROCLow, e.Image.AUROCHigh, e.Image.F1OfAll)
+	return err
+}
+
+// printDecided prints what the verdicts do, nothing where there are none.
+func printDecided(w io.Writer, e *judge.Evaluation, kinds []string) error {
+	if e.Decided == nil {
+		return nil
+	}
+	head := "by its own label:"
+	if e.Threshold != nil {
+		head = fmt.Sprintf("threshold %s:", page.Short(*e.Threshold))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "%s\timages\tmissed\tfound\trecall\tat least\tprecision\tF1\t\n", head)
+	line := func(name string, d *calibrate.Decided) {
+		precision := "-" // nothing is above
+		if d.Precision != nil {
+			precision = fmt.Sprintf("%.4f", *d.Precision)
+		}
+		r := d.Recall
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.4f\t%.4f\t%s\t%.4f\t\n", name, r.Of, r.Of-r.Above, r.Above, r.Share, r.AtLeast, precision, d.F1)
+	}
+	for _, kind := range kinds {
+		line(kind, e.Kinds[kind].Decided)
+	}
+	line("all", e.Decided)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	r := e.Decided.FalseReject
+	_, err := fmt.Fprintf(w, "rejects %d of %d good images (%.4f; with 95 %% confidence at most %.4f)\n\n", r.Above, r.Of, r.Share, r.AtMost)
 	return err
 }

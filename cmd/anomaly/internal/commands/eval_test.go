@@ -2,10 +2,14 @@ package commands
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/calibrate"
+	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/metrics"
@@ -14,18 +18,29 @@ import (
 
 // image3 and pixel5 are objects that eval --json prints.
 type (
-	image3 struct{ AUROC, AP, F1Max float64 }
+	image3      struct{ AUROC, AP, F1Max float64 }
+	image6      struct{ AUROC, AP, F1Max, AUROC_Low, AUROC_High, F1_All float64 }
+	decidedJSON struct {
+		False_Reject, Recall calibrate.Share
+		Precision            *float64
+		F1                   float64
+	}
 	pixel5 struct{ AUROC, AP, F1Max, AUPRO30, AUPRO05 float64 }
 )
 
+func (i image6) metrics() image3 { return image3{i.AUROC, i.AP, i.F1Max} }
+
 // evalJSON is what the help text promises of eval --json.
 type evalJSON struct {
-	Image image3
-	Pixel *pixel5
-	Kinds map[string]struct {
-		Image image3
-		Pixel *pixel5
-		N     int
+	Image        image6
+	Pixel        *pixel5
+	Threshold    *float32
+	At_Threshold *decidedJSON
+	Kinds        map[string]struct {
+		Image        image6
+		Pixel        *pixel5
+		At_Threshold *decidedJSON
+		N            int
 	}
 	N          struct{ Good, Anomalous int }
 	Resolution *int
@@ -39,7 +54,7 @@ func parseEval(t *testing.T, stdout string) evalJSON {
 	if err := d.Decode(&e); err != nil || d.More() {
 		t.Fatalf("%v in %s", err, stdout)
 	}
-	for _, key := range []string{"image", "pixel", "kinds", "n", "resolution"} {
+	for _, key := range []string{"image", "pixel", "threshold", "at_threshold", "kinds", "n", "resolution"} {
 		if !strings.Contains(stdout, `"`+key+`":`) {
 			t.Errorf("no key %q in %s", key, stdout)
 		}
@@ -86,14 +101,48 @@ func TestEvalJSON(t *testing.T) {
 
 	stdout, _ := mustRun(t, 0, "eval", model, "--data", data, "--provider", "go", "--json", "--batch", "3")
 	e := parseEval(t, stdout)
-	if d := cmp.Diff(wantAll, e.Image); d != "" {
+	if d := cmp.Diff(wantAll, e.Image.metrics()); d != "" {
 		t.Errorf("image metrics (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(wantB, e.Kinds["b"].Image); d != "" {
+	if d := cmp.Diff(wantB, e.Kinds["b"].Image.metrics()); d != "" {
 		t.Errorf("image metrics of kind b (-want +got):\n%s", d)
 	}
 	if len(e.Kinds) != 2 || e.Kinds["a"].N != 3 || e.N.Good != 4 || e.N.Anomalous != 6 || e.Resolution != nil {
 		t.Errorf("got %s", stdout)
+	}
+	// What the verdicts come to, by those of run.
+	judged := decide(t, 0, model, data)
+	verdicts := func(kind string) (above, of int) {
+		for _, d := range judged {
+			if filepath.Base(filepath.Dir(d.Path)) != kind {
+				continue
+			}
+			if of++; *d.Anomalous {
+				above++
+			}
+		}
+		return above, of
+	}
+	rejected, _ := verdicts("good")
+	foundA, ofA := verdicts("a")
+	foundB, ofB := verdicts("b")
+	if foundB == ofB || foundA == 0 {
+		t.Fatalf("found %d of a and %d of b tell nothing", foundA, foundB)
+	}
+	for name, c := range map[string]struct {
+		got       *decidedJSON
+		found, of int
+	}{"a": {e.Kinds["a"].At_Threshold, foundA, ofA}, "b": {e.Kinds["b"].At_Threshold, foundB, ofB}, "all": {e.At_Threshold, foundA + foundB, ofA + ofB}} {
+		want := calibrate.DecideOf(rejected, 4, c.found, c.of)
+		if c.got == nil || c.got.False_Reject != want.FalseReject || c.got.Recall != want.Recall || c.got.F1 != want.F1 || *c.got.Precision != *want.Precision {
+			t.Errorf("%s at the threshold: got %+v, want %+v", name, c.got, want)
+		}
+	}
+	if image, _, _ := thresholds(t, model); e.Threshold == nil || *e.Threshold != image {
+		t.Errorf("got threshold %v, want the model's %v", e.Threshold, image)
+	}
+	if low, high := metrics.AUROCInterval(e.Image.AUROC, 4, 6); e.Image.AUROC_Low != low || e.Image.AUROC_High != high || e.Kinds["b"].Image.F1_All != metrics.F1OfAll(4, 3) {
+		t.Errorf("got %+v, want an interval of %v to %v", e.Image, low, high)
 	}
 	if e.Pixel == nil || e.Kinds["a"].Pixel == nil || *e.Pixel == *e.Kinds["a"].Pixel {
 		t.Fatalf("pixel metrics: got %s", stdout)
@@ -168,9 +217,17 @@ func TestEvalJSON(t *testing.T) {
 	})
 	t.Run("table", func(t *testing.T) {
 		stdout, _ := mustRun(t, 0, "eval", model, "--data", data, "--provider", "go")
-		lines := strings.Split(strings.TrimSpace(stdout), "\n")
-		if len(lines) != 6 || !strings.HasPrefix(strings.TrimSpace(lines[2]), "a ") || lines[5] != "against 4 good images; pixels at the masks' size" {
-			t.Errorf("got\n%s", stdout)
+		for _, want := range []string{
+			"threshold " + page.Short(*e.Threshold) + ":  images  missed",
+			fmt.Sprintf("rejects %d of 4 good images (", rejected),
+			"against 4 good images; pixels at the masks' size; AUROC of all ", "calling every image anomalous has an F1 of 0.7500\n",
+		} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("got\n%swant %q in it", stdout, want)
+			}
+		}
+		if got := strings.Fields(stdout[strings.Index(stdout, " b "):]); !slices.Equal(got[:4], []string{"b", "3", fmt.Sprint(ofB - foundB), fmt.Sprint(foundB)}) {
+			t.Errorf("got %v of kind b", got[:4])
 		}
 	})
 }
@@ -178,8 +235,19 @@ func TestEvalJSON(t *testing.T) {
 func TestEvalWithoutMasks(t *testing.T) {
 	model, data := tinyModel(t), testSet(t, false)
 	stdout, _ := mustRun(t, 0, "eval", model, "--data", data, "--provider", "go", "--json")
-	if e := parseEval(t, stdout); e.Pixel != nil || e.Kinds["a"].Pixel != nil || e.Image == (image3{}) {
+	if e := parseEval(t, stdout); e.Pixel != nil || e.Kinds["a"].Pixel != nil || e.Image == (image6{}) {
 		t.Errorf("got %s", stdout)
+	}
+}
+
+// Without a threshold there are no verdicts to count.
+func TestEvalWithoutThreshold(t *testing.T) {
+	stdout, _ := mustRun(t, 0, "eval", reconstructionModel(t), "--data", testSet(t, false), "--provider", "go", "--json")
+	if e := parseEval(t, stdout); e.At_Threshold != nil || e.Threshold != nil || e.Kinds["a"].At_Threshold != nil || e.Image.AUROC == 0 {
+		t.Errorf("got %s", stdout)
+	}
+	if stdout, _ = mustRun(t, 0, "eval", reconstructionModel(t), "--data", testSet(t, false), "--provider", "go"); strings.Contains(stdout, "missed") {
+		t.Errorf("got\n%s", stdout)
 	}
 }
 

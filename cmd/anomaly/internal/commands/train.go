@@ -39,13 +39,14 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
-			&cli.IntFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image; with features, of a square as large as the image, which keeps its aspect", DefaultText: networks},
+			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
 			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
 			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.IntFlag{Name: "latent", Usage: "`N` numbers that an image goes through in ssimae", DefaultText: "100"},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
 			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
@@ -86,7 +87,7 @@ func trainAction(c *cli.Context) error {
 	}
 	switch {
 	case c.Args().Present():
-		return usagef("train takes no arguments but flags, got %q", c.Args().Slice())
+		return usagef("train takes no arguments but flags, got %q; --data names the images", c.Args().Slice())
 	case c.String("data") == "":
 		return usagef("--data is missing: a folder with images of good parts")
 	case c.String("out") == "":
@@ -95,7 +96,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"size", "filters", "depth", "epochs", "batch", "scales"} {
+	for _, name := range []string{"filters", "depth", "latent", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -105,7 +106,7 @@ func trainAction(c *cli.Context) error {
 			return usagef("--%s: got %v, want more than 0", name, x)
 		}
 	}
-	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map"} {
+	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map", "size"} {
 		if c.IsSet(name) && c.String(name) == "" {
 			return usagef("--%s: got nothing, want a name", name)
 		}
@@ -114,10 +115,10 @@ func trainAction(c *cli.Context) error {
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
-		preset: train.Preset(c.String("preset")), size: c.Int("size"),
+		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
-			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"), Height: c.Int("size"), Width: c.Int("size"),
-			Filters: c.Int("filters"), Depth: c.Int("depth"),
+			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
+			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
@@ -128,6 +129,9 @@ func trainAction(c *cli.Context) error {
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
+	}
+	if err := setSides(&o.spec, o.size); err != nil {
+		return err
 	}
 	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
 		o.spec.Model = models.Names()[0]
@@ -206,7 +210,7 @@ type trainOptions struct {
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
 	preset          train.Preset
-	size            int         // as the flag has it, 0 for none
+	size            string      // as the flag has it, "" for none
 	spec            models.Spec // before open, as the flags have it
 	why             string      // it was chosen; "" where the flags say which
 	net             models.Network
@@ -258,12 +262,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	case 1:
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
-	width, height := 1, 1
-	for item := range dataset.Stream(ctx, set.Train[:1], 0, 0, 3, 1) {
-		if item.Err == nil { // what is wrong is said when all are read
-			width, height = item.Width, item.Height
-		}
-	}
+	width, height := usualSize(ctx, set.Train)
 	o.spec = asked
 	if err := o.open(len(set.Train), width, height); err != nil {
 		return err
