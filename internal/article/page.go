@@ -99,6 +99,15 @@ to work ([why](aegrad.md)).
 		}
 	}
 	b.WriteString(`
+## The paper's network
+
+SSIM as a loss comes from Bergmann et al. (VISAPP 2019), whose network is another: ` + "`--model ssimae`" + `, through a vector of 100 numbers, or of 500. It
+is not measured here. For textures they train it on patches of 128×128 of images of 256×256, which an image is covered with when it is judged:
+
+` + "```sh" + `
+anomaly train --data ../shared/data/mvtec_grid_mini/grid --model ssimae --latent 500 --size 128 --tiles --tile-scale 0.25 --out grid.onnx
+` + "```" + `
+
 ## Figures
 
 ` + "`article/SET.png`" + ` has the article's: for an image of each kind, and with either loss, input, reconstruction, heat map and what is marked.
