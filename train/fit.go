@@ -1,11 +1,11 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"image"
-	"io/fs"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -249,7 +249,8 @@ func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
 	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 && t.tiled == nil {
 		last := t.withRows(stages(t.images, t.settings.Val, t.settings.Seed))
 		t.stages = last[len(last)-1:]
-		t.settings.Epochs = (net.Recipe().Steps + t.stepsIn(0) - 1) / t.stepsIn(0)
+		steps := cmp.Or(t.settings.Steps, net.Recipe().Steps)
+		t.settings.Epochs = (steps + t.stepsIn(0) - 1) / t.stepsIn(0)
 	}
 	return t
 }
@@ -294,10 +295,6 @@ func (t *trainer) initial() (*state, error) {
 		return t.fresh(0, nil), nil
 	}
 	st, err := t.load()
-	if errors.Is(err, fs.ErrNotExist) {
-		t.settings.Logf("no checkpoint at %s: starting from the beginning", t.settings.Checkpoint)
-		return t.fresh(0, nil), nil
-	}
 	if err != nil {
 		return nil, err
 	}
