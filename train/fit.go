@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/anomaly-go/anomaly/augment"
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/corrupt"
 	"github.com/anomaly-go/anomaly/graph"
@@ -204,10 +205,11 @@ type trainer struct {
 	first    []int // row of each image that is cut into tiles; nil: rows are images
 	hash     string
 	stages   []stage
-	corrupt  *corrupt.Generator // nil where nothing is corrupted
-	defects  *corrupt.Generator // of pseudo-defects; nil before the first
-	keep     bool               // the weights of every stage, not of the last alone
-	choices  []models.Choice    // of the last fit
+	corrupt  *corrupt.Generator  // nil where nothing is corrupted
+	defects  *corrupt.Generator  // of pseudo-defects; nil before the first
+	keep     bool                // the weights of every stage, not of the last alone
+	choices  []models.Choice     // of the last fit
+	views    []augment.Transform // of images, that fits see; the first changes nothing
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
 	log      *epochLog
