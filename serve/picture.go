@@ -174,8 +174,11 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	} else { // or the detector sees its size
 		p.unlike = info.UnlikeSize(p.size)
 	}
-	if keep {
+	if keep || info.View.Tiles != nil {
 		p.image = img
+	}
+	if info.View.Tiles != nil { // which are cut of the image itself: it may be large
+		return nil
 	}
 	p.pixels = make([]uint8, p.height*p.width*p.channels)
 	return imageio.Resize(p.pixels, img, p.height, p.width, p.channels)
