@@ -621,7 +621,7 @@ func TestSwapSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said []string
-	det, err := OpenBytes(a, &Options{SessionOptions: SessionOptions{Provider: Go}, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }})
+	det, err := OpenBytes(a, &Options{SessionOptions: SessionOptions{Provider: Go, Logf: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}})
 	if err != nil {
 		t.Fatal(err)
 	}
