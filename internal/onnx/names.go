@@ -28,7 +28,12 @@ const (
 	KeyPixelThreshold = Prefix + PixelThreshold
 	KeyReview         = Prefix + "review"    // LOW:HIGH, the scores to look at again
 	KeyDataHash       = Prefix + "data.hash" // of the training images
+	KeyDataImages     = Prefix + "data.images"
+	KeyDataSize       = Prefix + "data.size" // of the usual training image, WIDTHxHEIGHT
 	KeyModel          = Prefix + "model"     // the network, as JSON
+	KeySettings       = Prefix + "settings"  // of training, as JSON
+	KeyEpoch          = Prefix + "epoch"     // of the weights, from 1
+	KeyLateFall       = Prefix + "late_fall" // share of all that the loss fell by, that it fell by in the second half
 
 	// Of scores of images that the network was not trained on; JSON.
 	KeyNormalCount     = Prefix + "normal.count"     // of good ones
