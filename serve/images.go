@@ -30,12 +30,6 @@ func (s *Server) finding(p *picture) *judge.Finding {
 // word is a verdict for headers and labels.
 func word(r *runtime.Result) string { return cmp.Or(string(r.Verdict), "none") }
 
-// A failed image of several is an item with its error.
-type failedImage struct {
-	Path  string `json:"path,omitempty"`
-	Error string `json:"error"`
-}
-
 // images answers POST /v1/models/{model}/images.
 func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
@@ -96,7 +90,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 // be drawn, or its error.
 func (p *picture) item(draw string) (json.RawMessage, error) {
 	if p.err != nil {
-		return json.Marshal(failedImage{p.name, p.err.Error()})
+		return json.Marshal(judge.Finding{Path: p.name, Err: p.err})
 	}
 	b, err := json.Marshal(p.finding)
 	if err != nil || draw == "" {

@@ -35,6 +35,7 @@ type Result struct {
 	Calibration Calibration
 	Pseudo      PseudoDefects
 	DataHash    string
+	Errors      []float64     // squared errors of reconstructions of training images, each summed over the image, ascending; none of a network that is fitted in closed form
 	Images      int           // in the data
 	Provider    anrt.Provider // that trained
 }
@@ -126,6 +127,10 @@ func Fit(ctx context.Context, net models.Network, data *Data, settings *Settings
 	if err != nil {
 		return nil, err
 	}
+	if r.Errors, err = t.errors(ctx, st.exported()); err != nil {
+		return nil, err
+	}
+	slices.Sort(r.Errors)
 	r.Epoch = st.Epoch
 	for _, e := range st.History {
 		if e.Stage == len(t.stages) {

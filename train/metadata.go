@@ -42,9 +42,12 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		md["late_fall"] = strconv.FormatFloat(r.LateFall(), 'g', 3, 64)
 	}
 	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
+	if len(r.Errors) > 0 {
+		normal["error"] = quantiles(r.Errors)
+	}
 	values := map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal}
 	if len(r.Pseudo.Scores) > 0 {
-		values["pseudo.scores"], values["pseudo.auroc"] = singles(r.Pseudo.Scores), r.Pseudo.AUROC
+		values["pseudo.scores"], values["pseudo.auroc"] = r.Pseudo.Scores, r.Pseudo.AUROC
 	}
 	for key, v := range values {
 		b, err := json.Marshal(v)
@@ -54,13 +57,4 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		md[key] = string(b)
 	}
 	return md, nil
-}
-
-// singles returns xs as float32, which scores are, so that they are written in fewer digits.
-func singles(xs []float64) []float32 {
-	out := make([]float32, len(xs))
-	for i, x := range xs {
-		out[i] = float32(x)
-	}
-	return out
 }

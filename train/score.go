@@ -8,6 +8,7 @@ import (
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -68,15 +69,7 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, s
 	if len(held) == 0 {
 		return nil, nil, nil
 	}
-	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *t.settings.Map})
-	if err != nil {
-		return nil, nil, fmt.Errorf("train: %w", err)
-	}
-	b, err := onnxexport.Marshal(model)
-	if err != nil {
-		return nil, nil, fmt.Errorf("train: %w", err)
-	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
+	det, err := t.detector(weights, t.settings.Map)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,8 +81,26 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, s
 	return good, pseudo, err
 }
 
+// detector returns what judges images by the network of these weights and a map.
+func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options) (*anrt.Detector, error) {
+	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *m})
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	b, err := onnxexport.Marshal(model)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
+}
+
 // scores returns those of n images [H,W,C].
 func scores(ctx context.Context, det *anrt.Detector, n int, image func(i int) []uint8) ([]float64, error) {
+	return measure(ctx, det, n, image, func(r *anrt.Result) float64 { return float64(r.Score) })
+}
+
+// measure returns what of makes of the results of n images [H,W,C].
+func measure(ctx context.Context, det *anrt.Detector, n int, image func(i int) []uint8, of func(*anrt.Result) float64) ([]float64, error) {
 	all := make([]float64, 0, n)
 	for len(all) < n {
 		var pixels []uint8
@@ -102,8 +113,8 @@ func scores(ctx context.Context, det *anrt.Detector, n int, image func(i int) []
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range results {
-			all = append(all, float64(r.Score))
+		for i := range results {
+			all = append(all, of(&results[i]))
 		}
 	}
 	return all, nil

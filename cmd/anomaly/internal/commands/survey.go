@@ -92,8 +92,8 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	return o, nil
 }
 
-// survey looks at all samples and hands on what it found, in their order; then, if
-// it is to watch, at what comes. It writes what o asks for and says what failed;
+// survey looks at all samples and hands on what it found, in their order, of images
+// that failed the error; then, if it is to watch, at what comes. It writes what o asks for and says what failed;
 // spell gives an image's path.
 //
 // The error is that of the first thing that ended it, ctx's if that did and it was
@@ -160,7 +160,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		}
 		if f.Err != nil {
 			c.notef("%s", failure(f))
-			return nil
+			return each(f)
 		}
 		if f.Result.Anomalous {
 			anomalous++
