@@ -107,7 +107,7 @@ func (p *picture) item(draw string) (json.RawMessage, error) {
 // What is drawn.
 const (
 	drawOverlay = "overlay" // the image with what is above the threshold tinted
-	drawHeatmap = "heatmap" // the map in colours, from 0 to the threshold's double
+	drawHeatmap = "heatmap" // the map in colours, from what good parts reach on
 )
 
 // drawing returns what is to be drawn, "" for nothing, and whether the picture is the
@@ -154,14 +154,7 @@ func drawnImage(p *picture, draw string) (image.Image, error) {
 	case draw == drawOverlay:
 		return heatmap.Overlay(p.image, m, *threshold, nil), nil
 	}
-	top := m.Max()
-	if threshold != nil && *threshold > 0 {
-		top = 2 * *threshold
-	}
-	if !(top > 0) {
-		top = 1
-	}
-	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), 0, top, nil), nil
+	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), p.result.Scale, nil), nil
 }
 
 // readImages reads a body: an image file, or a form with several. Several says

@@ -12,6 +12,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -50,6 +51,7 @@ var scoringFlags = slices.Concat(detectorFlags, []cli.Flag{
 // surveyFlags are flags of the commands that look at images.
 var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
 	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
+	&cli.StringFlag{Name: "heat", Usage: "`LO:HI`, the residuals of the heat maps' first and last colour, such as 0 and twice the threshold", DefaultText: "from what good parts reach on"},
 	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
 })
 
@@ -83,7 +85,14 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	if o.saves, err = page.ParseSaves(c.String("save")); err != nil {
 		return o, usagef("--save: %v", err)
 	}
+	if c.IsSet("heat") {
+		if o.detector.Scale, err = heatmap.ParseScale(c.String("heat")); err != nil {
+			return o, usagef("--heat: %s", strings.TrimPrefix(err.Error(), "heatmap: scale: "))
+		}
+	}
 	switch {
+	case c.IsSet("heat") && o.dir == "":
+		return o, usagef("--heat needs --out")
 	case c.IsSet("out") && o.dir == "":
 		return o, usagef("--out: want a folder")
 	case c.IsSet("save") && o.dir == "":
