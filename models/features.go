@@ -32,6 +32,9 @@ const (
 	// Twice as many features of a third more components find no more, and double the time of the comparison.
 	coreset    = 1000
 	components = 48
+	// lanes is what the number of a place's directions is made a multiple of: a vector
+	// times a matrix of 24 columns takes four fifths of the time of one of 20 on ONNX Runtime.
+	lanes = 8
 	// smoothing of the map, in places: half of the smallest defect that a place can show.
 	smoothing = .75
 
@@ -161,15 +164,12 @@ func (n *features) Features(x *graph.Value) *graph.Value {
 			// features vary most and would make most of the false alarms.
 			f = graph.Pad(f, "constant", []int{0, 0, 1, 1}, []int{0, 0, 1, 1})
 			f = graph.AveragePool(f, 3, 3, &graph.PoolOptions{Strides: [2]int{1, 1}})
-			switch {
-			case f.Dim(2) == 2*h:
+			if f.Dim(2) == 2*h {
 				f = graph.AveragePool(f, 2, 2, nil)
-			case f.Dim(2) != h:
-				f = graph.ResizeLinear(f, h, w, nil)
 			}
-			taps = append(taps, f)
+			taps = append(taps, rows(f, h, w))
 		}
-		levels = append(levels, graph.Transpose(graph.Reshape(graph.Concat(1, taps...), 0, n.channels(), h*w), 0, 2, 1))
+		levels = append(levels, graph.Concat(2, taps...))
 	}
 	if len(levels) == 1 {
 		return levels[0]
@@ -183,17 +183,24 @@ func (n *features) Head(f *graph.Value) Outputs {
 	levels := n.levels()
 	for i, l := range levels {
 		places, h, w := l.places(), l.height/cell, l.width/cell
-		m := n.distance(graph.SliceAxis(f, 1, first, first+places, 1), i, l)
+		of := f
+		if len(levels) > 1 {
+			of = graph.SliceAxis(f, 1, first, first+places, 1)
+		}
+		m := n.distance(of, i, l)
 		first += places
 		m = graph.Reshape(m, 0, 1, h, w)
 		if i == 0 {
 			sum = m
 		} else {
-			sum = graph.Add(sum, graph.ResizeLinear(m, levels[0].height/cell, levels[0].width/cell, nil))
+			sum = graph.Add(sum, interpolate(m, levels[0].height/cell, levels[0].width/cell))
 		}
 	}
-	sum = graph.Mul(sum, g.Scalar(1/float64(len(levels))))
-	return Outputs{Map: residual.Smooth(sum, &residual.Options{Blur: smoothing})}
+	if len(levels) > 1 {
+		sum = graph.Mul(sum, g.Scalar(1/float64(len(levels))))
+	}
+	sum = residual.Smooth(sum, &residual.Options{Blur: smoothing})
+	return Outputs{Map: interpolate(sum, n.spec.Height, n.spec.Width)}
 }
 
 // distance returns the sum [N,P] of the weighted distances of a level's features [N,P,C].
@@ -206,7 +213,12 @@ func (n *features) distance(f *graph.Value, i int, l level) *graph.Value {
 	square := graph.ReduceSum(graph.Square(graph.MatMul(y, param("white", channels, channels))), false, 2)
 	square = graph.Mul(square, param("scale", places))
 	if l.rank > 0 {
-		along := graph.MatMul(graph.Transpose(y, 1, 0, 2), param("directions", places, channels, l.rank)) // [P,N,rank]
+		directions := param("directions", places, channels, l.rank)
+		if rest := l.rank % lanes; rest > 0 {
+			// Files do not have the zeros: runtimes compute them once.
+			directions = graph.Pad(directions, "constant", []int{0, 0, 0}, []int{0, 0, lanes - rest})
+		}
+		along := graph.MatMul(graph.Transpose(y, 1, 0, 2), directions) // [P,N,rank]
 		square = graph.Sub(square, graph.Transpose(graph.ReduceSum(graph.Square(along), false, 2), 1, 0))
 	}
 	gaussian := graph.Mul(root(square), param("weight.gaussian", 1))

@@ -46,7 +46,7 @@ func noise(c, h, w int, seed uint64) *graph.Tensor {
 	return x
 }
 
-// Fitted to good images, the network's map has the size of its grid, is never
+// Fitted to good images, the network's map has the image's size, is never
 // negative, and is highest where an image has what none of them had.
 func TestFeatures(t *testing.T) {
 	resources := randomBackbone(t, Lite0)
@@ -101,7 +101,7 @@ func TestFeatures(t *testing.T) {
 		forward := func(x *graph.Value) *graph.Value { return net.Forward(x).Map }
 		image := noise(c, h, w, 0)
 		good := eval(weights, image, forward)
-		if want := []int{1, 1, h / 8, w / 8}; !slices.Equal(good.Shape(), want) {
+		if want := []int{1, 1, h, w}; !slices.Equal(good.Shape(), want) {
 			t.Fatalf("%+v: got a map %v, want %v", s, good.Shape(), want)
 		}
 		// A square of the image is of another colour.
@@ -123,8 +123,8 @@ func TestFeatures(t *testing.T) {
 				at = i
 			}
 		}
-		if y, x := at/(w/8), at%(w/8); y < 1 || y > 6 || x < 1 || x > 6 {
-			t.Errorf("%+v: the map rises most at %d, %d, want it around 3.5, 3.5", s, y, x)
+		if y, x := at/w, at%w; y < 8 || y > 55 || x < 8 || x > 55 {
+			t.Errorf("%+v: the map rises most at %d, %d, want it around 32, 32", s, y, x)
 		}
 	}
 }
