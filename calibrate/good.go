@@ -23,8 +23,10 @@ const (
 	// so few good images exceed, whatever the distribution (Hahn and Meeker,
 	// Statistical Intervals, section 5.3). With fewer it is the prediction bound
 	// for one more good image, the logarithms of the scores taken as normal, which
-	// widens as the images get fewer (section 4.8); never below the quantile of
-	// the scores themselves.
+	// widens as the images get fewer (section 4.8). As many scores as the rate lets
+	// be rejected do not widen it at either end: it is of the trimmed mean and the
+	// winsorised deviation (Tukey and McLaughlin, Sankhyā A 25, 1963), and never
+	// below the quantile of the scores themselves.
 	Rate Rule = "rate"
 	// Max takes the largest score of a good image.
 	Max Rule = "max"
@@ -90,8 +92,16 @@ func FromGood(scores []float64, falseReject float64, rule Rule) (Calibration, er
 	return c, nil
 }
 
-// predictionBound returns what one more of the scores exceeds at that rate, their
-// logarithms taken as normal; -Inf where one has none.
+// Enough returns how many scores of good images it takes, none of them above a
+// threshold, to be sure that it rejects a share in (0,1) at most.
+func Enough(falseReject float64) int {
+	return int(math.Ceil(math.Log(1-Confidence) / math.Log1p(-falseReject)))
+}
+
+// predictionBound returns what one more of the ascending scores exceeds at that
+// rate, their logarithms taken as normal; -Inf where one has none. Of 7 to 28
+// scores, a tenth of which may be rejected, one that lies out would otherwise raise
+// it above what most defects have.
 func predictionBound(scores []float64, rate float64) float64 {
 	logs := make([]float64, len(scores))
 	for i, x := range scores {
@@ -100,10 +110,16 @@ func predictionBound(scores []float64, rate float64) float64 {
 		}
 		logs[i] = math.Log(x)
 	}
-	n := float64(len(scores))
-	mean, sd := stat.MeanStdDev(logs, nil)
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(1 - rate)
-	return math.Exp(mean + t*sd*math.Sqrt(1+1/n))
+	n := len(scores)
+	cut := min(int(rate*float64(n)+.5), n/4) // at each end
+	mean := stat.Mean(logs[cut:n-cut], nil)
+	for i := range cut {
+		logs[i], logs[n-1-i] = logs[cut], logs[n-1-cut]
+	}
+	left := float64(n - 2*cut)
+	sd := stat.StdDev(logs, nil) * math.Sqrt(float64(n-1)/(left-1))
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: left - 1}.Quantile(1 - rate)
+	return math.Exp(mean + t*sd*math.Sqrt(1+1/left))
 }
 
 // String says what the threshold is and how sure.

@@ -58,6 +58,18 @@ func TestRateRuleGolden(t *testing.T) {
 	}
 }
 
+// One score that lies out is among those that a tenth of 7 lets be rejected; of a
+// hundredth it is not.
+func TestRateRuleOutlier(t *testing.T) {
+	scores := []float64{22.3, 26, 26.3, 26.4, 26.9, 27.6, 33.8}
+	if got := mustGood(t, scores, .1, Rate).Threshold; !(got > 27.6 && got < 30.1) {
+		t.Errorf("a tenth: got %v, want the quantile, between the two largest", got)
+	}
+	if got := mustGood(t, scores, .01, Rate).Threshold; !(got > 33.8) {
+		t.Errorf("a hundredth: got %v, want more than the largest", got)
+	}
+}
+
 // From 299 scores on no distribution is assumed: of 1000 scores 4 may exceed the
 // threshold for the rate to be below 1 % with 95 % confidence (5: 1.05 %), however
 // far the largest lie out.
@@ -95,6 +107,7 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 		isNorm bool
 	}{
 		{"few, log-normal", 8, .01, logNormal, logNormal.Survival, true},
+		{"few that lose one, log-normal", 8, .1, logNormal, logNormal.Survival, true},
 		{"some, log-normal", 100, .01, logNormal, logNormal.Survival, true},
 		{"some, Pareto", 100, .05, pareto, pareto.Survival, false},
 		{"many, Pareto", 299, .01, pareto, pareto.Survival, false},
@@ -129,6 +142,15 @@ func TestThresholdKeepsItsPromises(t *testing.T) {
 		// here, and the quantile, which it is never below, only lowers the rate.
 		if c.isNorm && (sum > 1.2*c.rate || sum < .6*c.rate) {
 			t.Errorf("%s: got a rate of %.2f %% on average, want %.2f", c.name, 100*sum, 100*c.rate)
+		}
+	}
+}
+
+// Enough scores are enough, one fewer are not.
+func TestEnough(t *testing.T) {
+	for rate, want := range map[float64]int{.01: 299, .05: 59, .1: 29, .5: 5} {
+		if got := Enough(rate); got != want || upperBound(0, got) > rate || upperBound(0, got-1) <= rate {
+			t.Errorf("rate %v: got %d with bound %v, want %d", rate, got, upperBound(0, got), want)
 		}
 	}
 }

@@ -12,6 +12,9 @@
 // Kristan and Skočaj, DRÆM, ICCV 2021, section 3.3; Schlüter et al., Natural
 // synthetic anomalies, ECCV 2022, section 3).
 //
+// [Generator.Defect] makes one defect of a size and contrast that can be seen,
+// by which a detector is judged.
+//
 // All that is random depends on the seed, a counter and the image, so that neither
 // the order nor the number of goroutines matters.
 package corrupt

@@ -12,6 +12,9 @@ import (
 // ErrImages is wrapped by errors about images and options.
 var ErrImages = errors.New("corrupt")
 
+// LeastSide is the shortest side, in pixels, of images that can be corrupted.
+const LeastSide = 8
+
 // Options of a [Generator]; nil is all defaults.
 type Options struct {
 	Seed uint64 // that everything random depends on
@@ -28,26 +31,28 @@ type Generator struct {
 	h, w, c int
 	o       Options
 
+	grey       bool      // three channels that are one
 	foreground [][]bool  // [H·W] of each image; nil is everywhere
 	extent     []float64 // of each image's foreground: the root of its share of the image
 }
 
-// New returns a generator for images [N,H,W,C], one or more, of 8 by 8 pixels or
-// more, with 1 or 3 channels. They are kept, not copied.
+// New returns a generator for images [N,H,W,C], one or more, of LeastSide pixels
+// or more on each side, with 1 or 3 channels. They are kept, not copied.
 func New(pixels []uint8, height, width, channels int, o *Options) (*Generator, error) {
 	if o == nil {
 		o = &Options{}
 	}
 	size := height * width * channels
 	switch {
-	case height < 8 || width < 8 || channels != 1 && channels != 3:
-		return nil, fmt.Errorf("%w: got images of %dx%d with %d channels, want 8x8 or more with 1 or 3", ErrImages, height, width, channels)
+	case min(height, width) < LeastSide || channels != 1 && channels != 3:
+		return nil, fmt.Errorf("%w: got images of %dx%d with %d channels, want %dx%d or more with 1 or 3", ErrImages, height, width, channels, LeastSide, LeastSide)
 	case len(pixels) == 0 || len(pixels)%size != 0:
 		return nil, fmt.Errorf("%w: got %d bytes, want images of %d", ErrImages, len(pixels), size)
 	case !(o.Clean >= 0 && o.Clean < 1):
 		return nil, fmt.Errorf("%w: clean share: got %v, want 0 or more and less than 1", ErrImages, o.Clean)
 	}
 	g := &Generator{pixels: pixels, n: len(pixels) / size, h: height, w: width, c: channels, o: *o}
+	g.grey = g.colourless()
 	g.findForeground()
 	return g, nil
 }
@@ -102,30 +107,34 @@ func (g *Generator) corrupt(rng *rand.Rand, s *scratch, dst, mask, src []uint8, 
 	regions := 1 + rng.IntN(2)
 	changed := false
 	for range regions {
-		m := g.mask(rng, s, part, extent)
-		if m == nil {
+		if !g.mask(rng, s, part, extent) {
 			continue
 		}
 		g.fill(rng, s, src)
-		opacity := float32(.3 + .7*rng.Float64())
 		changed = true
-		for p, a := range m {
-			if a == 0 {
-				continue
-			}
-			a *= opacity
-			for k := range g.c {
-				at := p*g.c + k
-				// Products are rounded by themselves, so that no machine fuses them with the sum.
-				v := float32((1-a)*float32(dst[at])) + float32(a*s.source[at])
-				dst[at] = uint8(min(max(v, 0), 255) + .5)
-			}
-			if mask != nil {
-				mask[p] = max(mask[p], uint8(255*a+.5))
-			}
-		}
+		g.lay(s, dst, mask, float32(.3+.7*rng.Float64()))
 	}
 	return changed
+}
+
+// lay puts the scratch's source on dst, as opaque as its mask times opacity, and
+// that in mask, unless it is nil.
+func (g *Generator) lay(s *scratch, dst, mask []uint8, opacity float32) {
+	for p, a := range s.mask {
+		if a == 0 {
+			continue
+		}
+		a *= opacity
+		for k := range g.c {
+			at := p*g.c + k
+			// Products are rounded by themselves, so that no machine fuses them with the sum.
+			v := float32((1-a)*float32(dst[at])) + float32(a*s.source[at])
+			dst[at] = uint8(min(max(v, 0), 255) + .5)
+		}
+		if mask != nil {
+			mask[p] = max(mask[p], uint8(255*a+.5))
+		}
+	}
 }
 
 // A scratch is what one call of Corrupt works with.

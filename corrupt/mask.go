@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// mask returns a mask [H,W] in [0,1], of s, that lies mostly on the part, of
-// which extent is the size; nil if none was found. A nil part is everywhere.
-func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64) []float32 {
+// mask makes the mask of s one that lies mostly on the part, of which extent is the
+// size, and reports whether one was found. A nil part is everywhere.
+func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64) bool {
 	const tries, most = 8, .5 // of the mask on the foreground, at least
 	for range tries {
 		g.shape(rng, s, part, extent)
@@ -24,10 +24,10 @@ func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64
 			if rng.IntN(2) == 0 {
 				soften(s.mask, s.other, g.h, g.w)
 			}
-			return s.mask
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // shape writes a mask of 0 and 1 of a random kind: noise in a box, an ellipse, or

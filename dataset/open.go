@@ -146,7 +146,11 @@ func layoutError(root, want string) error {
 	if want != "" {
 		want = fmt.Sprintf(", layout %q", want)
 	}
-	return fmt.Errorf("dataset: %q%s: %w, want one of%s", root, want, ErrLayout, b.String())
+	what := ""
+	if isFile(root) {
+		what = ": it is a file"
+	}
+	return fmt.Errorf("dataset: %q%s: %w%s, want one of%s", root, want, ErrLayout, what, b.String())
 }
 
 // file returns the sample of an image file below the root, or those of its pages.

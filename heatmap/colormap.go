@@ -46,17 +46,14 @@ func (c Colormap) At(t float32) color.RGBA {
 	return color.RGBA{mix(low.R, high.R), mix(low.G, high.G), mix(low.B, high.B), mix(low.A, high.A)}
 }
 
-// Colorize returns the map as an image of its own size, coloured from lo to hi,
-// hi > lo; nil colours are Inferno. Maps are comparable by eye only where lo and
-// hi are the same for all: fix them for a run.
-func Colorize(m *Map, lo, hi float32, colors Colormap) *image.RGBA {
+// Colorize returns the map as an image of its own size in the scale's colours; nil
+// colours are Inferno. Maps are comparable by eye only where the scale is the same
+// for all.
+func Colorize(m *Map, s Scale, colors Colormap) *image.RGBA {
+	s = s.of(m)
 	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
 	for i, v := range m.Data {
-		at := (v - lo) / (hi - lo)
-		if v <= lo {
-			at = 0 // where hi == lo too: a map of zeros is not a hot one
-		}
-		c := colors.At(at)
+		c := colors.At(s.at(v))
 		copy(img.Pix[4*i:], []uint8{c.R, c.G, c.B, c.A})
 	}
 	return img

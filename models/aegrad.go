@@ -14,7 +14,8 @@ import (
 // (Dehaene et al., Iterative energy-based projection on a normal data manifold for
 // anomaly localization, ICLR 2020, section 3, equations 4 and 6). Only what the
 // network cannot make is changed, so that fine detail, which its own
-// reconstruction loses, stays. There is no stop rule but the number of steps.
+// reconstruction loses, stays. An image stops where its first sum is no more than
+// spec.AEGradStop, whatever others of its batch do.
 type descent struct {
 	Trainable
 	spec Spec
@@ -43,7 +44,11 @@ func (n *descent) Forward(x0 *graph.Value) Outputs {
 			return Outputs{Reconstruction: x} // the graph has the error
 		}
 		slope := graph.Add(d[0], graph.Mul(graph.Sign(graph.Sub(x, x0)), g.Scalar(descentNear)))
-		x = graph.Clip(graph.Sub(x, graph.Mul(graph.Mul(slope, g.Scalar(descentRate)), squares)), 0, 1)
+		moved := graph.Clip(graph.Sub(x, graph.Mul(graph.Mul(slope, g.Scalar(descentRate)), squares)), 0, 1)
+		if stop := n.spec.AEGradStop; stop > 0 {
+			moved = graph.Where(graph.Greater(graph.ReduceSum(squares, true, 1, 2, 3), g.Scalar(stop)), moved, x)
+		}
+		x = moved
 	}
 	return Outputs{Reconstruction: x}
 }

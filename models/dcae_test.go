@@ -34,6 +34,7 @@ func TestForward(t *testing.T) {
 	for _, s := range []Spec{
 		{}, {Channels: 1, Height: 32}, {Height: 40, Width: 72, Filters: 5}, {Height: 8, Depth: 1, Filters: 2}, {Height: 32, Depth: 5},
 		{Model: "unet"}, {Model: "unet", Channels: 1, Height: 24, Width: 40, Filters: 3}, {Model: "unet", Height: 256, Depth: 2},
+		{Model: "ssimae"}, {Model: "ssimae", Latent: 500, Channels: 1}, {Model: "ssimae", Height: 16, Width: 48, Filters: 2, Latent: 3},
 	} {
 		net := open(t, s)
 		g := build(t, net, graph.Dynamic)

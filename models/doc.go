@@ -5,9 +5,10 @@
 //
 // dcae is the deep convolutional autoencoder the project began with: three
 // convolutions with max-pooling down, three with nearest upsampling back, one to
-// the image's channels. unet is a U-Net that is trained to undo defects that
-// package corrupt puts on good images; of either, Spec.AEGrad makes a network that
-// moves the image itself. features models what a pretrained [EfficientNet] makes
+// the image's channels. ssimae is the autoencoder of the paper that brought SSIM
+// to this field, which every image goes through as a vector of 100 numbers. unet is
+// a U-Net that is trained to undo defects that package corrupt puts on good
+// images. Of each of them Spec.AEGrad makes a network that moves the image itself. features models what a pretrained [EfficientNet] makes
 // of good images, in closed form. Training is package train's, files are package
 // onnxexport's.
 //

@@ -18,13 +18,19 @@ import (
 // lose a constant factor at every layer, and training stands still for
 // hundreds of steps until they have grown.
 func he(seed uint64, name string, fan, out, in, kh, kw int) *graph.Tensor {
+	return heTaps(seed, name, kh*kw*fan, out, in, kh, kw)
+}
+
+// heTaps is [he] for weights of any shape, of whose results each is a sum of so
+// many products.
+func heTaps(seed uint64, name string, taps int, shape ...int) *graph.Tensor {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
-	deviation := math.Sqrt(2 / float64(kh*kw*fan))
-	w := make([]float32, out*in*kh*kw)
+	deviation := math.Sqrt(2 / float64(taps))
+	w := make([]float32, graph.Elements(shape))
 	for i := range w {
 		w[i] = float32(rng.NormFloat64() * deviation)
 	}
-	return graph.NewTensor(w, out, in, kh, kw)
+	return graph.NewTensor(w, shape...)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ErrSpec is wrapped by errors about a Spec and about what it is opened with.
@@ -25,10 +26,15 @@ type Spec struct {
 	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
 	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
 
+	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
+
 	// AEGrad is how often the image is moved down the gradient of its
 	// reconstruction's error, in the exported model; 0, the default, shows the
 	// reconstruction itself. Networks that are [Trainable] have it.
 	AEGrad int `json:"aegrad,omitempty"`
+	// AEGradStop is the squared error, summed over an image, at which it moves no
+	// further; 0 is none.
+	AEGradStop float64 `json:"aegrad_stop,omitempty"`
 }
 
 // An architecture is a row of the table of networks.
@@ -41,7 +47,7 @@ type architecture struct {
 	open     func(Spec, *Resources) (Network, error)
 }
 
-var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &featuresArchitecture}
+var architectures = []*architecture{&dcaeArchitecture, &unetArchitecture, &ssimaeArchitecture, &featuresArchitecture}
 
 // Names lists the architectures there are, the default first.
 func Names() []string {
@@ -82,6 +88,12 @@ func (s Spec) Validate() error {
 	}
 	if s.AEGrad < 0 || s.AEGrad > mostDescent {
 		return bad("aegrad", s.AEGrad, fmt.Sprintf("0 to %d", mostDescent))
+	}
+	if !(s.AEGradStop >= 0 && s.AEGradStop <= math.MaxFloat32) || s.AEGradStop > 0 && s.AEGrad == 0 {
+		return bad("aegrad stop", s.AEGradStop, "0 or more, and none without aegrad")
+	}
+	if s.Latent != 0 && a != &ssimaeArchitecture {
+		return bad("latent", s.Latent, fmt.Sprintf("none: %s alone has a vector", ssimaeArchitecture.name))
 	}
 	return a.validate(&s)
 }

@@ -150,7 +150,7 @@ func runCases(t testing.TB) []runCase {
 		if model == "features" {
 			continue // its weights come from a backbone and a fit: package models tests it
 		}
-		net := network(t, models.Spec{Model: model, Height: 24, Width: 40, Filters: 8})
+		net := network(t, models.Spec{Model: model, Height: 32, Width: 48, Filters: 8})
 		add("model-"+model, net, net.Init(1), &Options{Threshold: .9})
 	}
 	m, feeds := onThreshold(t)

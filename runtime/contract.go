@@ -2,8 +2,10 @@ package runtime
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -43,6 +45,7 @@ type contract struct {
 	inRange, outRange                       Range      // of floating-point input and reconstruction
 
 	threshold, pixelThreshold    *float32         // nil: none
+	good                         *float32         // residual that most good images do not reach; nil: not known
 	normalizeScore, normalizeMap *minMax          // nil: as the model gives them
 	review                       *Band            // nil: none
 	residual                     residual.Options // of our own: the kind of map
@@ -364,6 +367,7 @@ func (c *contract) setThresholds(m *onnx.File) error {
 	if c.pixelThreshold, err = readThreshold(m, onnx.KeyPixelThreshold); err != nil {
 		return err
 	}
+	c.good = readGood(m.Metadata[onnx.KeyNormal])
 	if s, ok := m.Metadata[onnx.KeyReview]; ok {
 		b, err := ParseBand(s)
 		if err == nil {
@@ -380,15 +384,36 @@ func (c *contract) setThresholds(m *onnx.File) error {
 	return nil
 }
 
-// normalize puts thresholds and review band, which the metadata has for raw
-// scores, where profile anomalib has its scores.
+// normalize puts thresholds, review band and good images' scores, which the metadata
+// has raw, where profile anomalib has its scores.
 func (c *contract) normalize(m *onnx.File) {
-	if b, t := c.review, c.threshold; b != nil && t != nil {
-		o := &residual.Options{Kind: residual.Kind(m.Metadata[onnx.KeyMap])}
+	o := &residual.Options{Kind: residual.Kind(m.Metadata[onnx.KeyMap])}
+	t := c.threshold
+	if b := c.review; b != nil && t != nil {
 		*b = Band{onnxexport.Normalize(b.Low, *t, o), onnxexport.Normalize(b.High, *t, o)}
+	}
+	if c.good != nil && t != nil {
+		*c.good = onnxexport.Normalize(*c.good, *t, o)
 	}
 	half := float32(.5)
 	c.threshold, c.pixelThreshold = copied(&half), copied(&half)
+}
+
+// mostGood is the level of the good images' quantile of which maps are coloured from on.
+const mostGood = .75
+
+// readGood returns the score of good images at mostGood, nil where quantiles, as
+// package train writes them, do not say.
+func readGood(quantiles string) *float32 {
+	var q struct{ Levels, Score []float64 }
+	if json.Unmarshal([]byte(quantiles), &q) != nil {
+		return nil
+	}
+	i := slices.Index(q.Levels, mostGood)
+	if i < 0 || i >= len(q.Score) {
+		return nil
+	}
+	return new(float32(q.Score[i]))
 }
 
 // above returns the number that a value must exceed for its label, either of which

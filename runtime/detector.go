@@ -51,8 +51,9 @@ type Result struct {
 	Verdict   Verdict      // by the review band, else as Anomalous says; "" if neither does
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
-	Model          string   // hash of the model that gave it, as in ModelInfo
-	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
+	Model          string        // hash of the model that gave it, as in ModelInfo
+	PixelThreshold *float32      // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
+	Scale          heatmap.Scale // of Map in colours: Options', else one on which a good part looks good
 
 	// Reconstruction is what the network made of the image, of the model's size:
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
@@ -75,12 +76,13 @@ type ModelInfo struct {
 	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
 
 	Outputs        []Info
-	Maps           bool     // whether results have maps
-	Reconstructs   bool     // whether they have reconstructions if Options ask for them
-	Judges         bool     // whether they say what is anomalous: by a threshold or by the model's own label
-	Threshold      *float32 // score above which an image is anomalous, Options' before the model's; nil: none
-	PixelThreshold *float32 // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
-	Review         *Band    // scores to look at again, Options' before the model's; nil: none
+	Maps           bool          // whether results have maps
+	Reconstructs   bool          // whether they have reconstructions if Options ask for them
+	Judges         bool          // whether they say what is anomalous: by a threshold or by the model's own label
+	Threshold      *float32      // score above which an image is anomalous, Options' before the model's; nil: none
+	PixelThreshold *float32      // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
+	Scale          heatmap.Scale // of maps in colours: Options', else one on which a good part looks good; zero where there is no threshold
+	Review         *Band         // scores to look at again, Options' before the model's; nil: none
 	Metadata       map[string]string
 }
 

@@ -127,6 +127,9 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	}
 	l.info.Threshold = copied(l.decision.threshold)
 	l.info.PixelThreshold = copied(cmp.Or(o.Threshold, c.pixelThreshold, l.decision.threshold))
+	if l.info.Scale = o.Scale; l.info.Scale == (heatmap.Scale{}) {
+		l.info.Scale = heatmap.NewScale(l.info.PixelThreshold, c.good)
+	}
 	l.info.Judges = l.decision.threshold != nil || l.decision.label
 	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
@@ -416,7 +419,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	for i := range results {
 		r := &results[i]
 		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
-		r.Judged, r.Model, r.PixelThreshold = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold)
+		r.Judged, r.Model, r.PixelThreshold, r.Scale = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold), l.info.Scale
 		if m := maps[i]; m != nil { // a copy: that of one image alone, for as long as its owner keeps it
 			r.Map = &heatmap.Map{Data: slices.Clone(m.Data), Height: m.Height, Width: m.Width}
 			c.normalizeMap.apply(r.Map.Data)

@@ -67,6 +67,9 @@ type Options struct {
 	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
 	// theirs. Do not change them while they are in use.
 	Zones *heatmap.Zones
+	// Scale is that of the results' maps in colours; zero is from what most of the
+	// model's good images do not reach on (heatmap.NewScale).
+	Scale heatmap.Scale
 	// Map says how the map of a model that gives only a reconstruction is made;
 	// zero is SSIM.
 	Map residual.Options

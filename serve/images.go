@@ -30,12 +30,6 @@ func (s *Server) finding(p *picture) *judge.Finding {
 // word is a verdict for headers and labels.
 func word(r *runtime.Result) string { return cmp.Or(string(r.Verdict), "none") }
 
-// A failed image of several is an item with its error.
-type failedImage struct {
-	Path  string `json:"path,omitempty"`
-	Error string `json:"error"`
-}
-
 // images answers POST /v1/models/{model}/images.
 func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
@@ -96,7 +90,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 // be drawn, or its error.
 func (p *picture) item(draw string) (json.RawMessage, error) {
 	if p.err != nil {
-		return json.Marshal(failedImage{p.name, p.err.Error()})
+		return json.Marshal(judge.Finding{Path: p.name, Err: p.err})
 	}
 	b, err := json.Marshal(p.finding)
 	if err != nil || draw == "" {
@@ -113,7 +107,7 @@ func (p *picture) item(draw string) (json.RawMessage, error) {
 // What is drawn.
 const (
 	drawOverlay = "overlay" // the image with what is above the threshold tinted
-	drawHeatmap = "heatmap" // the map in colours, from 0 to the threshold's double
+	drawHeatmap = "heatmap" // the map in colours, from what good parts reach on
 )
 
 // drawing returns what is to be drawn, "" for nothing, and whether the picture is the
@@ -160,14 +154,7 @@ func drawnImage(p *picture, draw string) (image.Image, error) {
 	case draw == drawOverlay:
 		return heatmap.Overlay(p.image, m, *threshold, nil), nil
 	}
-	top := m.Max()
-	if threshold != nil && *threshold > 0 {
-		top = 2 * *threshold
-	}
-	if !(top > 0) {
-		top = 1
-	}
-	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), 0, top, nil), nil
+	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), p.result.Scale, nil), nil
 }
 
 // readImages reads a body: an image file, or a form with several. Several says

@@ -38,6 +38,8 @@ func BenchmarkGradients(b *testing.B) {
 		{"cpu/256x256x3/batch4/mse/plain", models.Spec{Height: 256}, 4, "mse", "cpu", true},
 		{"cpu/unet/128x128x3/batch4/mse/native", models.Spec{Model: "unet"}, 4, "mse", "cpu", false},
 		{"cpu/unet/128x128x3/batch4/mse/plain", models.Spec{Model: "unet"}, 4, "mse", "cpu", true},
+		{"cpu/ssimae/128x128x3/batch16/ssim/native", models.Spec{Model: "ssimae"}, 16, "ssim", "cpu", false},
+		{"cpu/ssimae/128x128x3/batch16/ssim/plain", models.Spec{Model: "ssimae"}, 16, "ssim", "cpu", true},
 		{"go/32x32x1/batch16/mse", models.Spec{Channels: 1, Height: 32, Filters: 16}, 16, "mse", "go", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {

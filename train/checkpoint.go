@@ -36,6 +36,7 @@ type state struct {
 	// Of all stages:
 	History    []Epoch
 	Scores     []float64 // of held-back images, by the stages done
+	Pseudo     []float64 // of artificial defects on them
 	BestEpochs []int     // of the stages done
 
 	weights, m, v map[string]*graph.Tensor   // v is nil but for the Adams
@@ -67,6 +68,7 @@ type checkpointHeader struct {
 	BestEpochs []int
 	History    []epochBits
 	Scores     []uint64
+	Pseudo     []uint64 `json:",omitempty"`
 	Tensors    []tensorHeader
 }
 
@@ -166,6 +168,9 @@ func (t *trainer) header(st *state) *checkpointHeader {
 	for _, s := range st.Scores {
 		h.Scores = append(h.Scores, math.Float64bits(s))
 	}
+	for _, s := range st.Pseudo {
+		h.Pseudo = append(h.Pseudo, math.Float64bits(s))
+	}
 	return h
 }
 
@@ -241,6 +246,9 @@ func (t *trainer) restore(b []byte) (*state, error) {
 	}
 	for _, s := range h.Scores {
 		st.Scores = append(st.Scores, math.Float64frombits(s))
+	}
+	for _, s := range h.Pseudo {
+		st.Pseudo = append(st.Pseudo, math.Float64frombits(s))
 	}
 	return st, readTensors(body[4+size:], h.Tensors, st, damaged)
 }

@@ -100,7 +100,8 @@ func (t *trainer) batches(stage, epoch, step int) func() batch {
 	order := permutation(t.samplesIn(stage), s.Seed, orderStream+stage, epoch)
 	// Counter 0 is that of held-back images.
 	first := 1 + (stage*s.Epochs+epoch)*t.copies(len(train))
-	chunks := slices.Collect(slices.Chunk(order[step*s.Batch:], s.Batch))
+	// All may be done: an epoch ends with the loss of held-back images, which can be interrupted.
+	chunks := slices.Collect(slices.Chunk(order[min(step*s.Batch, len(order)):], s.Batch))
 	ahead := func() chan batch {
 		if len(chunks) == 0 {
 			return nil

@@ -33,7 +33,9 @@ type Result struct {
 	History     []Epoch                  // of the network returned; none of one that is fitted in closed form
 	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience; 0 without a History
 	Calibration Calibration
+	Pseudo      PseudoDefects
 	DataHash    string
+	Errors      []float64     // squared errors of reconstructions of training images, each summed over the image, ascending; none of a network that is fitted in closed form
 	Images      int           // in the data
 	Provider    anrt.Provider // that trained
 }
@@ -121,10 +123,14 @@ func Fit(ctx context.Context, net models.Network, data *Data, settings *Settings
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.result(st.exported(), st.Scores)
+	r, err := t.result(st.exported(), st.Scores, st.Pseudo)
 	if err != nil {
 		return nil, err
 	}
+	if r.Errors, err = t.errors(ctx, st.exported()); err != nil {
+		return nil, err
+	}
+	slices.Sort(r.Errors)
 	r.Epoch = st.Epoch
 	for _, e := range st.History {
 		if e.Stage == len(t.stages) {
@@ -138,8 +144,9 @@ func Fit(ctx context.Context, net models.Network, data *Data, settings *Settings
 	return r, nil
 }
 
-// result returns what Fit does, its threshold set from scores of images that were held back.
-func (t *trainer) result(weights map[string]*graph.Tensor, scores []float64) (*Result, error) {
+// result returns what Fit does, its threshold set from scores of images that were
+// held back; pseudo are those of artificial defects on them.
+func (t *trainer) result(weights map[string]*graph.Tensor, scores, pseudo []float64) (*Result, error) {
 	s := &t.settings
 	threshold, err := calibrate.FromGood(scores, s.FalseReject, s.ThresholdRule)
 	if err != nil {
@@ -148,8 +155,17 @@ func (t *trainer) result(weights map[string]*graph.Tensor, scores []float64) (*R
 	calibration := Calibration{Calibration: threshold}
 	calibration.describe(t.data.Pixels, t.channels, t.height, t.width)
 	s.Logf("%s", calibration)
+	defects, err := newPseudoDefects(pseudo, scores)
+	if err != nil {
+		return nil, err
+	}
+	if len(defects.Scores) > 0 {
+		found := defects.Found(calibration.Threshold)
+		s.Logf("at its threshold it finds about %.0f %% (95 %% at least %.0f %%) of artificial defects: spots and scratches of %.2g to %.2g %% of the part, on images held back",
+			100*found.Share, 100*found.AtLeast, 100*corrupt.LeastDefect, 100*corrupt.MostDefect)
+	}
 	return &Result{
-		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration,
+		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration, Pseudo: defects,
 		DataHash: t.hash, Images: t.n, Provider: s.Provider,
 	}, nil
 }
@@ -169,6 +185,7 @@ type trainer struct {
 	hash     string
 	stages   []stage
 	corrupt  *corrupt.Generator // nil where nothing is corrupted
+	defects  *corrupt.Generator // of pseudo-defects; nil before the first
 	keep     bool               // the weights of every stage, not of the last alone
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
@@ -225,11 +242,11 @@ func (t *trainer) run(ctx context.Context) (*state, error) {
 		if err := t.runStage(ctx, st); err != nil {
 			return nil, err
 		}
-		scores, err := t.score(ctx, st.exported(), t.stages[st.Stage].heldBack)
+		good, pseudo, err := t.score(ctx, st.exported(), st.Stage)
 		if err != nil {
 			return nil, err
 		}
-		st.Scores = append(st.Scores, scores...)
+		st.Scores, st.Pseudo = append(st.Scores, good...), append(st.Pseudo, pseudo...)
 		st.BestEpochs = append(st.BestEpochs, st.BestEpoch)
 		if t.keep {
 			st.done = append(st.done, st.exported())
@@ -264,7 +281,7 @@ func (t *trainer) initial() (*state, error) {
 func (t *trainer) fresh(stage int, before *state) *state {
 	st := &state{Stage: stage, weights: t.net.Init(t.settings.Seed + uint64(stage)<<32)}
 	if before != nil {
-		st.History, st.Scores, st.BestEpochs, st.done = before.History, before.Scores, before.BestEpochs, before.done
+		st.History, st.Scores, st.Pseudo, st.BestEpochs, st.done = before.History, before.Scores, before.Pseudo, before.BestEpochs, before.done
 	}
 	st.m = zerosLike(t.learned(st.weights))
 	if t.settings.Optimizer != OptimizerSGD {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -95,6 +96,51 @@ func TestFitIsDeterministic(t *testing.T) {
 }
 
 // Stopped after any step and resumed, a run ends as if it had never stopped.
+// An endingContext is cancelled when it is asked for the so many-th time.
+type endingContext struct {
+	context.Context
+	cancel context.CancelFunc
+	asks   atomic.Int64 // that are left
+}
+
+func (c *endingContext) Err() error {
+	if c.asks.Add(-1) < 0 {
+		c.cancel()
+	}
+	return c.Context.Err()
+}
+
+// A run that ends between the last step of an epoch, which has fewer images than
+// a batch here, and the epoch's end can be resumed like any other.
+func TestResumeAfterTheLastStep(t *testing.T) {
+	data := stripes(6, 1, 16, 16)
+	s := Settings{Epochs: 2, Batch: 16, Loss: "mse"}
+	want := fit(t, tiny, data, s)
+	between := 0
+	for asks := int64(0); between == 0; asks++ {
+		s := s
+		s.Checkpoint, s.Provider = filepath.Join(t.TempDir(), "c"), "go"
+		var last Progress
+		s.Progress = func(p Progress) { last = p }
+		s.Logf = func(format string, args ...any) {
+			if m := fmt.Sprintf(format, args...); strings.HasPrefix(m, "stopped") && strings.Contains(m, "step 1;") {
+				between++
+			}
+		}
+		ctx := &endingContext{}
+		ctx.Context, ctx.cancel = context.WithCancel(context.Background())
+		ctx.asks.Store(asks)
+		_, err := Fit(ctx, tiny, data, &s)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("asked %d times: got %v, want context.Canceled", asks, err)
+		}
+		s.Progress, s.Logf, s.Resume = nil, nil, true
+		if got := fit(t, tiny, data, s); !sameWeights(got.Weights, want.Weights) {
+			t.Errorf("asked %d times, after epoch %d of network %d: resuming gives another result", asks, last.Epoch, last.Stage)
+		}
+	}
+}
+
 func TestResumeIsBitExact(t *testing.T) {
 	type combination struct {
 		name     string
@@ -148,7 +194,7 @@ func TestResumeIsBitExact(t *testing.T) {
 			}
 			s.Progress, s.Resume = nil, true
 			got := fit(t, tiny, data, s)
-			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) || got.Epoch != want.Epoch {
+			if !sameWeights(got.Weights, want.Weights) || !slices.Equal(got.Calibration.Scores, want.Calibration.Scores) || !slices.Equal(got.Pseudo.Scores, want.Pseudo.Scores) || got.Epoch != want.Epoch {
 				t.Errorf("%s, stopped after step %d: resuming gives another result", c.name, stop)
 			}
 			same := func(a, b Epoch) bool { // but for the time

@@ -16,6 +16,7 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		"provider":         string(r.Provider),
 		"data.hash":        r.DataHash,
 		"data.images":      strconv.Itoa(r.Images),
+		"normal.count":     strconv.Itoa(len(scores)),
 		"normal.score.min": strconv.FormatFloat(scores[0], 'g', -1, 32),
 		"normal.score.max": strconv.FormatFloat(scores[len(scores)-1], 'g', -1, 32),
 	}
@@ -26,7 +27,14 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		md["final_loss"] = strconv.FormatFloat(r.History[r.Epoch-1].Loss, 'g', 6, 64)
 	}
 	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
-	for key, v := range map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal} {
+	if len(r.Errors) > 0 {
+		normal["error"] = quantiles(r.Errors)
+	}
+	values := map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal}
+	if len(r.Pseudo.Scores) > 0 {
+		values["pseudo.scores"], values["pseudo.auroc"] = r.Pseudo.Scores, r.Pseudo.AUROC
+	}
+	for key, v := range values {
 		b, err := json.Marshal(v)
 		if err != nil {
 			return nil, fmt.Errorf("train: metadata %s: %w", key, err)

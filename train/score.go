@@ -8,6 +8,7 @@ import (
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/onnxexport"
+	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -61,12 +62,28 @@ func brightnessAndSharpness(img []uint8, h, w, c int) (brightness, sharpness flo
 	return float64(sum) / float64(255*len(img)), float64(edges) / float64(4*255*inner)
 }
 
-// score returns the scores that the exported model gives images.
-func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, images []int) ([]float64, error) {
-	if len(images) == 0 {
-		return nil, nil
+// score returns the scores that the exported model gives the images that a stage
+// holds back, and those of artificial defects on them.
+func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, stage int) (good, pseudo []float64, err error) {
+	held := t.stages[stage].heldBack
+	if len(held) == 0 {
+		return nil, nil, nil
 	}
-	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *t.settings.Map})
+	det, err := t.detector(weights, t.settings.Map)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer det.Close()
+	if good, err = scores(ctx, det, len(held), func(i int) []uint8 { return t.data.Pixels[held[i]*t.size:][:t.size] }); err != nil {
+		return nil, nil, err
+	}
+	pseudo, err = t.scorePseudo(ctx, det, stage)
+	return good, pseudo, err
+}
+
+// detector returns what judges images by the network of these weights and a map.
+func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options) (*anrt.Detector, error) {
+	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *m})
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -74,20 +91,31 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, i
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	det, err := anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
-	if err != nil {
-		return nil, err
-	}
-	defer det.Close()
-	scores := make([]float64, 0, len(images))
-	for chunk := range slices.Chunk(images, 16) {
-		results, err := det.DetectPixels(ctx, graph.Data[uint8](t.pixels(chunk)), len(chunk))
+	return anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
+}
+
+// scores returns those of n images [H,W,C].
+func scores(ctx context.Context, det *anrt.Detector, n int, image func(i int) []uint8) ([]float64, error) {
+	return measure(ctx, det, n, image, func(r *anrt.Result) float64 { return float64(r.Score) })
+}
+
+// measure returns what of makes of the results of n images [H,W,C].
+func measure(ctx context.Context, det *anrt.Detector, n int, image func(i int) []uint8, of func(*anrt.Result) float64) ([]float64, error) {
+	all := make([]float64, 0, n)
+	for len(all) < n {
+		var pixels []uint8
+		first := len(all)
+		last := min(first+16, n)
+		for i := first; i < last; i++ {
+			pixels = append(pixels, image(i)...)
+		}
+		results, err := det.DetectPixels(ctx, pixels, last-first)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range results {
-			scores = append(scores, float64(r.Score))
+		for i := range results {
+			all = append(all, of(&results[i]))
 		}
 	}
-	return scores, nil
+	return all, nil
 }

@@ -31,7 +31,7 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		all[i] = i
 	}
 	t.stages = append(foldStages(order), stage{train: all})
-	var scores []float64
+	var scores, pseudo []float64
 	for i := range t.stages {
 		s := t.stages[i]
 		slices.Sort(s.train)
@@ -39,13 +39,13 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		held, err := t.score(ctx, weights, s.heldBack)
+		good, defects, err := t.score(ctx, weights, i)
 		if err != nil {
 			return nil, err
 		}
-		scores = append(scores, held...)
+		scores, pseudo = append(scores, good...), append(pseudo, defects...)
 		if len(s.heldBack) == 0 {
-			return t.result(weights, scores)
+			return t.result(weights, scores, pseudo)
 		}
 	}
 	panic("train: no last stage")

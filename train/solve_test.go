@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"slices"
 	"testing"
@@ -108,7 +109,17 @@ func TestFitter(t *testing.T) {
 	if len(r.Calibration.Scores) != 21 || len(r.History) != 0 || r.Epoch != 0 {
 		t.Errorf("got %d scores and %d epochs, want 21 and none", len(r.Calibration.Scores), len(r.History))
 	}
+	if p := r.Pseudo; len(p.Scores) < pseudoDefects/2 || len(p.Scores) > pseudoDefects+folds || !slices.IsSorted(p.Scores) || p.AUROC < 0 || p.AUROC > 1 {
+		t.Errorf("got scores of %d artificial defects, of AUROC %v, want about %d, ascending", len(p.Scores), p.AUROC, pseudoDefects)
+	}
 	md, err := r.Metadata("test")
+	var stored []float64
+	if err == nil {
+		err = json.Unmarshal([]byte(md["pseudo.scores"]), &stored)
+	}
+	if !slices.Equal(stored, r.Pseudo.Scores) || md["normal.count"] != "21" {
+		t.Errorf("got scores of %d artificial defects and of %v images from the metadata, want %d and 21", len(stored), md["normal.count"], len(r.Pseudo.Scores))
+	}
 	if err != nil || md["final_loss"] != "" || md["model"] == "" {
 		t.Errorf("got metadata %v, %v", md, err)
 	}
@@ -120,7 +131,7 @@ func TestFitter(t *testing.T) {
 		t.Errorf("got outputs %v, want a map of the image's size and no reconstruction", out)
 	}
 	s.Workers = 1
-	if again, err := Fit(context.Background(), net, data, &s); err != nil || !sameWeights(again.Weights, r.Weights) || !slices.Equal(again.Calibration.Scores, r.Calibration.Scores) {
+	if again, err := Fit(context.Background(), net, data, &s); err != nil || !sameWeights(again.Weights, r.Weights) || !slices.Equal(again.Calibration.Scores, r.Calibration.Scores) || !slices.Equal(again.Pseudo.Scores, r.Pseudo.Scores) {
 		t.Errorf("one worker gives another network: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -118,6 +118,6 @@ func (o *options) hand(n int, frame image.Image, r *anrt.Result, dropped int, sh
 // model gives them, with a line of text.
 func annotate(frame image.Image, r *anrt.Result, text string) image.Image {
 	return heatmap.Picture(frame, r.Map, &heatmap.PictureOptions{
-		Threshold: r.PixelThreshold, Tile: 384, Caption: text + heatmap.Caption(r.Score, r.Threshold),
+		Threshold: r.PixelThreshold, Scale: r.Scale, Tile: 384, Caption: text + heatmap.Caption(r.Score, r.Threshold),
 	})
 }

@@ -198,7 +198,11 @@ func open(r io.Reader, opts *Options) (*file, error) {
 	if isTGA(head, src) {
 		return nil, unsupported("TGA")
 	}
-	return nil, fmt.Errorf("imageio: neither PNG, JPEG, GIF, BMP, TIFF, WebP nor PNM: %w", image.ErrFormat)
+	but := ""
+	if what := noImage(head); what != "" {
+		but = ", but " + what
+	}
+	return nil, fmt.Errorf("imageio: neither PNG, JPEG, GIF, BMP, TIFF, WebP nor PNM%s: %w", but, image.ErrFormat)
 }
 
 func unsupported(name string) error {

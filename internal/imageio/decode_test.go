@@ -314,6 +314,17 @@ func TestDecodeErrors(t *testing.T) {
 	if _, _, err := Decode(strings.NewReader("this is no image at all"), nil); !errors.Is(err, image.ErrFormat) {
 		t.Errorf("text: got error %v, want image.ErrFormat", err)
 	}
+	for file, want := range map[string]string{
+		"this is no image at all, and ends within a letter \xc3":                "PNM, but text: ",
+		"\x08\x08\x12\x07pytorch":                                               "PNM, but an ONNX model: ",
+		"version https://git-lfs.example/spec/v1\noid sha256:00\nsize 123456\n": "PNM, but a pointer of Git LFS in an image's place (git lfs pull fetches it): ",
+		"\x08\x00\x12 nothing":                                                  "PNM: ",
+		"\xff\xfe\xfd\xfc\xfb":                                                  "PNM: ",
+	} {
+		if _, _, err := Decode(strings.NewReader(file), nil); !errors.Is(err, image.ErrFormat) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got error %v, want %q in it", file, err, want)
+		}
+	}
 	if _, _, err := Decode(strings.NewReader(""), nil); err == nil || errors.Is(err, image.ErrFormat) || !strings.Contains(err.Error(), "the file is empty") {
 		t.Errorf("empty: got error %v", err)
 	}

@@ -3,6 +3,8 @@ package imageio
 import (
 	"bytes"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // refused are the formats that people have images in and that are not read: each
@@ -93,6 +95,26 @@ func refusedName(head []byte) string {
 		return "SVG"
 	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
 		return "an HTML page"
+	}
+	return ""
+}
+
+// noImage says what a file that begins as no image begins as, "" where that is not known.
+func noImage(head []byte) string {
+	const fields = "\x12\x1a\x22\x28\x32\x3a\x42\x72" // of ONNX's ModelProto, behind the first, its version
+	text := head
+	for range utf8.UTFMax - 1 { // the last rune may be cut off
+		if len(text) > 0 && !utf8.Valid(text) {
+			text = text[:len(text)-1]
+		}
+	}
+	switch {
+	case len(head) > 2 && head[0] == 8 && head[1] > 0 && head[1] < 32 && strings.IndexByte(fields, head[2]) >= 0:
+		return "an ONNX model"
+	case bytes.HasPrefix(head, []byte("version https://git-lfs")):
+		return "a pointer of Git LFS in an image's place (git lfs pull fetches it)"
+	case utf8.Valid(text) && !bytes.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }):
+		return "text"
 	}
 	return ""
 }

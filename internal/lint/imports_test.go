@@ -25,8 +25,8 @@ var mayImport = map[string][]string{
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
-	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "internal/lower", "internal/atomicfile", "internal/regular", "internal/ortlib", "internal/statedict"},
-	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/settle", "golang.org/x/sync"},
+	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/lower", "internal/atomicfile", "internal/parallel", "internal/regular", "internal/ortlib", "internal/statedict"},
+	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
 	"corrupt":   {"augment", "internal/mirror", "internal/parallel"},
@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
+		"judge", "calibrate", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 

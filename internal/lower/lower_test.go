@@ -190,6 +190,8 @@ func TestCPUEmulated(t *testing.T) {
 			autoencoder(models.Spec{Height: 16, Filters: 12, Depth: 1}, "mse", 1),
 			autoencoder(models.Spec{Model: "unet", Height: 16, Width: 24, Filters: 16, Depth: 2}, "mse", 2),
 			autoencoder(models.Spec{Model: "unet", Channels: 1, Height: 16, Filters: 8, Depth: 1}, "l1", 1),
+			autoencoder(models.Spec{Model: "ssimae", Height: 16, Width: 32, Filters: 16, Latent: 5}, "mse", 2),
+			autoencoder(models.Spec{Model: "ssimae", Channels: 1, Height: 32, Filters: 8, Latent: 3}, "l1", 1),
 			mixed(1, 8, 16),
 			mixed(2, 12, 20),
 		} {
@@ -269,6 +271,8 @@ func TestCPUOnRuntime(t *testing.T) {
 		autoencoder(models.Spec{Height: 64, Filters: 64, Depth: 5}, "mse", 2),
 		autoencoder(models.Spec{Model: "unet", Height: 64}, "ssim+mse:10", 2),
 		autoencoder(models.Spec{Model: "unet", Height: 48, Width: 80, Filters: 24}, "mse", 1),
+		autoencoder(models.Spec{Model: "ssimae"}, "ssim", 1),
+		autoencoder(models.Spec{Model: "ssimae", Height: 64, Width: 96, Latent: 500}, "mse", 3),
 		mixed(1, 32, 48),
 		mixed(3, 20, 36),
 	} {

@@ -26,9 +26,10 @@ const (
 	KeyMapSigma       = Prefix + "map.sigma"
 	KeyThreshold      = Prefix + Threshold
 	KeyPixelThreshold = Prefix + PixelThreshold
-	KeyReview         = Prefix + "review"    // LOW:HIGH, the scores to look at again
-	KeyDataHash       = Prefix + "data.hash" // of the training images
-	KeyModel          = Prefix + "model"     // the network, as JSON
+	KeyReview         = Prefix + "review"           // LOW:HIGH, the scores to look at again
+	KeyDataHash       = Prefix + "data.hash"        // of the training images
+	KeyModel          = Prefix + "model"            // the network, as JSON
+	KeyNormal         = Prefix + "normal.quantiles" // of good images' scores, brightness and sharpness, at levels, as JSON
 
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"

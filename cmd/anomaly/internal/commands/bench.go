@@ -52,6 +52,9 @@ func benchAction(c *cli.Context) error {
 	if !c.Args().Present() {
 		return usagef("bench takes a model, got nothing")
 	}
+	if err := checkModel("bench", c.Args().First(), c.Args().Tail()...); err != nil {
+		return err
+	}
 	o := &benchOptions{
 		model: c.Args().First(), images: c.Args().Tail(), json: c.Bool("json"), duration: c.Duration("duration"), rate: c.Float64("rate"),
 	}

@@ -267,6 +267,8 @@ func TestReportInBrowser(t *testing.T) {
 	}
 	mustRun(t, 1, "eval", model, "--data", data, "--provider", "go", "--out", out)
 	b := openPage(t, filepath.Join(out, "index.html"))
+	b.do(chromedp.EmulateViewport(1280, 1400)) // all images are in sight
+	b.settled()
 	const failed = "test/b/1.png"
 
 	b.counts(images)
@@ -300,12 +302,36 @@ func TestReportInBrowser(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, d)
 		}
 	}
-	check("worst mistakes first", by(margin(model1)))
+	// Mistakes before what is right, defects before good parts.
+	worst := func(at float64) func(truth) float64 {
+		return func(i truth) float64 {
+			const far = 1e6 // beyond all margins
+			group := map[bool]map[bool]float64{true: {true: far, false: 3 * far}, false: {true: 2 * far, false: 0}}
+			return group[i.bad][i.score > at] + margin(at)(i)
+		}
+	}
+	check("worst mistakes first", by(worst(model1)))
 
 	t.Run("slider", func(t *testing.T) {
 		b.do(chromedp.Focus(chromedp.CSS("#high")), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.PageDown))
 		b.until(fmt.Sprintf(`high < %v`, model1))
 		b.counts(images)
+		// What is missed is green nowhere: not on its card, not in its histogram, nor where it is counted.
+		b.exactly("#high-exact", 1e6)
+		b.counts(images)
+		check("all are missed", by(worst(1e6)))
+		green := eval[string](b, `getComputedStyle(document.querySelector('#tn')).color`)
+		for _, what := range []string{"article.missed .verdict", "#fn", "#tp", "[data-show=missed] b", "[data-show=good] b"} {
+			if got := eval[string](b, fmt.Sprintf(`getComputedStyle(document.querySelector(%q)).color`, what)); got == green {
+				t.Errorf("%s is as green as what is right", what)
+			}
+		}
+		if got := eval[int](b, `document.querySelectorAll('article.missed .mistake:not([hidden])').length`); got != 5 {
+			t.Errorf("got %d cards of missed images, want 5", got)
+		}
+		if got := eval[[]string](b, `$$('.ridges path').map(p => getComputedStyle(p).fill.includes('misses') ? 'misses' : 'verdicts')`); !slices.Equal(got, []string{"verdicts", "misses", "misses"}) {
+			t.Errorf("histograms of good, a, b: got the colours %q", got)
+		}
 		// A click in the middle of it.
 		box := eval[map[string]float64](b, `(({left, top, width, height}) => ({x: left + width / 2, y: top + height / 2}))(document.querySelector('#high').getBoundingClientRect())`)
 		b.do(chromedp.MouseClickXY(box["x"], box["y"]))
@@ -432,6 +458,60 @@ func TestReportInBrowser(t *testing.T) {
 			t.Error("an empty list does not say so")
 		}
 		eval[bool](b, `(e => { e.value = ''; e.dispatchEvent(new Event('input')); return true })(document.querySelector('#find'))`)
+	})
+	t.Run("names", func(t *testing.T) {
+		const name = "test/a/0.png"
+		b.choose("#order", "name")
+		card := fmt.Sprintf(`$$('article').find(card => card.row.name === %q)`, name)
+		if got := eval[string](b, card+`.title`); got != name {
+			t.Errorf("got %q on hover, want the whole name", got)
+		}
+		copied := func(button string, blocked bool) {
+			t.Helper()
+			eval[bool](b, fmt.Sprintf(`(Object.defineProperty(navigator, 'clipboard', {configurable: true, value: {writeText: async s => { if (%v) throw new Error('not here'); window.pasted = s }}}),
+				document.execCommand = () => { window.pasted = getSelection().toString() || document.activeElement.value; return true }, window.pasted = '', %s.click(), true)`, blocked, button))
+			b.until(fmt.Sprintf(`window.pasted === %q && %s.textContent === 'copied'`, name, button))
+		}
+		copied(`$('.copy', `+card+`)`, false)
+		copied(`$('.copy', `+card+`)`, true)
+		if !eval[bool](b, `document.querySelector('textarea') === null`) {
+			t.Error("copying leaves a text area")
+		}
+	})
+	t.Run("brighten", func(t *testing.T) {
+		filter := func(of string) string {
+			return eval[string](b, fmt.Sprintf(`getComputedStyle(document.querySelector('article .tile %s')).filter`, of))
+		}
+		before, heat := filter(".under"), filter(".over")
+		b.click(`nav [data-bright]`)
+		if after := filter(".under"); before != "none" || !strings.Contains(after, "brighter") || filter(".over") != heat {
+			t.Errorf("got the filter %s, then %s; of the heat map %s, then %s", before, after, heat, filter(".over"))
+		}
+		b.click(`nav [data-bright]`)
+		if after := filter(".under"); after != before {
+			t.Errorf("got the filter %s again", after)
+		}
+	})
+	t.Run("folding", func(t *testing.T) {
+		open := func() bool { return eval[bool](b, `document.querySelector('#figures').open`) }
+		if !open() {
+			t.Error("the curves are folded on a wide screen")
+		}
+		b.do(chromedp.EmulateViewport(360, 800))
+		b.until(`!document.querySelector('#figures').open`)
+		eval[bool](b, `(dispatchEvent(new Event('beforeprint')), true)`)
+		if !open() {
+			t.Error("the curves are folded on paper")
+		}
+		eval[bool](b, `(dispatchEvent(new Event('afterprint')), true)`)
+		b.until(`!document.querySelector('#figures').open`)
+		b.click("#figures summary")
+		b.until(`document.querySelector('#figures').open`)
+		if !eval[bool](b, `document.documentElement.scrollWidth <= innerWidth && $$('.tables .scroll').some(e => e.scrollWidth > e.clientWidth)`) {
+			t.Error("the page is wider than the screen, or no table scrolls in itself")
+		}
+		b.do(chromedp.EmulateViewport(1280, 1400))
+		b.until(`document.querySelector('#figures').open`)
 	})
 	t.Run("zoom", func(t *testing.T) {
 		b.choose("#order", "high")

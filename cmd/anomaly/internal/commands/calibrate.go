@@ -113,7 +113,10 @@ type calibrateOptions struct {
 
 func calibrateAction(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return usagef("calibrate takes one model, got %q", c.Args().Slice())
+		return usagef("calibrate takes one model, got %q; --data or --good name images", c.Args().Slice())
+	}
+	if err := checkModel("calibrate", c.Args().First(), c.String("data"), c.String("good")); err != nil {
+		return err
 	}
 	o := &calibrateOptions{
 		images: evalOptions{data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous")},
@@ -294,6 +297,9 @@ func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (
 	}
 	wantPixels := o.pixelRule == ruleF1 || o.pixelRule == rulePixels
 	_, err = c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {
+		if f.Err != nil {
+			return nil
+		}
 		s.Add(f)
 		if !wantPixels {
 			return nil

@@ -346,7 +346,7 @@ func TestCalibrateErrors(t *testing.T) {
 		{1, model, "--threshold 1 --out nosuch/x.onnx", "nosuch"},
 		{1, reconstructionModel(t), "--threshold 1", `want one of profile detector`},
 		{1, foreign, "--threshold 1", "no file that anomaly wrote"},
-		{1, filepath.Join(data, "test", "good", "0.png"), "--threshold 1", "no file that anomaly wrote"},
+		{1, filepath.Join(data, "test", "good", "0.png"), "--threshold 1", "it is an image"},
 		{1, "nosuch.onnx", "--threshold 1", "nosuch.onnx"},
 	} {
 		args := append([]string{"calibrate", tt.model, "--provider", "go"}, strings.Fields(strings.NewReplacer("DATA", data, "BROKEN", broken).Replace(tt.flags))...)

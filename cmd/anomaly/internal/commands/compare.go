@@ -62,8 +62,8 @@ func (c *console) judgeWith(ctx context.Context, samples []dataset.Sample, m *ju
 	failed := 0
 	err = judge.Run(ctx, det, samples, look, func(f *judge.Finding) error {
 		c.stepBar()
+		m.Findings = append(m.Findings, f)
 		if f.Err == nil {
-			m.Findings = append(m.Findings, f)
 			return nil
 		}
 		failed++

@@ -39,6 +39,9 @@ back to the newest of them. --keep limits how many there are.
 			case c.IsSet("gate") && c.String("gate") == "":
 				return usagef("--gate: want a folder")
 			}
+			if err := checkModel("deploy", c.Args().First()); err != nil {
+				return err
+			}
 			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep"), try: tryApart(c)}
 			var err error
 			if o.detector, o.decoding, err = parseDetector(c); err != nil {

@@ -63,6 +63,7 @@ var mishaps = []group{
 		{what: "a flag that does not exist, after the arguments", args: "run model.onnx images --gpu", code: 2},
 		{what: "a flag without its value, after the arguments", args: "run model.onnx images --batch", code: 2},
 		{what: "no images named", args: "run model.onnx", code: 2},
+		{what: "the images first, the model behind them", args: "run images model.onnx", code: 2},
 		{what: "a provider that does not exist", args: "run model.onnx images --provider nonsense", code: 2},
 		{what: "a provider that this system cannot have", args: "run model.onnx images --provider coreml", code: 1},
 		{what: "an option that the provider does not have", args: "run model.onnx images --provider cpu --provider-option device_id=1", code: 2},
@@ -82,6 +83,7 @@ var mishaps = []group{
 	{"The model", []mishap{
 		{what: "absent", args: "run absent.onnx images", code: 1},
 		{what: "a folder", args: "run images images", code: 1},
+		{what: "an image", args: "inspect images/a.png", code: 1},
 		{what: "empty", prepare: write("empty.onnx", ""), args: "run empty.onnx images", code: 1},
 		{what: "a pipe that nobody writes to", prepare: pipe("pipe.onnx"), args: "run pipe.onnx images", code: 1},
 		{what: "a device without an end", args: "inspect /dev/zero", code: 1},
@@ -141,6 +143,7 @@ var mishaps = []group{
 		{what: "names that are no text, or move the cursor", prepare: both(write("images/\xff.png", "no image"), write("images/\x1b[2J\n.png", "no image")),
 			args: "run model.onnx images", code: 1},
 		{what: "one that is no image among others", prepare: write("images/b.png", "no image"), args: "run model.onnx images", code: 1},
+		{what: "a model among others", prepare: func(t *testing.T) { must(t, os.WriteFile("images/b.png", mustRead(t, "model.onnx"), 0o644)) }, args: "run model.onnx images", code: 1},
 		{what: "one above the limit", args: "run model.onnx images --max-pixels 1199", code: 1},
 		{what: "a header that announces too much", prepare: hugePNG("images/b.png"), args: "run model.onnx images", code: 1},
 		{what: "a truncated one to train on", prepare: truncate("good/3.png"), args: "train --data good --out new.onnx", code: 1},

@@ -53,7 +53,8 @@ With --json, standard output has one object:
 
 pixel is null without masks, resolution is null for the masks' own, at_threshold
 where the model gives no verdicts, precision where nothing is above. f1_all is the
-F1 of calling every image anomalous.
+F1 of calling every image anomalous. Images that could
+not be read do not count: "failed" has a {"path", "error"} of each.
 
 --perturb measures again with the images brighter, darker, blurred, noisy and
 shifted, at the model's resolution, and says what that costs. The object gets
@@ -96,11 +97,16 @@ wrong.`,
 func evalAction(c *cli.Context) error {
 	switch compare := c.Bool("compare"); {
 	case !compare && c.NArg() != 1:
-		return usagef("eval takes one model, got %q", c.Args().Slice())
+		return usagef("eval takes one model, got %q; --data, or --good and --anomalous, name images", c.Args().Slice())
 	case compare && c.NArg() != 2:
 		return usagef("eval --compare takes two models, got %q", c.Args().Slice())
 	case compare && (c.Bool("perturb") || c.IsSet("out")):
 		return usagef("--compare goes without --perturb and --out")
+	}
+	for _, model := range c.Args().Slice() {
+		if err := checkModel("eval", model, c.String("data"), c.String("good")); err != nil {
+			return err
+		}
 	}
 	o := &evalOptions{
 		data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous"),
@@ -208,7 +214,7 @@ func (c *console) perturb(ctx context.Context, samples []dataset.Sample, o *eval
 
 // noteUnmeasured says that pixels are not measured though there are masks.
 func (c *console) noteUnmeasured(findings []*judge.Finding) {
-	if slices.ContainsFunc(findings, func(f *judge.Finding) bool { return f.Sample.HasMask() && f.Result.Map == nil }) {
+	if slices.ContainsFunc(findings, func(f *judge.Finding) bool { return f.Err == nil && f.Sample.HasMask() && f.Result.Map == nil }) {
 		c.notef("the model gives no maps: pixels are not measured")
 	}
 }

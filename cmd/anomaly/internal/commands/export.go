@@ -76,6 +76,9 @@ func exportAction(c *cli.Context) error {
 	case c.String("out") != "" && c.String("triton") != "":
 		return usagef("--out and --triton do not go together")
 	}
+	if err := checkModel("export", c.Args().First()); err != nil {
+		return err
+	}
 	o := &exportOptions{model: c.Args().First(), out: c.String("out"), triton: c.String("triton")}
 	var err error
 	if c.IsSet("profile") {
@@ -206,7 +209,15 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	want := *is
 	if o.aegrad != nil {
 		spec := net.Spec()
-		spec.AEGrad = *o.aegrad
+		spec.AEGrad, spec.AEGradStop = *o.aegrad, 0
+		if spec.AEGrad > 0 {
+			if spec.AEGradStop, err = stopError(is.Metadata); err != nil {
+				return nil, err
+			}
+			if spec.AEGradStop == 0 {
+				notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
+			}
+		}
 		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
 			return nil, fmt.Errorf("%w: --aegrad: %w", errUsage, err)
 		}
@@ -286,22 +297,57 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	return n, n.SetThresholds(image, pixel)
 }
 
-// forgetScores removes the scores of good images from metadata that is to describe
-// another map.
-func forgetScores(metadata map[string]string) error {
-	delete(metadata, "normal.score.min")
-	delete(metadata, "normal.score.max")
-	const key = "normal.quantiles"
-	stored, ok := metadata[key]
+// stopLevel is the level of the quantile of training images' errors at which
+// AE-Grad lets an image be: of the smallest one, which the paper takes, a single
+// image would decide.
+const stopLevel = .05
+
+// stopError returns that quantile; 0 where metadata has none.
+func stopError(metadata map[string]string) (float64, error) {
+	quantiles, err := normalQuantiles(metadata)
+	if err != nil || quantiles["error"] == nil {
+		return 0, err
+	}
+	var levels, errors []float64
+	if err := cmp.Or(json.Unmarshal(quantiles["levels"], &levels), json.Unmarshal(quantiles["error"], &errors)); err != nil || len(levels) != len(errors) {
+		return 0, fmt.Errorf("metadata anomaly.%s: got %d levels and %d errors: %w", quantilesKey, len(levels), len(errors), err)
+	}
+	for i, level := range levels {
+		if level == stopLevel {
+			return errors[i], nil
+		}
+	}
+	return 0, nil
+}
+
+// quantilesKey is the metadata's that has quantiles of good images.
+const quantilesKey = "normal.quantiles"
+
+// normalQuantiles returns them by what they are of; nil where there are none.
+func normalQuantiles(metadata map[string]string) (map[string]json.RawMessage, error) {
+	stored, ok := metadata[quantilesKey]
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	var quantiles map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(stored), &quantiles); err != nil {
-		return fmt.Errorf("metadata anomaly.%s: got %q: %w", key, stored, err)
+		return nil, fmt.Errorf("metadata anomaly.%s: got %q: %w", quantilesKey, stored, err)
+	}
+	return quantiles, nil
+}
+
+// forgetScores removes the scores of good images and of artificial defects from
+// metadata that is to describe another map.
+func forgetScores(metadata map[string]string) error {
+	for _, key := range []string{"normal.score.min", "normal.score.max", "normal.count", "pseudo.scores", "pseudo.auroc"} {
+		delete(metadata, key)
+	}
+	quantiles, err := normalQuantiles(metadata)
+	if err != nil || quantiles == nil {
+		return err
 	}
 	delete(quantiles, "score")
 	b, err := json.Marshal(quantiles)
-	metadata[key] = string(b)
+	metadata[quantilesKey] = string(b)
 	return err
 }

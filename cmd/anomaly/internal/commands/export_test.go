@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 )
@@ -117,6 +118,7 @@ func TestExportMap(t *testing.T) {
 	_, _, metadata := thresholds(t, model)
 	var quantiles struct {
 		Brightness json.RawMessage `json:"brightness"`
+		Error      json.RawMessage `json:"error"`
 		Levels     json.RawMessage `json:"levels"`
 		Sharpness  json.RawMessage `json:"sharpness"`
 	}
@@ -127,7 +129,7 @@ func TestExportMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.quantiles": string(kept)}
+	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.count": "", "normal.quantiles": string(kept), "pseudo.scores": "", "pseudo.auroc": ""}
 	l2 := residual.Options{Kind: residual.L2Map} // as tiny has it
 	for _, c := range []struct {
 		name    string
@@ -160,7 +162,6 @@ func TestExportMap(t *testing.T) {
 	}
 }
 
-// A file for anomalib is one of ours: it is run, looked at and taken back.
 // With --aegrad the file has the same weights, another map and so no threshold;
 // with 0 it is what it was without.
 func TestExportAEGrad(t *testing.T) {
@@ -169,6 +170,20 @@ func TestExportAEGrad(t *testing.T) {
 	stdout, stderr := mustRun(t, 0, "export", model, "--aegrad", "3", "--out", moved)
 	if !strings.Contains(stdout, "threshold none") || !strings.Contains(stderr, "another map") {
 		t.Errorf("got %q, %q, want no threshold, and why", stdout, stderr)
+	}
+	var normal struct{ Levels, Error []float64 }
+	var spec models.Spec
+	for key, v := range map[string]any{"anomaly.normal.quantiles": &normal, "anomaly.model": &spec} {
+		m, err := onnxexport.Reopen(mustRead(t, moved))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(m.Metadata[key]), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if at := slices.Index(normal.Levels, stopLevel); at < 0 || len(normal.Error) <= at || spec.AEGradStop != normal.Error[at] || spec.AEGradStop <= 0 {
+		t.Errorf("got a stop at %v, want the %v quantile of %+v", spec.AEGradStop, stopLevel, normal)
 	}
 	mustRun(t, 0, "export", moved, "--aegrad", "0", "--threshold", "0.25", "--out", back)
 	mustRun(t, 0, "export", model, "--threshold", "0.25", "--out", plain)
@@ -196,6 +211,7 @@ func TestExportAEGrad(t *testing.T) {
 	}
 }
 
+// A file for anomalib is one of ours: it is run, looked at and taken back.
 func TestExportAnomalib(t *testing.T) {
 	model, dir := tinyModel(t), t.TempDir()
 	calibrated, file, back := filepath.Join(dir, "c.onnx"), filepath.Join(dir, "a.onnx"), filepath.Join(dir, "b.onnx")
@@ -278,7 +294,7 @@ func TestExportErrors(t *testing.T) {
 		{2, reconstructionModel(t), "--out OUT --threshold 1", "are of profiles detector and anomalib"},
 		{1, model, "--out OUT/nosuch/x.onnx", "nosuch"},
 		{1, "nosuch.onnx", "--out OUT", "nosuch.onnx"},
-		{1, image, "--out OUT", "no file that anomaly wrote"},
+		{1, image, "--out OUT", "it is an image"},
 		{1, odd("anomaly.schema", "9"), "--out OUT", `got "9", want "1"`},
 		{1, odd("anomaly.model", "{}"), "--out OUT", "weight"},
 		{1, odd("anomaly.model", `{"model":"dcae","wings":2}`), "--out OUT", "wings"},

@@ -40,6 +40,9 @@ what the model gave, or null.`,
 			if c.NArg() != 1 {
 				return usagef("inspect takes one model, got %q", c.Args().Slice())
 			}
+			if err := checkModel("inspect", c.Args().First()); err != nil {
+				return err
+			}
 			if !c.Bool("verify") && (c.IsSet("provider") || c.IsSet("provider-option") || c.IsSet("threads")) {
 				return usagef("--provider, --provider-option and --threads need --verify: nothing else runs the model")
 			}

@@ -39,7 +39,8 @@ Standard output has a line per image; with --json an object:
    "regions": [{"x": 10, "y": 20, "w": 30, "h": 8, "area": 160, "score": 0.41}]}
 
 Regions are in pixels of the original image. threshold and anomalous are null
-where the model has no threshold and --threshold gives none.
+where the model has no threshold and --threshold gives none. An image that could not
+be read or computed is {"path": "part.png", "error": "…"}.
 
 With a review band, the model's (anomaly calibrate) or --review-band LOW:HIGH,
 there is a third verdict: accept up to LOW, reject above HIGH, between them
@@ -110,6 +111,11 @@ what is anomalous, and so are thresholds that no score can be above.`,
 func runAction(c *cli.Context) error {
 	if c.NArg() < 2 {
 		return usagef("run takes a model and images, got %q", c.Args().Slice())
+	}
+	if _, err := anrt.Latest(c.Args().First()); !c.Bool("watch") || err != nil { // which takes a folder of models
+		if err := checkModel("run", c.Args().First(), c.Args().Tail()...); err != nil {
+			return err
+		}
 	}
 	o := &runOptions{images: c.Args().Tail(), json: c.Bool("json"), failOnAnomaly: c.Bool("fail-on-anomaly")}
 	var err error
@@ -235,8 +241,11 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 		case anrt.Reject, anrt.Anomalous:
 			bad++
 		}
-		if o.json {
+		switch {
+		case o.json:
 			return json.NewEncoder(c.out).Encode(f)
+		case f.Err != nil: // which standard error has
+			return nil
 		}
 		_, err := fmt.Fprintf(c.out, "%s%s\n", head, tableLine(f))
 		head = ""

@@ -43,10 +43,15 @@ type jsonLine struct {
 // keys of an object in a line of run --json.
 var keys = []string{"anomalous", "path", "regions", "score", "threshold"}
 
+// parseLines returns the lines of images that did not fail.
 func parseLines(t *testing.T, stdout string) []jsonLine {
 	t.Helper()
+	failures(t, stdout)
 	var lines []jsonLine
 	for line := range strings.Lines(stdout) {
+		if strings.Contains(line, `"error":`) {
+			continue
+		}
 		d := json.NewDecoder(strings.NewReader(line))
 		d.DisallowUnknownFields()
 		var l jsonLine

@@ -11,6 +11,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -47,6 +48,7 @@ var scoringFlags = slices.Concat(detectorFlags, []cli.Flag{
 // surveyFlags are flags of the commands that look at images.
 var surveyFlags = slices.Concat(scoringFlags, []cli.Flag{
 	&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`DIR` for pictures and the report"},
+	&cli.StringFlag{Name: "heat", Usage: "`LO:HI`, the residuals of the heat maps' first and last colour, such as 0 and twice the threshold", DefaultText: "from what good parts reach on"},
 	&cli.StringFlag{Name: "save", Usage: "what --out gets of each image: `LIST` of picture, map, mask, reconstruction", Value: "picture"},
 })
 
@@ -80,7 +82,14 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	if o.saves, err = page.ParseSaves(c.String("save")); err != nil {
 		return o, usagef("--save: %v", err)
 	}
+	if c.IsSet("heat") {
+		if o.detector.Scale, err = heatmap.ParseScale(c.String("heat")); err != nil {
+			return o, usagef("--heat: %s", strings.TrimPrefix(err.Error(), "heatmap: scale: "))
+		}
+	}
 	switch {
+	case c.IsSet("heat") && o.dir == "":
+		return o, usagef("--heat needs --out")
 	case c.IsSet("out") && o.dir == "":
 		return o, usagef("--out: want a folder")
 	case c.IsSet("save") && o.dir == "":
@@ -89,8 +98,8 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	return o, nil
 }
 
-// survey looks at all samples and hands on what it found, in their order; then, if
-// it is to watch, at what comes. It writes what o asks for and says what failed;
+// survey looks at all samples and hands on what it found, in their order, of images
+// that failed the error; then, if it is to watch, at what comes. It writes what o asks for and says what failed;
 // spell gives an image's path.
 //
 // The error is that of the first thing that ended it, ctx's if that did and it was
@@ -156,7 +165,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		}
 		if f.Err != nil {
 			c.notef("%s", failure(f))
-			return nil
+			return each(f)
 		}
 		if f.Result.Anomalous {
 			anomalous++

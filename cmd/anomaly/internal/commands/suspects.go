@@ -142,7 +142,7 @@ func drawSuspects(ctx context.Context, images []dataset.Sample, data *train.Data
 		if err != nil {
 			return err
 		}
-		picture := heatmap.Picture(img, results[0].Map, &heatmap.PictureOptions{Reconstruction: results[0].Reconstruction, Tile: page.Tile})
+		picture := heatmap.Picture(img, results[0].Map, &heatmap.PictureOptions{Reconstruction: results[0].Reconstruction, Scale: results[0].Scale, Tile: page.Tile})
 		if pictures[s.Image], err = page.Embed(picture); err != nil {
 			return err
 		}

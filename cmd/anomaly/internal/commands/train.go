@@ -46,6 +46,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.IntFlag{Name: "latent", Usage: "`N` numbers that an image goes through in ssimae", DefaultText: "100"},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
 			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
@@ -86,7 +87,7 @@ func trainAction(c *cli.Context) error {
 	}
 	switch {
 	case c.Args().Present():
-		return usagef("train takes no arguments but flags, got %q", c.Args().Slice())
+		return usagef("train takes no arguments but flags, got %q; --data names the images", c.Args().Slice())
 	case c.String("data") == "":
 		return usagef("--data is missing: a folder with images of good parts")
 	case c.String("out") == "":
@@ -95,7 +96,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"filters", "depth", "epochs", "batch", "scales"} {
+	for _, name := range []string{"filters", "depth", "latent", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -117,7 +118,7 @@ func trainAction(c *cli.Context) error {
 		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
 			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
-			Filters: c.Int("filters"), Depth: c.Int("depth"),
+			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{

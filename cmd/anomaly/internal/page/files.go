@@ -167,7 +167,7 @@ const Tile = 384
 func picture(f *judge.Finding) image.Image {
 	r := &f.Result
 	return heatmap.Picture(f.Image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Tile: Tile, Caption: caption(r),
+		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Scale: r.Scale, Tile: Tile, Caption: caption(r),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
@@ -41,6 +42,31 @@ func (e *evaluation) Table() []tableRow {
 		add(kind, e.Kinds[kind])
 	}
 	add("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
+	rows[len(rows)-1].Total = true
+	return rows
+}
+
+// DecidedTable returns what the verdicts do to each kind and to all; nil where there
+// are none.
+func (e *evaluation) DecidedTable() []tableRow {
+	if e.Decided == nil {
+		return nil
+	}
+	var rows []tableRow
+	add := func(name string, d *calibrate.Decided) {
+		precision := "–" // nothing is above
+		if d.Precision != nil {
+			precision = fmt.Sprintf("%.3f", *d.Precision)
+		}
+		r := d.Recall
+		rows = append(rows, tableRow{Name: name, N: r.Of, Figures: []string{
+			fmt.Sprint(r.Of - r.Above), fmt.Sprint(r.Above), fmt.Sprintf("%.3f", r.Share), fmt.Sprintf("%.3f", r.AtLeast), precision, fmt.Sprintf("%.3f", d.F1),
+		}})
+	}
+	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
+		add(kind, e.Kinds[kind].Decided)
+	}
+	add("all", e.Decided)
 	rows[len(rows)-1].Total = true
 	return rows
 }
@@ -124,6 +150,9 @@ type histogram struct {
 }
 
 const histogramBins = 80
+
+// Defects reports whether the images have a defect, as their kind says.
+func (h histogram) Defects() bool { return h.Kind != "" && h.Kind != dataset.Good }
 
 // Bins is the width of a histogram's box.
 func (histogram) Bins() int { return histogramBins }

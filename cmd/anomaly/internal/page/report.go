@@ -62,6 +62,20 @@ func NewReport(info anrt.ModelInfo, saves Saves, grows bool) *Report {
 // Evaluate adds figures to the report: the findings' kinds are the truth.
 func (r *Report) Evaluate(e *judge.Evaluation) { r.Eval = &evaluation{e} }
 
+// Judged reports whether there are verdicts.
+func (r *Report) Judged() bool { return r.Good > 0 || r.Anomalous > 0 }
+
+// Missed is how many anomalous images are judged good.
+func (r *Report) Missed() int {
+	n := 0
+	for _, row := range r.Rows {
+		if row.Err == nil && row.Sample.Anomalous && row.Anomalous != nil && !*row.Anomalous {
+			n++
+		}
+	}
+	return n
+}
+
 // IsOf reports whether the report is that of a model.
 func (r *Report) IsOf(hash string) bool { return r.hash == hash }
 

@@ -1,0 +1,100 @@
+package judge
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/anomaly-go/anomaly/internal/onnx"
+)
+
+// Training is what a model's metadata says of how it came about. What it does not
+// say is zero.
+type Training struct {
+	Model       string  // name of the network
+	Images      int     // it was trained on, with those that were held back
+	HeldBack    int     // good images that the threshold was set from, by scores of networks that had not seen them
+	FalseReject float64 // that the threshold was set for
+	Epochs      int
+	// LateFall is the share of all that the loss fell by, in [0,1], that it fell by in the second half.
+	LateFall float64
+
+	Levels, Scores []float64 // quantiles of the good images' scores
+	Pseudo         []float64 // scores of pseudo-defects on them, ascending
+	PseudoAUROC    float64   // of those against these
+
+	Width, Height         int // pixels, of the usual image
+	SeenWidth, SeenHeight int // that it is brought to
+}
+
+// ReadTraining reads it from a model's metadata; nil where there is nothing, as of
+// models of other tools. What cannot be read is left out.
+func ReadTraining(metadata map[string]string) *Training {
+	if metadata[onnx.KeyDataHash] == "" {
+		return nil
+	}
+	t := &Training{}
+	read := func(key string, into any) { json.Unmarshal([]byte(metadata[onnx.Prefix+key]), into) }
+	var spec struct {
+		Model         string `json:"model"`
+		Height, Width int
+	}
+	read("model", &spec)
+	t.Model, t.SeenHeight, t.SeenWidth = spec.Model, spec.Height, spec.Width
+	var settings struct {
+		FalseReject float64 `json:"false_reject"`
+	}
+	read("settings", &settings)
+	t.FalseReject = settings.FalseReject
+	var normal struct{ Levels, Score []float64 }
+	read("normal.quantiles", &normal)
+	if len(normal.Levels) == len(normal.Score) {
+		t.Levels, t.Scores = normal.Levels, normal.Score
+	}
+	read("data.images", &t.Images)
+	read("normal.count", &t.HeldBack)
+	read("epoch", &t.Epochs)
+	read("late_fall", &t.LateFall)
+	read("pseudo.scores", &t.Pseudo)
+	read("pseudo.auroc", &t.PseudoAUROC)
+	fmt.Sscanf(metadata[onnx.Prefix+"data.size"], "%dx%d", &t.Width, &t.Height)
+	return t
+}
+
+// better is what to try for a better detector.
+func (t *Training) better() string {
+	switch {
+	case t == nil || t.Model == "":
+		return "train one with anomaly train on images of these parts"
+	case t.Model != "features":
+		return "train with the default network: leave out --model"
+	}
+	return "try --preset best or a larger --size, and more images of good parts"
+}
+
+// largest returns the largest of the good images' scores, if it is known.
+func (t *Training) largest() (score float64, known bool) {
+	if len(t.Scores) == 0 {
+		return 0, false
+	}
+	return t.Scores[len(t.Scores)-1], true
+}
+
+// above returns the share of the held-back good images above a threshold, nil for
+// none, as the quantiles tell it: 0 at the least.
+func (t *Training) above(threshold *float32) float64 {
+	if threshold == nil || len(t.Scores) == 0 {
+		return 0
+	}
+	x := float64(*threshold)
+	for i, s := range t.Scores {
+		if s <= x {
+			continue
+		}
+		if i == 0 {
+			return 1
+		}
+		from, to := t.Scores[i-1], s
+		return 1 - (t.Levels[i-1] + (t.Levels[i]-t.Levels[i-1])*(x-from)/(to-from))
+	}
+	return 0
+}
