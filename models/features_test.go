@@ -163,7 +163,11 @@ func TestFeaturesBounded(t *testing.T) {
 	for _, s := range []Spec{{Height: 384}, {Height: 512, Scales: 3}, {Height: 2048, Rank: 64, Backbone: string(Lite2)}} {
 		s.Model = "features"
 		s = s.WithDefaults()
-		n := &features{base: base{s}, backbone: EfficientNet(s.Backbone)}
+		net, err := Open(s, randomBackbone(t, EfficientNet(s.Backbone)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := net.(*features)
 		numbers := 0
 		for _, l := range n.levels() {
 			numbers += l.places() * n.channels() * l.rank

@@ -34,13 +34,13 @@ The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
 goes on from it, however the run ended. It is removed when the model is written.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
 			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
-			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
+			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()) + ", or an ONNX file that has one", DefaultText: networks},
 			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
@@ -74,7 +74,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		},
+		}, backboneFlags...),
 		Action: trainAction,
 	}
 }
@@ -133,6 +133,15 @@ func trainAction(c *cli.Context) error {
 	if err := setSides(&o.spec, o.size); err != nil {
 		return err
 	}
+	file, err := parseBackbone(c)
+	if err != nil {
+		return err
+	}
+	if o.backbone = file; file != nil {
+		if o.spec, err = file.opened.Spec(o.spec); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
 	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
 		o.spec.Model = models.Names()[0]
 	}
@@ -170,7 +179,7 @@ var trainedFlags = []string{
 }
 
 // featureFlags are of the network features alone.
-var featureFlags = []string{"backbone", "scales", "rank"}
+var featureFlags = []string{"backbone", "tap", "backbone-mean", "backbone-std", "scales", "rank"}
 
 // What the names of a run's files end in, behind the model's.
 const (
@@ -210,9 +219,10 @@ type trainOptions struct {
 	drop            bool     // the suspects
 	providerOptions []string // as the command line has them
 	preset          train.Preset
-	size            string      // as the flag has it, "" for none
-	spec            models.Spec // before open, as the flags have it
-	why             string      // it was chosen; "" where the flags say which
+	size            string        // as the flag has it, "" for none
+	spec            models.Spec   // before open, as the flags have it
+	backbone        *backboneFile // nil is none
+	why             string        // it was chosen; "" where the flags say which
 	net             models.Network
 	mapKind         residual.Kind // "" is the network's
 	blur            *float64      // nil is the network's
@@ -269,6 +279,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 	if o.why != "" {
 		c.notef("%s", o.why)
+	}
+	if o.backbone != nil {
+		c.notef("%v", o.backbone)
 	}
 	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
 		c.notef("%s", getBackbone)
@@ -373,7 +386,7 @@ func (o *trainOptions) open(images, width, height int) error {
 	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
 		return err
 	}
-	resources, err := train.Resources(o.spec)
+	resources, err := o.backbone.resources(o.spec)
 	if errors.Is(err, train.ErrBackbone) {
 		return fmt.Errorf("%w: %s", err, getBackbone)
 	} else if err != nil {
@@ -412,6 +425,9 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 	// of the file has keys of its own, which anomaly export changes.
 	for _, name := range []string{"data", "profile", "input"} {
 		delete(config, name)
+	}
+	if o.backbone != nil {
+		config["backbone"] = o.spec.Backbone
 	}
 	b, err := json.Marshal(config)
 	if err != nil {
