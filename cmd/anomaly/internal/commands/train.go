@@ -74,7 +74,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		}, backboneFlags...),
+		}, slices.Concat(viewFlags, backboneFlags)...),
 		Action: trainAction,
 	}
 }
@@ -146,6 +146,9 @@ func trainAction(c *cli.Context) error {
 		o.spec.Model = models.Names()[0]
 	}
 	if _, err := parse(c, "preset", train.Presets()...); err != nil {
+		return err
+	}
+	if err := o.setView(c); err != nil {
 		return err
 	}
 	engine, err := parseEngine(c)
@@ -220,6 +223,7 @@ type trainOptions struct {
 	providerOptions []string // as the command line has them
 	preset          train.Preset
 	size            string        // as the flag has it, "" for none
+	roi             string        // file of the region of interest; "" for none
 	spec            models.Spec   // before open, as the flags have it
 	backbone        *backboneFile // nil is none
 	why             string        // it was chosen; "" where the flags say which
@@ -273,6 +277,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
 	width, height := usualSize(ctx, set.Train)
+	if err := o.fits(ctx, set.Train); err != nil {
+		return err
+	}
 	o.spec = asked
 	if err := o.open(len(set.Train), width, height); err != nil {
 		return err
@@ -286,7 +293,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
 		c.notef("%s", getBackbone)
 	}
-	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages {
+	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages && !o.tiled() {
 		n := len(set.Train)
 		// An even share says the same, and fits into memory.
 		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
@@ -305,9 +312,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 
 	started := time.Now()
-	channels, height, width := o.net.InputSize()
-	data := &train.Data{}
-	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
+	data, err := o.load(ctx, set.Train)
+	if err != nil {
 		return err
 	}
 	c.noteImages(o.decoding)
@@ -317,7 +323,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	for i := range set.Train {
 		data.Names = append(data.Names, set.Train[i].Name)
 	}
-	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
+	tiles := ""
+	if o.tiled() {
+		tiles = fmt.Sprintf(", %s of them", plural(len(data.Of), "tile"))
+	}
+	c.notef("%s of %s%s read in %v", plural(len(set.Train), "image"), set.Name, tiles, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
 	if o.suspects != "" || o.drop {
@@ -383,7 +393,11 @@ const anyImages = 100
 // flags leave it open, opens it and checks the settings for it.
 func (o *trainOptions) open(images, width, height int) error {
 	var err error
-	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
+	preset := o.preset
+	if o.tiled() {
+		preset, images, width, height = o.chooseTiles()
+	}
+	if o.spec, o.why, err = train.Choose(o.spec, preset, images, width, height); err != nil {
 		return err
 	}
 	resources, err := o.backbone.resources(o.spec)
@@ -423,7 +437,7 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
 	// of the file has keys of its own, which anomaly export changes.
-	for _, name := range []string{"data", "profile", "input"} {
+	for _, name := range []string{"data", "roi", "profile", "input"} {
 		delete(config, name)
 	}
 	if o.backbone != nil {
