@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"io/fs"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -292,10 +291,6 @@ func (t *trainer) initial() (*state, error) {
 		return t.fresh(0, nil), nil
 	}
 	st, err := t.load()
-	if errors.Is(err, fs.ErrNotExist) {
-		t.settings.Logf("no checkpoint at %s: starting from the beginning", t.settings.Checkpoint)
-		return t.fresh(0, nil), nil
-	}
 	if err != nil {
 		return nil, err
 	}

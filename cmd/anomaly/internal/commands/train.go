@@ -31,7 +31,9 @@ func trainCommand() *cli.Command {
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
 The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it, however the run ended. It is removed when the model is written.
+goes on from it, however the run ended, and is an error without one. It is removed
+when the model is written. A model that was FILE is kept beside it: anomaly versions
+lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.`,
 		Flags: append([]cli.Flag{
@@ -255,6 +257,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	if err := replaceable(o.out); err != nil {
+		return err
+	}
 	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
@@ -265,6 +270,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
+	}
+	if s.Resume && !slices.ContainsFunc(checkpoints, isThere) {
+		return fmt.Errorf("--resume: there is no checkpoint %s to go on from: leave it out to begin", s.Checkpoint)
 	}
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
@@ -302,11 +310,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 		set.Train = set.Train[:mostFeatureImages]
 	}
-	if err := spared(o.out, set.Train); err != nil {
-		return err
-	}
 	for _, path := range checkpoints {
-		if _, err := os.Stat(path); err == nil && !s.Resume {
+		if isThere(path) && !s.Resume {
 			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
 		}
 	}
@@ -344,6 +349,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			sample.epoch(ctx, p)
 		}
 	}
+	s.Resume = s.Resume && isThere(s.Checkpoint) // or it was ended while it looked for suspects
 	result, err := train.Fit(ctx, o.net, data, s)
 	c.clear()
 	if err != nil {
@@ -355,7 +361,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w; --resume goes on from %s, without training anew", err, s.Checkpoint)
 		}
 	}
-	if err := o.exportTrained(result, c.version); err != nil {
+	if err := c.exportTrained(o, result); err != nil {
 		return err
 	}
 	if sample != nil {
@@ -378,6 +384,12 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
 	return err
+}
+
+// isThere reports whether a path leads to something.
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // getBackbone says how a pretrained backbone comes into the cache folder.
@@ -426,12 +438,12 @@ func (o *trainOptions) open(images, width, height int) error {
 
 // exportTrained writes the model of a training run, with what is known of it in
 // the metadata, the version of the tool too, and the configuration.
-func (o *trainOptions) exportTrained(result *train.Result, version string) error {
+func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
 	e := o.export
 	e.Map = *result.Settings.Map
 	e.Threshold = result.Calibration.Threshold
 	var err error
-	if e.Metadata, err = result.Metadata(version); err != nil {
+	if e.Metadata, err = result.Metadata(c.version); err != nil {
 		return err
 	}
 	config := o.config()
@@ -458,7 +470,7 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) error
 	if err := selfTested(m); err != nil {
 		return err
 	}
-	if err := writeModel(o.out, m); err != nil {
+	if err := c.writeModel(o.out, m); err != nil {
 		return err
 	}
 	return o.writeConfig(o.out + page.ConfigSuffix)
