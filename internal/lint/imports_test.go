@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"examples/hotswap": {"dataset", "runtime"},
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
+	"internal/backbone":         {"graph", "internal/onnx", "internal/regular"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
