@@ -30,7 +30,9 @@ type Report struct {
 	Interrupted             bool
 	Rows                    []Row // in the order of the images
 	Saves                   Saves
-	Eval                    *evaluation // nil where the truth is not known
+	Eval                    *evaluation      // nil where the truth is not known
+	Evidence                *judge.Evidence  // what the model's file tells
+	Appraisal               *judge.Appraisal // of the model, by that and what was found
 
 	pictures heatmap.PictureOptions // what decides on the pictures' layout
 	dir      string                 // that index.html is written to
