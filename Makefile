@@ -14,7 +14,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve bench clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -84,6 +84,12 @@ soakserve: ## load a server, swap its models 200 times, and watch its memory und
 
 accuracy: ## train presets and networks on the data sets in DATA (../shared/data) and write docs/results.md (hours)
 	@scripts/accuracy
+
+# What QUICK=1 does otherwise: a fiftieth of the training, and a page of its own.
+ARTICLE = $(if $(QUICK),-share .02 -out article/quick -page article/quick/article.md)
+
+article: build ## train, draw and measure what the article did and write docs/article.md (hours; goes on where it was); ONLY=grid trains one set, QUICK=1 a fiftieth
+	$(GO) run ./internal/article -data '$(or $(DATA),../shared/data)' $(ARTICLE) $(if $(ONLY),-only '$(ONLY)')
 
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

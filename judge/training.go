@@ -46,7 +46,7 @@ func ReadTraining(metadata map[string]string) *Training {
 	read(onnx.KeySettings, &settings)
 	t.FalseReject = settings.FalseReject
 	var normal struct{ Levels, Score []float64 }
-	read(onnx.KeyNormalQuantiles, &normal)
+	read(onnx.KeyNormal, &normal)
 	if len(normal.Levels) == len(normal.Score) {
 		t.Levels, t.Scores = normal.Levels, normal.Score
 	}

@@ -241,7 +241,10 @@ type featuresFit struct {
 	size, step int
 	seen       int
 	images     [][]float32
+	choices    []Choice
 }
+
+func (f *featuresFit) Choices() []Choice { return f.choices }
 
 func (*featuresFit) Passes() int { return 1 }
 
@@ -271,6 +274,16 @@ func (f *featuresFit) Solve(ctx context.Context) (map[string]*graph.Tensor, erro
 		})
 		if err != nil {
 			return nil, err
+		}
+		if len(m.Trials) > 0 {
+			choice := Choice{
+				Of:      fmt.Sprintf("share of the common covariance in each place's own at %dx%d", l.width, l.height),
+				Measure: "mean log-likelihood of images left out", Taken: fmt.Sprint(m.Shrinkage),
+			}
+			for _, t := range m.Trials {
+				choice.Trials = append(choice.Trials, Trial{fmt.Sprint(t.Shrinkage), t.Likelihood})
+			}
+			f.choices = append(f.choices, choice)
 		}
 		put := func(name string, data []float32, shape ...int) {
 			weights[n.param(i, name)] = graph.NewTensor(data, shape...)

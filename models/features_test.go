@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -97,6 +98,16 @@ func TestFeatures(t *testing.T) {
 		}
 		for name, x := range fitted {
 			weights[name] = x
+		}
+		choices := fit.(Chooser).Choices()
+		if own := net.Spec().Rank > 0; own != (len(choices) > 0) || own && len(choices) != net.Spec().Scales {
+			t.Errorf("%+v: got %d choices of a shrinkage, want one for each size with covariances of places", s, len(choices))
+		}
+		for _, c := range choices {
+			best := slices.MaxFunc(c.Trials, func(a, b Trial) int { return cmp.Compare(a.Value, b.Value) })
+			if c.Taken != best.Candidate || len(c.Trials) < 2 {
+				t.Errorf("%+v: got %v, want the most likely of several", s, c)
+			}
 		}
 		forward := func(x *graph.Value) *graph.Value { return net.Forward(x).Map }
 		image := noise(c, h, w, 0)

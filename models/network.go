@@ -2,6 +2,8 @@ package models
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/residual"
@@ -90,6 +92,36 @@ type Fit interface {
 	Add(features []float32) error
 	// Solve returns the weights of Head, after the last pass.
 	Solve(ctx context.Context) (map[string]*graph.Tensor, error)
+}
+
+// A Choice is one that a fit made from the images: what it was of, what was tried,
+// how each did, and what was taken.
+type Choice struct {
+	Of      string  `json:"of"`
+	Measure string  `json:"measure"` // of Trials; the largest is taken
+	Trials  []Trial `json:"trials"`
+	Taken   string  `json:"taken"`
+}
+
+// A Trial is one of the candidates of a [Choice].
+type Trial struct {
+	Candidate string  `json:"candidate"`
+	Value     float64 `json:"value"`
+}
+
+// Chooser is implemented by fits that choose.
+type Chooser interface {
+	// Choices returns them, after Solve.
+	Choices() []Choice
+}
+
+// String says it in a line.
+func (c Choice) String() string {
+	var tried []string
+	for _, t := range c.Trials {
+		tried = append(tried, fmt.Sprintf("%s: %.5g", t.Candidate, t.Value))
+	}
+	return fmt.Sprintf("%s: took %s, by %s (%s)", c.Of, c.Taken, c.Measure, strings.Join(tried, ", "))
 }
 
 // Resources are what a network needs beside its [Spec].

@@ -367,7 +367,7 @@ func (c *contract) setThresholds(m *onnx.File) error {
 	if c.pixelThreshold, err = readThreshold(m, onnx.KeyPixelThreshold); err != nil {
 		return err
 	}
-	c.good = readGood(m.Metadata[onnx.KeyNormalQuantiles])
+	c.good = readGood(m.Metadata[onnx.KeyNormal])
 	if s, ok := m.Metadata[onnx.KeyReview]; ok {
 		b, err := ParseBand(s)
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
@@ -26,9 +27,12 @@ type DeployOptions struct {
 	// Gate, where not nil, may refuse a model that has passed its self-test by an
 	// error; current is nil where there is none in place, or none that can be used.
 	Gate func(ctx context.Context, current, candidate *Detector) error
-	// Keep is how many earlier models stay beside the file; 0 is 5.
+	// Keep is how many earlier models stay beside the file; 0 is [DefaultKeep].
 	Keep int
 }
+
+// DefaultKeep is how many earlier models [Deploy] and [Replace] keep.
+const DefaultKeep = 5
 
 func (o *DeployOptions) withDefaults() DeployOptions {
 	c := DeployOptions{}
@@ -37,17 +41,18 @@ func (o *DeployOptions) withDefaults() DeployOptions {
 	}
 	detector := c.Detector.withDefaults()
 	c.Detector = &detector
-	c.Keep = cmp.Or(c.Keep, 5)
+	c.Keep = cmp.Or(c.Keep, DefaultKeep)
 	return c
 }
 
-// A Deployment says what [Deploy] or [Rollback] did.
+// A Deployment says what [Deploy], [Replace], [Rollback] or [RollForward] did.
 type Deployment struct {
-	Hash     string // of the model that is in place now
-	Replaced string // hash of the one that it took the place of; "" where there was none
-	Kept     string // where Deploy keeps that; "" for none
-	Already  bool   // the model was in place before: nothing was done
-	Tested   bool   // the model has a self-test, which passed
+	Hash     string    // of the model that is in place now
+	Replaced string    // hash of the one that it took the place of; "" where there was none
+	Kept     string    // where that is kept; "" for none
+	Dropped  []Version // that are kept no more
+	Already  bool      // the model was in place before: nothing was done
+	Tested   bool      // the model has a self-test, which passed
 	Provider Provider
 }
 
@@ -59,7 +64,8 @@ type Deployment struct {
 //
 // The model that was there is kept beside it as live.0007-3f2a91c04b17: a number
 // that counts up, and the beginning of its hash. [Versions] lists them, [Rollback]
-// goes back to the newest.
+// goes back to the newest, [RollForward] takes that back. Those that are rolled back
+// from when another model is deployed go, as do the oldest beyond DeployOptions.Keep.
 func Deploy(ctx context.Context, model, live string, o *DeployOptions) (*Deployment, error) {
 	c := o.withDefaults()
 	if c.Keep < 1 {
@@ -78,16 +84,52 @@ func Deploy(ctx context.Context, model, live string, o *DeployOptions) (*Deploym
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", model, err)
 	}
+	return d, nil
+}
+
+// Replace writes a model to a file as [Deploy] does, without opening it: what was
+// there is kept, and must be a model too, lest another file that was named by mistake
+// be replaced. No more than [DefaultKeep] earlier models stay, or as many as there
+// were. It takes no lock: nothing else may write the file meanwhile.
+func Replace(model []byte, live string) (*Deployment, error) {
+	if err := Replaceable(live); err != nil {
+		return nil, err
+	}
 	versions, err := Versions(live)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range versions[:max(len(versions)-c.Keep, 0)] {
-		if err := os.Remove(v.Path); err != nil {
-			return nil, err
-		}
+	old, err := readIfThere(live)
+	if err != nil {
+		return nil, err
 	}
-	return d, nil
+	if len(old) == 0 { // somebody's reservation of the name
+		old = nil
+	}
+	d := &Deployment{Hash: Hash(model)}
+	return d, d.place(model, old, live, max(DefaultKeep, len(keptOf(versions))))
+}
+
+// Replaceable reports early that [Replace] would refuse to write a file: by an error
+// that wraps ErrModel where there is something else than a model in its place.
+func Replaceable(live string) error {
+	b, err := readIfThere(live)
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	if _, err := readModel(b); err != nil {
+		return fmt.Errorf("%w: %s is there and is no model: it is not replaced, choose another or remove it", ErrModel, live)
+	}
+	return nil
+}
+
+// readIfThere returns the bytes of a file, none where there is no file.
+func readIfThere(path string) ([]byte, error) {
+	b, err := regular.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
 }
 
 // reserve keeps a model's file to this process until release is called.
@@ -118,14 +160,12 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 	if d.Tested, err = next.Verify(ctx); err != nil {
 		return nil, err
 	}
-	old, err := regular.Read(live)
-	switch {
-	case err == nil:
-		d.Replaced = Hash(old)
-	case !errors.Is(err, fs.ErrNotExist):
+	old, err := readIfThere(live)
+	if err != nil {
 		return nil, err
 	}
-	if d.Already = d.Replaced == d.Hash; d.Already {
+	if d.Already = old != nil && Hash(old) == d.Hash; d.Already {
+		d.Replaced = d.Hash
 		return d, nil
 	}
 	if o.Gate != nil {
@@ -136,19 +176,40 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return d, d.place(b, old, live, o.Keep)
+}
+
+// place makes b what is at live and keeps what was there, old, nil for nothing.
+func (d *Deployment) place(b, old []byte, live string, keep int) error {
 	isNew := false
-	if d.Replaced != "" {
+	if old != nil {
+		if d.Replaced = Hash(old); d.Replaced == d.Hash {
+			d.Already = true
+			return nil
+		}
+		var err error
 		if d.Kept, isNew, err = keepVersion(live, old); err != nil {
-			return nil, fmt.Errorf("%s is left as it was: %w", live, err)
+			return fmt.Errorf("%s is left as it was: %w", live, err)
 		}
 	}
 	if err := atomicfile.WriteBytes(live, b); err != nil {
 		if isNew {
 			os.Remove(d.Kept)
 		}
-		return nil, fmt.Errorf("%s is left as it was: %w", live, err)
+		return fmt.Errorf("%s is left as it was: %w", live, err)
 	}
-	return d, nil
+	versions, err := Versions(live)
+	if err != nil {
+		return err
+	}
+	kept := keptOf(versions)
+	for _, v := range slices.Concat(kept[:max(len(kept)-keep, 0)], versions[len(kept):]) {
+		if err := os.Remove(v.Path); err != nil {
+			return err
+		}
+		d.Dropped = append(d.Dropped, v)
+	}
+	return nil
 }
 
 // pass puts a candidate through the gate, beside the model in place, nil for none.
@@ -173,19 +234,22 @@ func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector) er
 	return o.Gate(ctx, current, next)
 }
 
-// A Version is a model that [Deploy] has kept.
+// A Version is a model that is kept beside the file that it was in.
 type Version struct {
 	Path   string
-	Number int    // counts up
-	Hash   string // the first 12 digits of its hash
+	Number int       // its place in the order in which they were deployed
+	Hash   string    // the first 12 digits of its hash
+	Undone bool      // it was rolled back from, and comes after the model in place
+	Time   time.Time // when it was put in place
 }
 
 // HashDigits of a hash are what is shown of it, and in the names of versions.
 const HashDigits = 12
 
-var versionSuffix = regexp.MustCompile(`^\.([0-9]{4,})-([0-9a-f]{12})$`)
+var versionSuffix = regexp.MustCompile(`^\.([0-9]{4,})-([0-9a-f]{12})(\.undone)?$`)
 
-// Versions lists the models that were kept beside a file, the oldest first.
+// Versions lists the models that are kept beside a file, in their order: those before
+// the one in place, then those that were rolled back from.
 func Versions(live string) ([]Version, error) {
 	dir, base := filepath.Split(live)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
@@ -205,10 +269,41 @@ func Versions(live string) ([]Version, error) {
 		if err != nil {
 			continue // too large to be ours
 		}
-		versions = append(versions, Version{filepath.Join(dir, e.Name()), n, m[2]})
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone meanwhile
+		} else if err != nil {
+			return nil, err
+		}
+		versions = append(versions, Version{filepath.Join(dir, e.Name()), n, m[2], m[3] != "", info.ModTime()})
 	}
-	slices.SortFunc(versions, func(a, b Version) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(versions, func(a, b Version) int {
+		if a.Undone != b.Undone {
+			if a.Undone {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(a.Number, b.Number)
+	})
 	return versions, nil
+}
+
+// keptOf returns the versions that come before the model in place.
+func keptOf(versions []Version) []Version {
+	if i := slices.IndexFunc(versions, func(v Version) bool { return v.Undone }); i >= 0 {
+		return versions[:i]
+	}
+	return versions
+}
+
+// versionPath names a version of a file.
+func versionPath(live string, number int, hash string, undone bool) string {
+	path := fmt.Sprintf("%s.%04d-%.*s", live, number, HashDigits, hash)
+	if undone {
+		path += ".undone"
+	}
+	return path
 }
 
 // keepVersion keeps the file that is at live, of the bytes b, as the newest
@@ -218,21 +313,34 @@ func keepVersion(live string, b []byte) (path string, isNew bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	number, hash := 1, Hash(b)[:HashDigits]
-	if len(versions) > 0 {
-		last := versions[len(versions)-1]
-		if last.Hash == hash {
+	kept := keptOf(versions)
+	number, hash := 1, Hash(b)
+	if len(kept) > 0 {
+		last := kept[len(kept)-1]
+		if last.Hash == hash[:HashDigits] {
 			return last.Path, false, nil
 		}
 		number = last.Number + 1
 	}
-	path = fmt.Sprintf("%s.%04d-%s", live, number, hash)
-	return path, true, atomicfile.WriteBytes(path, b)
+	path = versionPath(live, number, hash, false)
+	if err := atomicfile.WriteBytes(path, b); err != nil {
+		return "", false, err
+	}
+	if info, err := os.Stat(live); err == nil {
+		os.Chtimes(path, time.Time{}, info.ModTime()) // when it was put in place; a file system without is no reason to fail
+	}
+	return path, true, nil
 }
 
-// Rollback makes the newest of the models that [Deploy] has kept beside live the
-// model in place, by one rename. The one that was in place is gone.
-func Rollback(live string) (*Deployment, error) {
+// Rollback makes the newest of the models that are kept beside live the model in
+// place, by one rename. [RollForward] goes forth again to the one that was in place.
+func Rollback(live string) (*Deployment, error) { return step(live, false) }
+
+// RollForward takes the last [Rollback] back, by one rename.
+func RollForward(live string) (*Deployment, error) { return step(live, true) }
+
+// step puts the version before the model in place, or the one behind it, in its place.
+func step(live string, forward bool) (*Deployment, error) {
 	release, err := reserve(live)
 	if err != nil {
 		return nil, err
@@ -242,33 +350,60 @@ func Rollback(live string) (*Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
+	n := len(keptOf(versions))
+	next, beside := slices.Clone(versions[:n]), 1 // of the model in place, to that which takes it
+	slices.Reverse(next)
+	if forward {
+		next, beside = versions[n:], -1
+	}
 	d := &Deployment{}
-	now, err := regular.Read(live)
-	switch {
-	case err == nil:
-		d.Replaced = Hash(now)
-	case !errors.Is(err, fs.ErrNotExist):
+	now, err := readIfThere(live)
+	if err != nil {
 		return nil, err
 	}
-	for _, v := range slices.Backward(versions) {
+	if now != nil {
+		d.Replaced = Hash(now)
+	}
+	for _, v := range next {
 		b, err := regular.Read(v.Path)
 		if err != nil {
 			return nil, err
 		}
 		d.Hash = Hash(b)
-		if d.Hash == d.Replaced { // a deploy was cut short before the rename
+		if d.Hash == d.Replaced { // what was under way was cut short before the rename
 			if err := os.Remove(v.Path); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if got := d.Hash[:HashDigits]; got != v.Hash {
-			return nil, fmt.Errorf("%s is left as it was: %s is damaged: its content is %s; remove it to go back further", live, v.Path, got)
+			return nil, fmt.Errorf("%s is left as it was: %s is damaged: its content is %s; remove it to go further", live, v.Path, got)
+		}
+		if now != nil {
+			d.Kept = versionPath(live, v.Number+beside, d.Replaced, !forward)
+			if err := saveAs(live, d.Kept, now); err != nil {
+				return nil, fmt.Errorf("%s is left as it was: %w", live, err)
+			}
 		}
 		if err := os.Rename(v.Path, live); err != nil {
+			if d.Kept != "" {
+				os.Remove(d.Kept)
+			}
 			return nil, fmt.Errorf("%s is left as it was: %w", live, err)
 		}
 		return d, nil
 	}
+	if forward {
+		return nil, fmt.Errorf("%w: there is none that %s was rolled back from", ErrModel, live)
+	}
 	return nil, fmt.Errorf("%w: no earlier model is kept beside %s", ErrModel, live)
+}
+
+// saveAs gives a file that is about to be replaced, of the bytes b, another name: it
+// needs no room that way. Where files have one name it is copied.
+func saveAs(live, path string, b []byte) error {
+	if info, err := os.Lstat(live); err == nil && info.Mode().IsRegular() && os.Link(live, path) == nil {
+		return nil
+	}
+	return atomicfile.WriteBytes(path, b)
 }

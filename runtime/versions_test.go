@@ -85,3 +85,103 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("got %v, want ErrModel", err)
 	}
 }
+
+// Back and forth, each of the models is somewhere at any time, also on file systems
+// without links and after steps that were cut short.
+func TestRollForward(t *testing.T) {
+	dir := t.TempDir()
+	live := filepath.Join(dir, "live.onnx")
+	spec := models.Spec{Height: 16, Filters: 2, Depth: 1}
+	var b [][]byte
+	for _, threshold := range []float32{.1, .2, .3} {
+		b = append(b, detectorModel(t, spec, &onnxexport.Options{Threshold: threshold}))
+		if d, err := Replace(b[len(b)-1], live); err != nil || d.Hash != Hash(b[len(b)-1]) {
+			t.Fatalf("got %+v, %v", d, err)
+		}
+	}
+	in := func(want int) {
+		t.Helper()
+		if now, err := os.ReadFile(live); !bytes.Equal(now, b[want]) {
+			t.Errorf("got another model in place than %d, %v", want, err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != len(b) {
+			t.Errorf("got files %v, %v, want %d", entries, err, len(b))
+		}
+	}
+	in(2)
+	for _, s := range []struct {
+		step func(string) (*Deployment, error)
+		to   int
+	}{{Rollback, 1}, {RollForward, 2}, {Rollback, 1}, {Rollback, 0}, {RollForward, 1}, {Rollback, 0}, {RollForward, 1}, {RollForward, 2}, {Rollback, 1}} {
+		d, err := s.step(live)
+		if err != nil || d.Hash != Hash(b[s.to]) {
+			t.Fatalf("got %+v, %v", d, err)
+		}
+		if kept, err := os.ReadFile(d.Kept); err != nil || Hash(kept) != d.Replaced {
+			t.Errorf("what was in place is not kept: %v", err)
+		}
+		in(s.to)
+	}
+	versions, err := Versions(live)
+	if err != nil || len(versions) != 2 || versions[0].Undone || !versions[1].Undone || versions[1].Number != 3 || versions[0].Time.IsZero() {
+		t.Errorf("got %+v, %v", versions, err)
+	}
+	// A forward step that ended before its rename.
+	if err := os.WriteFile(versionPath(live, 2, Hash(b[1]), false), b[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := Rollback(live); err != nil || d.Hash != Hash(b[0]) {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	in(0)
+	if err := os.WriteFile(versionPath(live, 2, Hash(b[1]), true), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := RollForward(live); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("damaged: got %v", err)
+	}
+	in(0)
+	// A link is replaced, never what it leads to.
+	real := filepath.Join(t.TempDir(), "real")
+	if err := os.Rename(live, real); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(real, live); err != nil {
+		t.Skip("no links: ", err)
+	}
+	if err := os.WriteFile(versionPath(live, 2, Hash(b[1]), true), b[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := RollForward(live)
+	if err != nil || d.Hash != Hash(b[1]) {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	if info, err := os.Lstat(d.Kept); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("got %v, %v kept, want a file", info, err)
+	}
+	in(1)
+}
+
+func TestReplace(t *testing.T) {
+	live := filepath.Join(t.TempDir(), "live.onnx")
+	model := detectorModel(t, models.Spec{Height: 16, Filters: 2, Depth: 1}, &onnxexport.Options{Threshold: .1})
+	if err := os.WriteFile(live, []byte("notes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Replace(model, live); !errors.Is(err, ErrModel) {
+		t.Errorf("over text: got %v, want ErrModel", err)
+	}
+	if b, _ := os.ReadFile(live); string(b) != "notes" {
+		t.Error("the text is lost")
+	}
+	if err := os.WriteFile(live, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := Replace(model, live); err != nil || d.Kept != "" {
+		t.Errorf("over an empty file: got %+v, %v", d, err)
+	}
+	if d, err := Replace(model, live); err != nil || !d.Already || d.Kept != "" {
+		t.Errorf("again: got %+v, %v", d, err)
+	}
+}

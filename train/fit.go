@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -35,6 +34,7 @@ type Result struct {
 	Epoch       int                      // whose weights they are, from 1: the last, but for Settings.Patience; 0 without a History
 	Calibration Calibration
 	Pseudo      PseudoDefects
+	Choices     []models.Choice // that the network's fit to all images made
 	DataHash    string
 	Errors      []float64     // squared errors of reconstructions of training images, each summed over the image, ascending; none of a network that is fitted in closed form
 	Images      int           // in the data
@@ -167,7 +167,7 @@ func (t *trainer) result(weights map[string]*graph.Tensor, scores, pseudo []floa
 			100*found.Share, 100*found.AtLeast, 100*corrupt.LeastDefect, 100*corrupt.MostDefect)
 	}
 	return &Result{
-		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration, Pseudo: defects,
+		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration, Pseudo: defects, Choices: t.choices,
 		DataHash: t.hash, Images: t.n, Provider: s.Provider,
 	}, nil
 }
@@ -189,6 +189,7 @@ type trainer struct {
 	corrupt  *corrupt.Generator // nil where nothing is corrupted
 	defects  *corrupt.Generator // of pseudo-defects; nil before the first
 	keep     bool               // the weights of every stage, not of the last alone
+	choices  []models.Choice    // of the last fit
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
 	log      *epochLog
@@ -266,10 +267,6 @@ func (t *trainer) initial() (*state, error) {
 		return t.fresh(0, nil), nil
 	}
 	st, err := t.load()
-	if errors.Is(err, fs.ErrNotExist) {
-		t.settings.Logf("no checkpoint at %s: starting from the beginning", t.settings.Checkpoint)
-		return t.fresh(0, nil), nil
-	}
 	if err != nil {
 		return nil, err
 	}

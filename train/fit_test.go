@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -331,10 +332,12 @@ func TestCheckpointErrors(t *testing.T) {
 			t.Errorf("%s: got %v, want an ErrCheckpoint with %q", c.name, err, c.want)
 		}
 	}
-	// Without a file training starts from the beginning.
+	// Without a file there is nothing to go on from.
 	s := base
 	s.Checkpoint, s.Resume = filepath.Join(dir, "absent"), true
-	fit(t, tiny, data, s)
+	if _, err := Fit(context.Background(), tiny, data, &s); !errors.Is(err, ErrCheckpoint) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no checkpoint: got %v, want an ErrCheckpoint that is fs.ErrNotExist", err)
+	}
 	// A folder that cannot be written to is an error, not a run without checkpoints.
 	s.Checkpoint, s.Resume = filepath.Join(dir, "no", "such", "folder"), false
 	if _, err := Fit(context.Background(), tiny, data, &s); !errors.Is(err, ErrCheckpoint) {

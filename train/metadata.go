@@ -49,6 +49,9 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 	if len(r.Pseudo.Scores) > 0 {
 		values["pseudo.scores"], values["pseudo.auroc"] = r.Pseudo.Scores, r.Pseudo.AUROC
 	}
+	if len(r.Choices) > 0 {
+		values["choices"] = r.Choices
+	}
 	for key, v := range values {
 		b, err := json.Marshal(v)
 		if err != nil {

@@ -74,8 +74,8 @@ type Settings struct {
 	Workers int `json:"-"`
 	// Checkpoint is the file that keeps the state; "" keeps none.
 	Checkpoint string `json:"-"`
-	// Resume continues from Checkpoint, which must be of the same data and
-	// settings. Without the file training starts from the beginning.
+	// Resume continues from Checkpoint, which must be there, of the same data and
+	// settings.
 	Resume bool `json:"-"`
 	// Log is a file that gets a line of JSON, a [LogLine], for each epoch: each
 	// once, however often the run was stopped and resumed. "" writes none.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -45,6 +46,9 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		}
 		scores, pseudo = append(scores, good...), append(pseudo, defects...)
 		if len(s.heldBack) == 0 {
+			for _, c := range t.choices {
+				t.settings.Logf("%s", c)
+			}
 			return t.result(weights, scores, pseudo)
 		}
 	}
@@ -79,6 +83,9 @@ func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[str
 	fitted, err := fit.Solve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
+	}
+	if c, ok := fit.(models.Chooser); ok {
+		t.choices = c.Choices()
 	}
 	weights := t.net.Init(t.settings.Seed)
 	for name, w := range fitted {

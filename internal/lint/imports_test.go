@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
 
+	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},

@@ -13,7 +13,8 @@ import (
 // no gradient.
 //
 // What it knows are convolutions of stride 1, alone or with Relu, max-pooling
-// and nearest upsampling, whose channels fill blocks, sums of them, as skip
+// and nearest upsampling, and convolutions of 4×4 that halve the image or, transposed,
+// double it, whose channels fill blocks, LeakyRelu and sums of them, as skip
 // connections make them, and at the image's end those of a few channels. All else stays in ONNX's operators on plain images.
 // Which is which depends on the network alone, not on the batch.
 func CPU(g *graph.Graph, block int, frozen func(param string) bool) (*Step, error) {

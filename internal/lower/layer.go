@@ -68,8 +68,10 @@ func (l *lowering) layer(n *graph.Node) bool {
 	case doubles(n):
 		c, ok := l.conv(l.sole(n.Outputs[0]))
 		return ok && c.same() && c.in()%l.block == 0 && l.upsampled(n, c)
-	case n.Op == "Add" || n.Op == "Relu":
+	case n.Op == "Add" || n.Op == "Relu" || n.Op == "LeakyRelu":
 		return l.elementwise(n)
+	case (n.Op == "Conv" || n.Op == "ConvTranspose") && n.Domain == "" && l.halving(n):
+		return true
 	}
 	c, ok := l.conv(n)
 	if !ok {
@@ -111,7 +113,7 @@ func (l *lowering) biasGrad(c *conv, d *graph.Value) {
 	}
 }
 
-// elementwise is an addition or a Relu by itself, of images of one shape that are
+// elementwise is an addition or an activation by itself, of images of one shape that are
 // in blocks already, and stay so.
 func (l *lowering) elementwise(n *graph.Node) bool {
 	var operands []*graph.Value
@@ -129,6 +131,15 @@ func (l *lowering) elementwise(n *graph.Node) bool {
 				return nil
 			}
 			return positive(y, dy)
+		})
+	}
+	if n.Op == "LeakyRelu" {
+		slope := float64(n.Float("alpha", .01))
+		l.absorb(operands[0], y, []*graph.Node{n}, func(dy *graph.Value, need bool) *graph.Value {
+			if !need {
+				return nil
+			}
+			return graph.Add(graph.Mul(dy, l.g.Scalar(slope)), graph.Mul(positive(operands[0], dy), l.g.Scalar(1-slope)))
 		})
 	}
 	return true
@@ -342,16 +353,7 @@ func (l *lowering) first(c *conv, pool *graph.Node) bool {
 // result's gradient with the 4×4 windows of the padded image that the four have
 // in common.
 func (l *lowering) firstWeightGrad(c *conv, x *graph.Value, parts [4]*graph.Value) {
-	n, h, w := x.Dim(0), x.Dim(2), x.Dim(3)
-	wide := roundUp(w/2, l.block)
-	x = graph.Pad(x, "constant", []int{0, 0, 1, 1}, []int{0, 0, 1, 2*wide - w + 1})
-	pairs := graph.Reshape(x, n, c.in(), h+2, wide+1, 2)
-	var columns []*graph.Value
-	for t := range 4 {
-		s := graph.SliceAxis(graph.SliceAxis(pairs, 4, t%2, t%2+1, 1), 3, t/2, t/2+wide, 1)
-		columns = append(columns, graph.Reshape(s, n, c.in(), h+2, wide))
-	}
-	operand := l.imageOperand(graph.Concat(1, columns...))
+	operand := l.windows(x)
 	row := 4 * c.in() * l.block // [phase][out/B][row][column][in][B]
 	var sums []*graph.Value
 	var places []place
@@ -364,4 +366,20 @@ func (l *lowering) firstWeightGrad(c *conv, x *graph.Value, parts [4]*graph.Valu
 		}.shifted(q*c.out()*4*4*c.in()))
 	})
 	l.step.output(c.w.Name(), graph.Concat(0, sums...), 1, places...)
+}
+
+// windows returns the operand of the 4×4 windows, 2 apart, of a plain image x
+// [N,C,H,W] with a border of one pixel: a pixel has the C channels of each of
+// four columns, and a row is one of the padded image's.
+func (l *lowering) windows(x *graph.Value) *graph.Value {
+	n, c, h, w := x.Dim(0), x.Dim(1), x.Dim(2), x.Dim(3)
+	wide := roundUp(w/2, l.block)
+	x = graph.Pad(x, "constant", []int{0, 0, 1, 1}, []int{0, 0, 1, 2*wide - w + 1})
+	pairs := graph.Reshape(x, n, c, h+2, wide+1, 2)
+	var columns []*graph.Value
+	for t := range 4 {
+		s := graph.SliceAxis(graph.SliceAxis(pairs, 4, t%2, t%2+1, 1), 3, t/2, t/2+wide, 1)
+		columns = append(columns, graph.Reshape(s, n, c, h+2, wide))
+	}
+	return l.imageOperand(graph.Concat(1, columns...))
 }

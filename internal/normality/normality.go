@@ -42,7 +42,14 @@ type Model struct {
 	Coreset    []float32 // [Dims+1,Coreset]
 	Weights    [2]float32
 
-	Shrinkage float64 // share of the common covariance in that of a place, of highest likelihood on images left out
+	Shrinkage float64 // share of the common covariance in that of a place: of the most likely of Trials
+	Trials    []Trial // none without directions
+}
+
+// A Trial is a shrinkage that was tried.
+type Trial struct {
+	Shrinkage  float64
+	Likelihood float64 // natural logarithm, the mean over images and places, of images left out, but for a constant
 }
 
 // shrinkages are those tried. Without directions of their own, places have 1.
@@ -85,7 +92,7 @@ func Fit(ctx context.Context, x [][]float32, o Options) (*Model, error) {
 		return nil, err
 	}
 	var err error
-	if m.Shrinkage, err = f.shrinkage(ctx); err != nil {
+	if m.Shrinkage, m.Trials, err = f.shrinkage(ctx); err != nil {
 		return nil, err
 	}
 	w, logdet := f.whitening(m.Shrinkage)
@@ -227,11 +234,13 @@ func (f *fit) whitening(shrinkage float64) (*mat.Dense, float64) {
 	return scaled, logdet
 }
 
-// shrinkage returns the one under which images are most likely by Gaussians fitted to the others.
-func (f *fit) shrinkage(ctx context.Context) (float64, error) {
+// shrinkage returns the one under which images are most likely by Gaussians fitted
+// to the others, and all that were tried.
+func (f *fit) shrinkage(ctx context.Context) (float64, []Trial, error) {
 	if f.Rank == 0 {
-		return 1, nil
+		return 1, nil, nil
 	}
+	var trials []Trial
 	best, most := 1., math.Inf(-1)
 	places := min(trialPlaces, f.Places)
 	for _, s := range shrinkages {
@@ -240,17 +249,18 @@ func (f *fit) shrinkage(ctx context.Context) (float64, error) {
 		if err := spread(ctx, places, func(i int) {
 			likelihoods[i] = f.gaussian(i*f.Places/places+f.Places/places/2, w, logdet, s).likelihood
 		}); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		sum := 0.
 		for _, l := range likelihoods {
 			sum += l
 		}
+		trials = append(trials, Trial{s, sum / float64(places)})
 		if sum > most {
 			best, most = s, sum
 		}
 	}
-	return best, nil
+	return best, trials, nil
 }
 
 // A gaussian is that of one place, whitened: the covariance rest·1 but along rank directions.

@@ -36,10 +36,10 @@ const (
 	KeyLateFall       = Prefix + "late_fall" // share of all that the loss fell by, that it fell by in the second half
 
 	// Of scores of images that the network was not trained on; JSON.
-	KeyNormalCount     = Prefix + "normal.count"     // of good ones
-	KeyNormalQuantiles = Prefix + "normal.quantiles" // of their scores, brightness and sharpness, at levels
-	KeyPseudoScores    = Prefix + "pseudo.scores"    // of artificial defects, ascending
-	KeyPseudoAUROC     = Prefix + "pseudo.auroc"
+	KeyNormalCount  = Prefix + "normal.count"     // of good ones
+	KeyNormal       = Prefix + "normal.quantiles" // of their scores, brightness and sharpness, at levels
+	KeyPseudoScores = Prefix + "pseudo.scores"    // of artificial defects, ascending
+	KeyPseudoAUROC  = Prefix + "pseudo.auroc"
 
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"

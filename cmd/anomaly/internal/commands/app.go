@@ -71,7 +71,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
 		Commands: []*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
-			inspectCommand(), deployCommand(), rollbackCommand(), serveCommand(), benchCommand(), doctorCommand(),
+			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), serveCommand(), benchCommand(), doctorCommand(),
 			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
 		},
 		Action: func(c *cli.Context) error {

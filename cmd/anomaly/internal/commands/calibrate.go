@@ -211,6 +211,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
+	if err := replaceable(o.out); err != nil {
+		return err
+	}
 	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
@@ -237,7 +240,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := c.setReview(m.Metadata, o.band, cal.was, threshold); err != nil {
 		return err
 	}
-	if err := writeModel(o.out, m); err != nil {
+	if err := c.writeModel(o.out, m); err != nil {
 		return err
 	}
 	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)

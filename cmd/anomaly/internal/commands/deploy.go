@@ -23,7 +23,8 @@ into it. On any error, live.onnx is what it was.
 
 The model that was there is kept beside it as live.onnx.0007-3f2a91c04b17: a number
 that counts up and the beginning of its SHA-256. anomaly rollback live.onnx goes
-back to the newest of them. --keep limits how many there are.
+back to the newest of them, anomaly versions live.onnx lists them. --keep limits how
+many there are. Those that were rolled back from go when another model is deployed.
 
 ` + gateHelp,
 		Flags: append([]cli.Flag{
@@ -57,14 +58,17 @@ func rollbackCommand() *cli.Command {
 		Name:      "rollback",
 		Usage:     "go back to the model that was there before the last deploy",
 		ArgsUsage: "live.onnx",
-		Description: `The newest of the models that anomaly deploy has kept beside live.onnx takes its
-place by one rename. The model that was live.onnx until then is gone. Again, it
-goes back one further.`,
+		Description: `The newest of the models that are kept beside live.onnx, where anomaly deploy,
+train, export and calibrate leave what they replace, takes its place by one rename.
+Again, it goes back one further. With --forward it goes forth again, to the model
+that was rolled back from last, until another one is put in place. anomaly versions
+lists them.`,
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "forward", Usage: "take the last rollback back", DisableDefaultText: true}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("rollback takes one model, got %q", c.Args().Slice())
 			}
-			return newConsole(c).rollback(c.Args().First())
+			return newConsole(c).rollback(c.Args().First(), c.Bool("forward"))
 		},
 	}
 }
@@ -101,6 +105,7 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	if !d.Tested {
 		c.notef("%s has no self-test", o.model)
 	}
+	c.noteDropped(d)
 	line := fmt.Sprintf("%s  is %.12s now", o.live, d.Hash)
 	switch {
 	case d.Already:
@@ -113,8 +118,12 @@ func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 }
 
 // rollback is `anomaly rollback`.
-func (c *console) rollback(live string) error {
-	d, err := anrt.Rollback(live)
+func (c *console) rollback(live string, forward bool) error {
+	step := anrt.Rollback
+	if forward {
+		step = anrt.RollForward
+	}
+	d, err := step(live)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,15 +72,49 @@ func TestDeployAndRollback(t *testing.T) {
 	if err := os.WriteFile(live+".0004-"+hashes[3], mustRead(t, models[3]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for i := 2; i >= 1; i-- {
-		stdout, _ := mustRun(t, 0, "rollback", live)
-		if !bytes.Equal(mustRead(t, live), mustRead(t, models[i])) || !strings.Contains(stdout, hashes[i]+" again, in place of "+hashes[i+1]) {
-			t.Errorf("rollback to %d: got %q", i, stdout)
+	step := func(from, to int, flags ...string) {
+		t.Helper()
+		stdout, _ := mustRun(t, 0, append([]string{"rollback", live}, flags...)...)
+		if !bytes.Equal(mustRead(t, live), mustRead(t, models[to])) || !strings.Contains(stdout, hashes[to]+" again, in place of "+hashes[from]) {
+			t.Errorf("%v from %d to %d: got %q", flags, from, to, stdout)
 		}
 	}
+	step(3, 2)
+	step(2, 1)
 	mustRun(t, 1, "rollback", live)
-	if got := folderOf(t, dir); got != "live.onnx" {
-		t.Errorf("got files %s, want live.onnx", got)
+	if got, want := folderOf(t, dir), "live.onnx live.onnx.0003-"+hashes[2]+".undone live.onnx.0004-"+hashes[3]+".undone"; got != want {
+		t.Errorf("got files %s, want %s", got, want)
+	}
+	step(1, 2, "--forward")
+	stdout, _ := mustRun(t, 0, "versions", live)
+	var listed []string
+	for line := range strings.Lines(stdout) {
+		if fields := strings.Fields(line); len(fields) > 5 {
+			listed = append(listed, strings.Join(slices.Delete(fields, len(fields)-4, len(fields)-2), " ")) // without the time
+		}
+	}
+	if want := []string{
+		"earlier " + hashes[1] + " 0.2 " + live + ".0002-" + hashes[1],
+		"in place " + hashes[2] + " 0.3 " + live,
+		"rolled back from " + hashes[3] + " 0.4 " + live + ".0004-" + hashes[3] + ".undone",
+	}; !slices.Equal(listed[1:], want) {
+		t.Errorf("got\n%s, want %q", stdout, want)
+	}
+	stdout, _ = mustRun(t, 0, "versions", live, "--json")
+	if strings.Count(stdout, "\n") != 3 || !strings.Contains(stdout, `{"state":"live","path":"`+live+`","hash":"`+hashes[2]+`","time":"`) || !strings.Contains(stdout, `"threshold":0.3`) {
+		t.Errorf("got %s", stdout)
+	}
+	step(2, 3, "--forward")
+	mustRun(t, 1, "rollback", live, "--forward")
+	step(3, 2)
+	// What was rolled back from goes with the next deploy.
+	if _, stderr := mustRun(t, 0, "deploy", "--provider", "go", models[0], live); !strings.Contains(stderr, ".0004-"+hashes[3]+".undone is kept no more") {
+		t.Errorf("got %q", stderr)
+	}
+	step(0, 2)
+	step(2, 1)
+	for _, undone := range []string{".0003-" + hashes[2], ".0004-" + hashes[0]} {
+		must(t, os.Remove(live+undone+".undone"))
 	}
 
 	release, err := atomicfile.Lock(live)

@@ -124,6 +124,7 @@ var mishaps = []group{
 		{what: "itself in its shadow", args: "run model.onnx images --shadow model.onnx", code: 1},
 		{what: "nothing to watch", args: "run model.onnx absent --watch", code: 1},
 		{what: "nothing to roll back to", args: "rollback model.onnx", code: 1},
+		{what: "nothing to roll forward to", args: "rollback --forward model.onnx", code: 1},
 		{what: "rolled back in a folder that may not be written", prepare: both(deployed("images"), mode("images", 0o555)), args: "rollback images/model.onnx", code: 1, asNobody: true},
 		{what: "rolled back to a damaged model", prepare: both(deployed("images"), flip("images/model.onnx.0001-16de1a8c7a0c")), args: "rollback images/model.onnx", code: 1},
 	}},
@@ -156,6 +157,7 @@ var mishaps = []group{
 		{what: "nothing to compare with", args: "eval model.onnx --data good", code: 1},
 	}},
 	{"The checkpoint", []mishap{
+		{what: "none to go on from", args: "train --data good --out new.onnx --epochs 5 --resume", code: 1},
 		{what: "of other images", prepare: checkpoint("images"), args: "train --data good --out new.onnx --epochs 5 --resume", code: 1},
 		{what: "of other settings", prepare: checkpoint("good"), args: "train --data good --out new.onnx --epochs 5 --resume --seed 2", code: 1},
 		{what: "damaged", prepare: both(checkpoint("good"), flip("new.onnx.ckpt")), args: "train --data good --out new.onnx --epochs 5 --resume", code: 1},
@@ -165,6 +167,8 @@ var mishaps = []group{
 	{"The output", []mishap{
 		{what: "in a folder that does not exist", args: "train --data good --out absent/new.onnx", code: 1},
 		{what: "is a folder", args: "train --data good --out images", code: 1},
+		{what: "is another file, for a model", prepare: write("notes.txt", "not to be lost"), args: "train --data good --out notes.txt", code: 2},
+		{what: "is another file, for a changed model", prepare: write("notes.txt", "not to be lost"), args: "export --input float --out notes.txt model.onnx", code: 2},
 		{what: "is a pipe", prepare: pipe("pipe"), args: "train --data good --out pipe", code: 1},
 		{what: "is a device, for a changed model", prepare: device("null"), args: "export --input float --out null model.onnx", code: 1},
 		{what: "is being written by another training", prepare: locked("new.onnx"), args: "train --data good --out new.onnx", code: 1},

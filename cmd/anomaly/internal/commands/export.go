@@ -35,7 +35,8 @@ takes it back, with --input uint8 where nothing else is said.
 Thresholds are about one map. With another --map, --blur or --aegrad they go, and so do the
 review band and the scores of good images in the metadata; profile reconstruction has
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
-does not outlive the threshold it was about.
+does not outlive the threshold it was about. A model that was FILE is kept beside it, as
+anomaly deploy keeps one.
 
 --triton DIR writes DIR/NAME/VERSION/model.onnx, NAME being the model's and VERSION
 the next that is free, and DIR/NAME/config.pbtxt: Triton and KServe serve the folder
@@ -145,12 +146,15 @@ func (c *console) export(o *exportOptions) error {
 			return err
 		}
 	}
+	if err := replaceable(o.out); err != nil {
+		return err
+	}
 	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := writeModel(o.out, n); err != nil {
+	if err := c.writeModel(o.out, n); err != nil {
 		return err
 	}
 	if o.triton != "" {

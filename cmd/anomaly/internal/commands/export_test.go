@@ -59,6 +59,7 @@ func TestExportIsTrainings(t *testing.T) {
 				}
 				args = append(args, "--threshold", fmt.Sprint(threshold))
 			}
+			os.Remove(out) // lest it be kept
 			stdout, stderr := mustRun(t, 0, args...)
 			if !bytes.Equal(mustRead(t, out), mustRead(t, file(to))) {
 				t.Errorf("%v to %v: differs from what training exports", from, to)
@@ -266,7 +267,7 @@ func TestExportErrors(t *testing.T) {
 		m.Metadata[key] = value
 		defer func() { m.Metadata[key] = was }()
 		path := filepath.Join(t.TempDir(), "odd.onnx")
-		if err := writeModel(path, m); err != nil {
+		if err := new(console).writeModel(path, m); err != nil {
 			t.Fatal(err)
 		}
 		return path

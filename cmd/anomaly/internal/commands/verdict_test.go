@@ -117,7 +117,7 @@ func TestRunVerdict(t *testing.T) {
 	}
 	delete(m.Metadata, "anomaly.data.hash")
 	bare := filepath.Join(t.TempDir(), "bare.onnx")
-	must(t, writeModel(bare, m))
+	must(t, (&console{}).writeModel(bare, m))
 	if _, stderr := mustRun(t, 0, "run", bare, filepath.Join(dir, "0.png"), "--provider", "go"); strings.Contains(stderr, "poor") || strings.Contains(stderr, "doubtful") {
 		t.Errorf("nothing known: got %s", stderr)
 	}
