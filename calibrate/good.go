@@ -19,14 +19,15 @@ type Rule string
 
 const (
 	// Rate sets the threshold for a target false-reject rate. With enough
-	// scores (299 for a rate of 1 %) it is the score that, with 95 % confidence,
-	// so few good images exceed, whatever the distribution (Hahn and Meeker,
-	// Statistical Intervals, section 5.3). With fewer it is the prediction bound
-	// for one more good image, the logarithms of the scores taken as normal, which
-	// widens as the images get fewer (section 4.8). As many scores as the rate lets
-	// be rejected do not widen it at either end: it is of the trimmed mean and the
-	// winsorised deviation (Tukey and McLaughlin, Sankhyā A 25, 1963), and never
-	// below the quantile of the scores themselves.
+	// scores (299 for a rate of 1 %, 29 for 10 %) it is the score that, with 95 %
+	// confidence, so few good images exceed, whatever the distribution (Hahn and
+	// Meeker, Statistical Intervals, section 5.3). With n, which are fewer, it is
+	// the prediction bound for one more good image, the logarithms of the scores
+	// taken as normal (section 4.8), at that rate or the largest score's, 1/(n+1),
+	// whichever is less. As many scores as that rate lets be rejected do not widen
+	// it at either end: it is of the trimmed mean and the winsorised deviation
+	// (Tukey and McLaughlin, Sankhyā A 25, 1963), and never below the quantile of
+	// the scores themselves.
 	Rate Rule = "rate"
 	// Max takes the largest score of a good image.
 	Max Rule = "max"
@@ -82,7 +83,9 @@ func FromGood(scores []float64, falseReject float64, rule Rule) (Calibration, er
 		}
 		threshold = s[n-1-above]
 	} else if rule == Rate {
-		threshold = max(Quantile(s, 1-falseReject), predictionBound(s, falseReject))
+		// One score more, and the largest may be the threshold: no cliff lies there.
+		rate := min(falseReject, 1/float64(n+1))
+		threshold = max(Quantile(s, 1-rate), predictionBound(s, rate))
 	}
 	c.Threshold = float32(threshold)
 	if float64(c.Threshold) < threshold { // rounding must not reject the largest score itself

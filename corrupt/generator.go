@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/augment"
@@ -20,6 +21,9 @@ type Options struct {
 	Seed uint64 // that everything random depends on
 	// Clean is the share of images, in [0,1), that are not corrupted; default 0.
 	Clean float64
+	// Region, where not nil, is where defects may lie: for each pixel [H·W], some of
+	// which are set.
+	Region []bool
 	// Augment is how [Generator.Sample] changes images before.
 	Augment augment.Augmentation
 }
@@ -48,6 +52,8 @@ func New(pixels []uint8, height, width, channels int, o *Options) (*Generator, e
 		return nil, fmt.Errorf("%w: got images of %dx%d with %d channels, want %dx%d or more with 1 or 3", ErrImages, height, width, channels, LeastSide, LeastSide)
 	case len(pixels) == 0 || len(pixels)%size != 0:
 		return nil, fmt.Errorf("%w: got %d bytes, want images of %d", ErrImages, len(pixels), size)
+	case o.Region != nil && (len(o.Region) != height*width || !slices.Contains(o.Region, true)):
+		return nil, fmt.Errorf("%w: region: got %d pixels, want %dx%d, some of them set", ErrImages, len(o.Region), height, width)
 	case !(o.Clean >= 0 && o.Clean < 1):
 		return nil, fmt.Errorf("%w: clean share: got %v, want 0 or more and less than 1", ErrImages, o.Clean)
 	}

@@ -47,14 +47,14 @@ type Item struct {
 	Index  int     // in the samples
 	Sample *Sample // that is samples[Index]
 	Image  image.Image
-	Pixels []uint8 // NHWC row [height, width, channels], the item's own
+	Pixels []uint8 // NHWC row [height, width, channels], the item's own; nil of no channels
 	Height int     // of Pixels
 	Width  int
 	Err    error // why Image and Pixels are nil
 }
 
 // Stream yields every sample in order, decoded and resized as by Load; a height and
-// width of 0 leave each image its own size. Up to
+// width of 0 leave each image its own size, channels of 0 make no pixels. Up to
 // ahead images (≤ 0 means 2 × GOMAXPROCS) are decoded side by side before they
 // are asked for; no more are in memory besides the one that is yielded. An image
 // that cannot be read is an item with Err; the rest goes on.
@@ -74,6 +74,9 @@ func Stream(ctx context.Context, samples []Sample, height, width, channels, ahea
 		if height == 0 && width == 0 {
 			size := item.Image.Bounds().Size()
 			item.Height, item.Width = size.Y, size.X
+		}
+		if channels == 0 {
+			return item
 		}
 		var size int
 		if size, item.Err = rowSize(item.Height, item.Width, channels); item.Err == nil {

@@ -69,8 +69,14 @@ func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o
 		batch = batch[:0]
 		return nil
 	}
-	ahead := info.Batch + goruntime.GOMAXPROCS(0)
-	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, info.Channels, ahead) {
+	ahead, channels := info.Batch+goruntime.GOMAXPROCS(0), info.Channels
+	if info.View.Tiles != nil { // images that may be large: one is computed while the next is read
+		ahead = 1
+		if o.Alter == nil {
+			channels = 0
+		}
+	}
+	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, channels, ahead) {
 		f := &Finding{Path: item.Sample.Name, Sample: item.Sample, Err: item.Err, pixels: item.Pixels, height: item.Height, width: item.Width}
 		if o.Path != nil {
 			f.Path = o.Path(item.Sample)
@@ -80,6 +86,9 @@ func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o
 				o.Alter(item.Index, f.pixels, f.height, f.width)
 			}
 			f.Image, f.Size = item.Image, item.Image.Bounds().Size()
+			if err := info.View.Fits(f.Size); err != nil && !o.Swapped {
+				f.Err, f.Image = err, nil
+			}
 		}
 		batch = append(batch, f)
 		if len(batch) == info.Batch {
@@ -113,6 +122,8 @@ func (r *runner) compute(ctx context.Context, batch []*Finding) {
 		return
 	}
 	results, err := r.results(ctx, readable)
+	wanted := r.det.Info().View.Foreground
+	foreground := wanted != nil && *wanted
 	switch {
 	case err != nil && len(readable) > 1: // one image of the batch may be the reason
 		for _, f := range readable {
@@ -123,6 +134,9 @@ func (r *runner) compute(ctx context.Context, batch []*Finding) {
 	default:
 		for i, f := range readable {
 			f.fill(results[i], r.o)
+			if f.Result.Part == nil && foreground && f.Sample.Decoding != nil {
+				f.Sample.Decoding.Notes.Add(f.Sample.Name, "no part stands out from a background: the whole image is looked at")
+			}
 			if s := float64(f.Score); math.IsNaN(s) || math.IsInf(s, 0) {
 				f.Err = fmt.Errorf("%w: %v", ErrScore, s)
 			}

@@ -77,15 +77,17 @@ type decision struct {
 	label     bool           // the model's own label is the verdict, whatever the threshold
 	zones     *heatmap.Zones // nil: none
 	minArea   int
+	ofMap     bool  // whether scores are the map's highest residuals, as zones and areas have it anyway
 	review    *Band // nil: none
 }
 
-// newDecision puts what options say over what the model says.
-func newDecision(c *contract, o Options) (decision, error) {
+// newDecision puts what options say over what the model says; v is the view.
+func newDecision(c *contract, o Options, v *View) (decision, error) {
 	d := decision{threshold: c.threshold, label: c.label != nil, zones: o.Zones, minArea: o.MinArea, review: c.review}
-	if o.Zones != nil || o.MinArea > 1 {
+	d.ofMap = o.Zones != nil || o.MinArea > 1 || v.Tiles != nil || v.masks()
+	if d.ofMap {
 		if c.residuals == nil && c.kind != KindReconstruction {
-			return d, fmt.Errorf("%w: zones and smallest areas are of maps: the model gives none", ErrInput)
+			return d, fmt.Errorf("%w: zones, smallest areas, tiles and regions are of maps: the model gives none", ErrInput)
 		}
 		d.label = false
 		if !c.ours && c.kind != KindReconstruction { // scores are the map's now, whose scale is its own
@@ -152,7 +154,7 @@ func (d *decision) judge(r *Result) {
 		r.Map = d.zones.Apply(r.Map, threshold)
 	}
 	// Otherwise the score is what the graph gave, whatever rule it has.
-	if d.zones != nil || d.minArea > 1 {
+	if d.ofMap {
 		r.Score = r.Map.Peak(d.minArea)
 	}
 	if r.Threshold != nil {

@@ -51,6 +51,11 @@ type Result struct {
 	Verdict   Verdict      // by the review band, else as Anomalous says; "" if neither does
 	Map       *heatmap.Map // residual of each pixel of the model's view of the image, of a size of its own; nil where the model gives none
 
+	// Part is how much of the image was looked at, in [0,1], where View.Foreground
+	// found the part: nil where that was not asked for, or no part stood out and the
+	// whole image counted.
+	Part *float64
+
 	Model          string        // hash of the model that gave it, as in ModelInfo
 	PixelThreshold *float32      // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 	Scale          heatmap.Scale // of Map in colours: Options', else one on which a good part looks good
@@ -69,11 +74,12 @@ type ModelInfo struct {
 	Library  string   // version of ONNX Runtime; "" with provider go
 	Input    Info     // as the model declares it: Uint8, in [0,255], or Float32, in [0,1] or Options.Range
 	Layout   string   // of the input: NHWC or NCHW
-	Batch    int      // images in a batch
+	Batch    int      // images in a batch; 1 where they are cut into tiles
 	Fixed    bool     // whether the model insists on Batch
 
-	Channels, Height, Width int // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
-	MapHeight, MapWidth     int // of the maps; 0 where there are none or their size follows the images'
+	Channels, Height, Width int  // of the images: 3 (RGB) or 1 (grey); pixels, 0 where each image keeps its own size
+	View                    View // what of an image is looked at; Tiles leave each image its own size
+	MapHeight, MapWidth     int  // of the maps; 0 where there are none or their size follows the images'
 
 	Outputs        []Info
 	Maps           bool          // whether results have maps
@@ -143,11 +149,11 @@ func newDetector(l *loaded, o Options) *Detector {
 }
 
 func lease(l *loaded, o *Options) *leased {
-	reconstruction := o.Reconstruction // and no more of the detector, which may be garbage before a batch ends
+	reconstruction := o.Reconstruction && l.info.Reconstructs // and no more of the detector, which may be garbage before a batch ends
 	detect := func(ctx context.Context, f frames) ([]Result, error) {
 		return l.detect(ctx, f, reconstruction)
 	}
-	return &leased{loaded: l, queue: newBatcher(l.info.Batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
+	return &leased{loaded: l, queue: newBatcher(l.batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}
 }
 
 // acquire returns the model, which stays until it is released.
@@ -287,8 +293,8 @@ func (d *Detector) swap(ctx context.Context, model *onnx.File, check func(ctx co
 
 // Detect runs the model on images of any size and type and returns their results
 // in the same order. Each is resized to the model's size as training did it
-// (package dataset: antialiased, RGB or grey); a model of no size of its own gets
-// images as they are, those of one size together. On error there are no results.
+// (package dataset: antialiased, RGB or grey), or cut into [Tiles]; a model of no size
+// of its own gets images as they are, those of one size together. On error there are no results.
 // When ctx ends Detect returns ctx.Err() at once; images are not looked at any more.
 func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, error) {
 	l, err := d.acquire()
@@ -296,6 +302,9 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 		return nil, err
 	}
 	defer d.release(l)
+	if l.view.Tiles != nil {
+		return l.detectTiles(ctx, imgs)
+	}
 	results := make([]Result, len(imgs))
 	batches, err := l.batches(imgs)
 	if err != nil {
@@ -331,7 +340,7 @@ func (d *Detector) DetectPixels(ctx context.Context, pix []uint8, n int) ([]Resu
 	}
 	defer d.release(l)
 	i := l.info
-	if !l.sized() {
+	if i.Height == 0 {
 		return nil, fmt.Errorf("%w: got pixels for a model of no size of its own, want images, or a size in Options", ErrInput)
 	}
 	size := l.contract.images.pixels()

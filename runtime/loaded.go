@@ -28,12 +28,16 @@ type loaded struct {
 	info     ModelInfo
 	contract *contract
 	decision decision
+	view     View // settled
 	options  Options
-	network  *Session
-	residual residuals // of a KindReconstruction
-	outputs  []string  // that network computes
-	scratch  sync.Pool // of *scratch: runs side by side have one each
-	pixels   sync.Pool // of *[]uint8, for prepare
+
+	height, width int // of the images that the network takes: tiles, where the view has them; 0 where each keeps its own
+	batch         int // of them
+	network       *Session
+	residual      residuals // of a KindReconstruction
+	outputs       []string  // that network computes
+	scratch       sync.Pool // of *scratch: runs side by side have one each
+	pixels        sync.Pool // of *[]uint8, for prepare
 }
 
 // loadUntil is load that does not wait for what cannot be interrupted when ctx ends.
@@ -99,6 +103,9 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if !l.info.Judges {
 		o.Logf("the model has no threshold: no image will be called anomalous")
 	}
+	if l.view.String() != "" {
+		o.Logf("the model looks at %v", l.view)
+	}
 	if o.Reconstruction && !l.info.Reconstructs {
 		o.Logf("the model gives no reconstructions")
 	}
@@ -114,15 +121,27 @@ const warmSize = 256
 
 func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o Options) (*loaded, error) {
 	l := &loaded{contract: c, options: o, info: ModelInfo{
-		Kind: c.kind, Provider: provider, Layout: c.images.layout, Batch: o.Batch,
+		Kind: c.kind, Provider: provider, Layout: c.images.layout,
 		Channels: c.images.channels, Height: max(c.images.height, 0), Width: max(c.images.width, 0),
 		Maps: c.residuals != nil || c.kind == KindReconstruction, Reconstructs: c.reconstruction != nil,
 	}}
+	l.height, l.width, l.batch = l.info.Height, l.info.Width, o.Batch
 	var err error
 	if l.info.Hash, err = m.Hash(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	if l.decision, err = newDecision(c, o); err != nil {
+	of, err := readView(m.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	if l.view, err = o.View.settled(of, l.height, l.width); err != nil {
+		return nil, err
+	}
+	l.info.View = l.view
+	if l.view.Tiles != nil {
+		l.info.Height, l.info.Width, l.info.Reconstructs = 0, 0, false
+	}
+	if l.decision, err = newDecision(c, o, &l.view); err != nil {
 		return nil, err
 	}
 	l.info.Threshold = copied(l.decision.threshold)
@@ -133,12 +152,12 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	l.info.Judges = l.decision.threshold != nil || l.decision.label
 	l.info.Review = copied(l.decision.review)
 	if c.images.batch != graph.Dynamic {
-		l.info.Batch, l.info.Fixed = c.images.batch, true
+		l.batch, l.info.Fixed = c.images.batch, true
 	}
-	if l.info.Batch == 0 {
-		l.info.Batch = defaultBatch(provider, o.threads(provider), l.info.Height, l.info.Width)
+	if l.batch == 0 {
+		l.batch = defaultBatch(provider, o.threads(provider), l.height, l.width)
 	}
-	if err := l.bound(l.info.Batch, cmp.Or(l.info.Height, warmSize), cmp.Or(l.info.Width, warmSize)); err != nil {
+	if err := l.bound(l.batch, cmp.Or(l.height, warmSize), cmp.Or(l.width, warmSize)); err != nil {
 		return nil, err
 	}
 	for _, p := range []*onnx.Port{c.residuals, c.score} {
@@ -149,7 +168,7 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	if l.decision.label {
 		l.outputs = append(l.outputs, c.label.Name)
 	}
-	if c.reconstruction != nil && (c.kind == KindReconstruction || o.Reconstruction) {
+	if c.reconstruction != nil && (c.kind == KindReconstruction || o.Reconstruction && l.info.Reconstructs) {
 		l.outputs = append(l.outputs, c.reconstruction.Name)
 	}
 	slices.Sort(l.outputs)
@@ -168,6 +187,9 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	if err := l.warmUp(ctx, o); err != nil {
 		l.close()
 		return nil, err
+	}
+	if l.info.Batch = l.batch; l.view.Tiles != nil {
+		l.info.Batch = 1
 	}
 	return l, nil
 }
@@ -189,7 +211,7 @@ func defaultBatch(provider Provider, threads, height, width int) int {
 // warmUp runs the model on the image of self-tests, and so finds out how large its
 // maps are. Black images would not do: some networks divide by the contrast.
 func (l *loaded) warmUp(ctx context.Context, o Options) error {
-	height, width := l.info.Height, l.info.Width
+	height, width := l.height, l.width
 	if !l.sized() {
 		height, width = warmSize, warmSize
 	}
@@ -197,24 +219,24 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	run := func(n int) ([]Result, error) {
 		return l.detect(ctx, frames{bytes.Repeat(image, n), n, height, width}, false)
 	}
-	results, err := run(l.info.Batch)
-	if err != nil && !l.info.Fixed && l.info.Batch > 1 && ctx.Err() == nil {
+	results, err := run(l.batch)
+	if err != nil && !l.info.Fixed && l.batch > 1 && ctx.Err() == nil {
 		// Some exporters declare any batch for networks that they traced with one image.
 		if one, alone := run(1); alone == nil {
 			results, err = one, nil
-			l.info.Batch, l.info.Fixed = 1, true
+			l.batch, l.info.Fixed = 1, true
 			o.Logf("the model takes one image at a time, though it declares that it takes more")
 		}
 	}
-	if err == nil && l.contract.kind != KindDetector && !l.info.Fixed && l.info.Batch > 1 {
+	if err == nil && l.contract.kind != KindDetector && !l.info.Fixed && l.batch > 1 {
 		var alike bool
 		if alike, err = l.alike(ctx, image, height, width); err == nil && !alike {
-			l.info.Batch, l.info.Fixed = 1, true
+			l.batch, l.info.Fixed = 1, true
 			o.Logf("what the model finds in an image depends on those beside it: it gets one at a time")
 		}
 	}
 	if l.info.Provider.row().Searches && !l.info.Fixed {
-		for n := 1; n < l.info.Batch && err == nil; n *= 2 {
+		for n := 1; n < l.batch && err == nil; n *= 2 {
 			_, err = run(n)
 		}
 	}
@@ -226,7 +248,7 @@ func (l *loaded) warmUp(ctx context.Context, o Options) error {
 	case err != nil:
 		return fmt.Errorf("first run, on test images: %w", err)
 	}
-	if m := results[0].Map; m != nil && l.sized() {
+	if m := results[0].Map; m != nil && l.info.Height > 0 {
 		l.info.MapHeight, l.info.MapWidth = m.Height, m.Width
 		if area := m.Height * m.Width; l.decision.minArea > area {
 			return fmt.Errorf("%w: smallest area: got %d pixels, want at most the map's %d", ErrInput, l.decision.minArea, area)
@@ -274,15 +296,15 @@ func (l *loaded) alike(ctx context.Context, first []uint8, height, width int) (b
 func (l *loaded) rows(n int) int {
 	switch {
 	case l.info.Fixed:
-		return l.info.Batch
+		return l.batch
 	case l.info.Provider.row().Searches:
-		return min(1<<bits.Len(uint(n-1)), l.info.Batch)
+		return min(1<<bits.Len(uint(n-1)), l.batch)
 	}
 	return n
 }
 
-// sized reports whether all images are brought to one size.
-func (l *loaded) sized() bool { return l.info.Height > 0 }
+// sized reports whether the network gets images of one size.
+func (l *loaded) sized() bool { return l.height > 0 }
 
 // bound refuses what no memory holds.
 func (l *loaded) bound(n, height, width int) error {
@@ -313,12 +335,15 @@ func (l *loaded) batches(imgs []image.Image) ([][]int, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := l.view.fits(image.Pt(width, height)); err != nil {
+			return nil, fmt.Errorf("%w: image %d: %w", ErrInput, i, err)
+		}
 		if l.sized() {
-			height, width = l.info.Height, l.info.Width
+			height, width = l.height, l.width
 		}
 		key := [2]int{height, width}
 		at, ok := open[key]
-		if !ok || len(all[at]) == l.info.Batch {
+		if !ok || len(all[at]) == l.batch {
 			at = len(all)
 			all, open[key] = append(all, nil), at
 		}
@@ -330,7 +355,7 @@ func (l *loaded) batches(imgs []image.Image) ([][]int, error) {
 // prepare resizes a batch, the images at these places, on all cores. Its pixels are
 // to be returned to l.pixels when they are not needed any more.
 func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (frames, error) {
-	height, width := l.info.Height, l.info.Width
+	height, width := l.height, l.width
 	if !l.sized() {
 		var err error
 		if height, width, err = sizeOf(imgs, at[0]); err != nil {
@@ -418,23 +443,22 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 	results := make([]Result, f.n)
 	for i := range results {
 		r := &results[i]
-		r.Score, r.Threshold = scores[i], copied(l.info.Threshold)
-		r.Judged, r.Model, r.PixelThreshold, r.Scale = l.info.Judges, l.info.Hash, copied(l.info.PixelThreshold), l.info.Scale
+		*r = l.newResult(nil)
+		r.Score = scores[i]
 		if m := maps[i]; m != nil { // a copy: that of one image alone, for as long as its owner keeps it
 			r.Map = &heatmap.Map{Data: slices.Clone(m.Data), Height: m.Height, Width: m.Width}
 			c.normalizeMap.apply(r.Map.Data)
 		}
+		if l.view.Tiles != nil { // it is judged with the others of its image
+			continue
+		}
+		size := len(f.pix) / f.n
+		r.Part = l.view.mask(r.Map, f.pix[i*size:][:size], f.height, f.width, l.info.Channels)
 		l.decision.judge(r)
 		if labels != nil {
 			r.Anomalous = labels[i] != 0
 		}
-		switch {
-		case r.Verdict != "" || !r.Judged:
-		case r.Anomalous:
-			r.Verdict = Anomalous
-		default:
-			r.Verdict = Good
-		}
+		r.Verdict = r.verdict()
 		if reconstruction && c.reconstruction != nil {
 			t := c.reconstructed.at(f.height, f.width)
 			size := t.pixels()
@@ -446,6 +470,25 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		}
 	}
 	return results, nil
+}
+
+// newResult returns a result that has a map and what the model says of all of them.
+func (l *loaded) newResult(m *heatmap.Map) Result {
+	return Result{
+		Map: m, Threshold: copied(l.info.Threshold), Judged: l.info.Judges, Model: l.info.Hash,
+		PixelThreshold: copied(l.info.PixelThreshold), Scale: l.info.Scale,
+	}
+}
+
+// verdict is that of the review band, if there is one, else what Anomalous says.
+func (r *Result) verdict() Verdict {
+	switch {
+	case r.Verdict != "" || !r.Judged:
+		return r.Verdict
+	case r.Anomalous:
+		return Anomalous
+	}
+	return Good
 }
 
 // finite reports what is no number in what a model gives for images, without the

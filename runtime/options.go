@@ -67,6 +67,9 @@ type Options struct {
 	// maps come as the zones see them (heatmap's Zones.Apply) and scores are
 	// theirs. Do not change them while they are in use.
 	Zones *heatmap.Zones
+	// View says what of an image is looked at, where that is to be another than the
+	// model's own.
+	View View
 	// Scale is that of the results' maps in colours; zero is from what most of the
 	// model's good images do not reach on (heatmap.NewScale).
 	Scale heatmap.Scale

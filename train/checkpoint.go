@@ -158,7 +158,7 @@ func (t *trainer) save(st *state) error {
 // header describes the run and st, without the tensors.
 func (t *trainer) header(st *state) *checkpointHeader {
 	h := &checkpointHeader{
-		Spec: t.net.Spec(), Settings: t.settings, Data: t.hash, Images: t.n, Provider: t.settings.Provider, Block: t.block,
+		Spec: t.net.Spec(), Settings: t.settings, Data: t.hash, Images: t.images, Provider: t.settings.Provider, Block: t.block,
 		Stages: len(t.stages), Stage: st.Stage, Epoch: st.Epoch, Step: st.Step,
 		LossSum: math.Float64bits(st.LossSum), NormSum: math.Float64bits(st.NormSum), Seconds: math.Float64bits(st.Seconds),
 		BestVal: math.Float64bits(st.BestVal), BestEpoch: st.BestEpoch, BestEpochs: st.BestEpochs,
@@ -219,7 +219,7 @@ func (t *trainer) restore(b []byte) (*state, error) {
 	}
 	scored := 0
 	for _, s := range t.stages[:h.Stage] {
-		scored += len(s.heldBack)
+		scored += len(s.held)
 	}
 	losses := 0 // of this stage
 	for _, e := range h.History {
@@ -289,7 +289,7 @@ func (t *trainer) sameRun(h *checkpointHeader) error {
 	case h.Spec != t.net.Spec():
 		return differs("network", h.Spec, t.net.Spec())
 	case h.Data != t.hash:
-		return differs("images", fmt.Sprintf("%d with hash %.12s", h.Images, h.Data), fmt.Sprintf("%d with hash %.12s", t.n, t.hash))
+		return differs("images", fmt.Sprintf("%d with hash %.12s", h.Images, h.Data), fmt.Sprintf("%d with hash %.12s", t.images, t.hash))
 	case h.Stages != len(t.stages):
 		return differs("networks", h.Stages, len(t.stages))
 	case h.Provider != t.settings.Provider:

@@ -54,7 +54,7 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 		spec.Model = "features"
 		switch _, err := Resources(spec); {
 		case spec.Height > 0 && spec.Height < models.LeastFeatures:
-			spec.Model = fromScratch
+			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
 			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
 		case errors.Is(err, ErrBackbone):
 			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
@@ -95,7 +95,10 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 	}
 	covariance := "a covariance of each place"
 	if spec.Rank < 0 {
-		covariance = fmt.Sprintf("one covariance for all places, as there are fewer than %d images", fewImages)
+		covariance = "one covariance for all places"
+	}
+	if spec.Rank < 0 && images < fewImages {
+		covariance += fmt.Sprintf(", as there are fewer than %d images", fewImages)
 	}
 	return spec, fmt.Sprintf("chose features of %s at %dx%d, %s: %s, and the nearest feature", spec.Backbone, spec.Width, spec.Height, sizes(spec.Scales), covariance), nil
 }

@@ -45,7 +45,11 @@ func (t *trainer) prepareCorruption() error {
 	if s.Corruption == "" {
 		return nil
 	}
-	o := corrupt.Options{Seed: s.Seed, Clean: cleanShare}
+	region, err := t.region()
+	if err != nil {
+		return err
+	}
+	o := corrupt.Options{Seed: s.Seed, Clean: cleanShare, Region: region}
 	if s.Augment == AugmentAuto {
 		a, findings, err := augment.Choose(t.data.Pixels, t.height, t.width, t.channels)
 		if err != nil {
@@ -57,7 +61,6 @@ func (t *trainer) prepareCorruption() error {
 		}
 		s.Logf("training images are changed: %s", a)
 	}
-	var err error
 	if t.corrupt, err = corrupt.New(t.data.Pixels, t.height, t.width, t.channels, &o); err != nil {
 		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
@@ -67,7 +70,9 @@ func (t *trainer) prepareCorruption() error {
 			parts++
 		}
 	}
-	if parts > 0 {
+	if region != nil {
+		s.Logf("corruption lies in the region of interest")
+	} else if parts > 0 {
 		s.Logf("corruption lies on the part, which stands out in %d of %d images", parts, t.n)
 	} else {
 		s.Logf("corruption lies anywhere: no part stands out from a background")

@@ -32,8 +32,11 @@ func CrossFit(ctx context.Context, net models.Trainable, data *Data, settings *S
 	if err != nil {
 		return nil, err
 	}
+	if t.first != nil {
+		return nil, fmt.Errorf("%w: tiles: got those of %d images, want images: cross-fitting looks at whole ones", ErrSettings, t.images)
+	}
 	t.keep = true
-	t.stages = foldStages(permutation(t.n, t.settings.Seed, splitStream, 0))
+	t.stages = t.withRows(foldStages(permutation(t.n, t.settings.Seed, splitStream, 0)))
 	st, err := t.run(ctx)
 	if err != nil {
 		return nil, err

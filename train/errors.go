@@ -16,7 +16,7 @@ const mostErrors = 256
 // difference of the image and its reconstruction, summed over all pixels and
 // channels: what Spec.AEGradStop is held against.
 func (t *trainer) errors(ctx context.Context, weights map[string]*graph.Tensor) ([]float64, error) {
-	det, err := t.detector(weights, &residual.Options{Kind: residual.L2Map})
+	det, err := t.detector(weights, &residual.Options{Kind: residual.L2Map}, anrt.View{})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -23,6 +24,12 @@ type Data struct {
 	Pixels []uint8  // [N,H,W,C] of the spec's size
 	Names  []string // [N] for messages; nil numbers the images
 	Hash   string   // identifies the images in checkpoints and metadata; "" is a hash of Pixels
+
+	// Where Pixels are tiles of images ([CutTiles] makes such data): the image that each
+	// is of, from 0 on, ascending, and image i itself, whole. Images are held back with
+	// all of their tiles, and scored whole. Names are the images'.
+	Of    []int                            // [N]; nil of images that are no tiles
+	Image func(i int) (image.Image, error) // called from any goroutine
 }
 
 // A Result is a trained network.
@@ -37,7 +44,7 @@ type Result struct {
 	Choices     []models.Choice // that the network's fit to all images made
 	DataHash    string
 	Errors      []float64     // squared errors of reconstructions of training images, each summed over the image, ascending; none of a network that is fitted in closed form
-	Images      int           // in the data
+	Images      int           // in the data, whole ones
 	Provider    anrt.Provider // that trained
 }
 
@@ -54,8 +61,9 @@ type Epoch struct {
 }
 
 // A stage trains one network: on the images train, after which it scores those
-// of heldBack, which it has not seen.
-type stage struct{ train, heldBack []int }
+// of heldBack, which it has not seen. Of tiles both are of their rows in the data, and
+// held are the images that are held back, as heldBack is otherwise.
+type stage struct{ train, heldBack, held []int }
 
 // crossFit is the number of images below which a held-back share would be too
 // small to set a threshold from: then every image is scored by a network trained
@@ -101,6 +109,7 @@ func foldStages(order []int) []stage {
 const (
 	splitStream = iota + 1
 	orderStream
+	tileStream = 1 << 31 // beyond those of the stages' orders
 )
 
 // permutation returns a random order of n images that depends on its arguments alone.
@@ -120,7 +129,7 @@ func Fit(ctx context.Context, net models.Network, data *Data, settings *Settings
 		return t.solve(ctx)
 	}
 	s := &t.settings
-	t.stages = stages(t.n, s.Val, s.Seed)
+	t.stages = t.withRows(stages(t.images, s.Val, s.Seed))
 	st, err := t.run(ctx)
 	if err != nil {
 		return nil, err
@@ -154,6 +163,8 @@ func (t *trainer) result(weights map[string]*graph.Tensor, scores, pseudo []floa
 	if err != nil {
 		return nil, err
 	}
+	t.countParts()
+	t.logParts()
 	calibration := Calibration{Calibration: threshold}
 	calibration.describe(t.data.Pixels, t.channels, t.height, t.width)
 	s.Logf("%s", calibration)
@@ -162,13 +173,16 @@ func (t *trainer) result(weights map[string]*graph.Tensor, scores, pseudo []floa
 		return nil, err
 	}
 	if len(defects.Scores) > 0 {
-		found := defects.Found(calibration.Threshold)
-		s.Logf("at its threshold it finds about %.0f %% (95 %% at least %.0f %%) of artificial defects: spots and scratches of %.2g to %.2g %% of the part, on images held back",
-			100*found.Share, 100*found.AtLeast, 100*corrupt.LeastDefect, 100*corrupt.MostDefect)
+		found, of := defects.Found(calibration.Threshold), "the part"
+		if t.first != nil {
+			of = "a tile"
+		}
+		s.Logf("at its threshold it finds about %.0f %% (95 %% at least %.0f %%) of artificial defects: spots and scratches of %.2g to %.2g %% of %s, on images held back",
+			100*found.Share, 100*found.AtLeast, 100*corrupt.LeastDefect, 100*corrupt.MostDefect, of)
 	}
 	return &Result{
 		Network: t.net, Settings: *s, Weights: weights, Calibration: calibration, Pseudo: defects, Choices: t.choices,
-		DataHash: t.hash, Images: t.n, Provider: s.Provider,
+		DataHash: t.hash, Images: t.images, Provider: s.Provider,
 	}, nil
 }
 
@@ -183,7 +197,12 @@ type trainer struct {
 
 	settings Settings
 	data     *Data
-	n        int // images
+	n        int // images, or tiles of them
+	images   int
+	tiled    error // what is wrong with the tiles
+	scored   int   // images in which a part was looked for, where it alone counts
+	parts    int   // of them, where one stood out
+	first    []int // row of each image that is cut into tiles; nil: rows are images
 	hash     string
 	stages   []stage
 	corrupt  *corrupt.Generator // nil where nothing is corrupted
@@ -206,8 +225,14 @@ func prepare(net models.Network, data *Data, settings *Settings) (*trainer, erro
 	if t.n*t.size != len(data.Pixels) || t.n < 2 {
 		return nil, fmt.Errorf("%w: images: got %d bytes, want two or more of %dx%dx%d", ErrSettings, len(data.Pixels), t.height, t.width, t.channels)
 	}
+	if t.tiled != nil {
+		return nil, t.tiled
+	}
 	if t.hash == "" {
 		t.hash = pixelHash(data.Pixels)
+	}
+	if t.images < 2 {
+		return nil, fmt.Errorf("%w: images: got tiles of %d, want those of two or more", ErrSettings, t.images)
 	}
 	return t, t.prepareCorruption()
 }
@@ -219,8 +244,9 @@ func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
 	t.channels, t.height, t.width = net.InputSize()
 	t.size = t.channels * t.height * t.width
 	t.n = len(data.Pixels) / t.size
-	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 {
-		last := stages(t.n, t.settings.Val, t.settings.Seed)
+	t.tiled = t.setImages()
+	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 && t.tiled == nil {
+		last := t.withRows(stages(t.images, t.settings.Val, t.settings.Seed))
 		t.stages = last[len(last)-1:]
 		t.settings.Epochs = (net.Recipe().Steps + t.stepsIn(0) - 1) / t.stepsIn(0)
 	}
@@ -459,6 +485,9 @@ func (t *trainer) progress(st *state, val float64) Progress {
 
 // imageName names image i for messages.
 func (t *trainer) imageName(i int) string {
+	if t.first != nil {
+		i = t.data.Of[i]
+	}
 	if i < len(t.data.Names) {
 		return t.data.Names[i]
 	}

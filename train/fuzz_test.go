@@ -16,7 +16,7 @@ func FuzzRestore(f *testing.F) {
 	given := &Settings{Epochs: 3, Batch: 2, Provider: "go", Checkpoint: path, Resume: true}
 	t := newTrainer(tiny, data, given)
 	t.hash = pixelHash(data.Pixels)
-	t.stages = stages(t.n, t.settings.Val, t.settings.Seed)
+	t.stages = t.withRows(stages(t.n, t.settings.Val, t.settings.Seed))
 
 	seed := func(st *state) {
 		if err := t.save(st); err != nil {

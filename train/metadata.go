@@ -3,7 +3,10 @@ package train
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // LateFall returns which share of all that the loss of the training images fell by,
@@ -45,10 +48,22 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 	if len(r.Errors) > 0 {
 		normal["error"] = quantiles(r.Errors)
 	}
-	values := map[string]any{"model": r.Network.Spec(), "settings": r.Settings, "normal.quantiles": normal}
+	settings := r.Settings
+	settings.View = anrt.View{} // which has a key of its own
+	values := map[string]any{"model": r.Network.Spec(), "settings": settings, "normal.quantiles": normal}
 	if len(r.Pseudo.Scores) > 0 {
 		values["pseudo.scores"], values["pseudo.auroc"] = r.Pseudo.Scores, r.Pseudo.AUROC
 	}
+	_, height, width := r.Network.InputSize()
+	view, err := r.Settings.View.For(height, width)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	looked, err := view.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("train: metadata: %w", err)
+	}
+	maps.Copy(md, looked)
 	if len(r.Choices) > 0 {
 		values["choices"] = r.Choices
 	}

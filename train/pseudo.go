@@ -52,13 +52,31 @@ func (p *PseudoDefects) Found(threshold float32) calibrate.Share {
 // scorePseudo scores a stage's share of pseudoDefects, on the images that it holds
 // back: each as often as any other, or once.
 func (t *trainer) scorePseudo(ctx context.Context, det *anrt.Detector, stage int) ([]float64, error) {
+	made, err := t.makePseudo(stage)
+	if err != nil {
+		return nil, err
+	}
+	return scores(ctx, det, len(made), func(i int) []uint8 { return made[i].pixels })
+}
+
+// A pseudo is a row of the data with a defect.
+type pseudo struct {
+	row    int
+	pixels []uint8 // [H,W,C]
+}
+
+// makePseudo makes a stage's share of pseudoDefects.
+func (t *trainer) makePseudo(stage int) ([]pseudo, error) {
 	held := t.stages[stage].heldBack
 	if t.keep || min(t.height, t.width) < corrupt.LeastSide {
 		return nil, nil
 	}
 	if t.defects == nil {
-		var err error
-		if t.defects, err = corrupt.New(t.data.Pixels, t.height, t.width, t.channels, &corrupt.Options{Seed: t.settings.Seed}); err != nil {
+		region, err := t.region()
+		if err != nil {
+			return nil, err
+		}
+		if t.defects, err = corrupt.New(t.data.Pixels, t.height, t.width, t.channels, &corrupt.Options{Seed: t.settings.Seed, Region: region}); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 		}
 	}
@@ -67,13 +85,16 @@ func (t *trainer) scorePseudo(ctx context.Context, det *anrt.Detector, stage int
 		all += len(s.heldBack)
 	}
 	n := (pseudoDefects*len(held) + all - 1) / all
-	made := make([][]uint8, n)
+	made := make([]pseudo, n)
 	parallel.Each(n, func(i int) {
+		row := held[i%len(held)]
+		if t.first != nil && n < len(held) { // of all images, whose tiles lie side by side
+			row = held[i*len(held)/n]
+		}
 		pixels := make([]uint8, t.size)
-		if t.defects.Defect(pixels, nil, held[i%len(held)], uint64(i/len(held))) {
-			made[i] = pixels
+		if t.defects.Defect(pixels, nil, row, uint64(i/len(held))) {
+			made[i] = pseudo{row, pixels}
 		}
 	})
-	made = slices.DeleteFunc(made, func(pixels []uint8) bool { return pixels == nil })
-	return scores(ctx, det, len(made), func(i int) []uint8 { return made[i] })
+	return slices.DeleteFunc(made, func(p pseudo) bool { return p.pixels == nil }), nil
 }

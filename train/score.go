@@ -65,15 +65,22 @@ func brightnessAndSharpness(img []uint8, h, w, c int) (brightness, sharpness flo
 // score returns the scores that the exported model gives the images that a stage
 // holds back, and those of artificial defects on them.
 func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, stage int) (good, pseudo []float64, err error) {
-	held := t.stages[stage].heldBack
+	held := t.stages[stage].held
 	if len(held) == 0 {
 		return nil, nil, nil
 	}
-	det, err := t.detector(weights, t.settings.Map)
+	det, err := t.detector(weights, t.settings.Map, t.settings.View)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer det.Close()
+	if t.first != nil {
+		if good, err = t.scoreWhole(ctx, det, held); err != nil {
+			return nil, nil, err
+		}
+		pseudo, err = t.scorePseudoTiles(ctx, weights, stage, good)
+		return good, pseudo, err
+	}
 	if good, err = scores(ctx, det, len(held), func(i int) []uint8 { return t.data.Pixels[held[i]*t.size:][:t.size] }); err != nil {
 		return nil, nil, err
 	}
@@ -81,8 +88,8 @@ func (t *trainer) score(ctx context.Context, weights map[string]*graph.Tensor, s
 	return good, pseudo, err
 }
 
-// detector returns what judges images by the network of these weights and a map.
-func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options) (*anrt.Detector, error) {
+// detector returns what judges images by the network of these weights and a map, as a view has them.
+func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options, view anrt.View) (*anrt.Detector, error) {
 	model, err := onnxexport.Build(t.net, weights, &onnxexport.Options{Map: *m})
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
@@ -91,7 +98,7 @@ func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	return anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}})
+	return anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}, View: view})
 }
 
 // scores returns those of n images [H,W,C].

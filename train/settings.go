@@ -60,6 +60,9 @@ type Settings struct {
 	// Map says which map the exported model computes and the threshold is of.
 	// Default: the network's.
 	Map *residual.Options `json:"map"`
+	// View says what of an image is looked at, by the exported model too, and whether
+	// data are tiles ([CutTiles]); the zero View is the whole image.
+	View anrt.View `json:"view,omitzero"`
 	// FalseReject is the share of good images that the threshold may reject; default calibrate.DefaultFalseReject.
 	FalseReject float64 `json:"false_reject"`
 	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
@@ -179,6 +182,10 @@ func (s *Settings) Validate(net models.Network) error {
 		return fmt.Errorf("%w: %s: got %v, want %s", ErrSettings, what, got, want)
 	}
 	if err := c.Map.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	_, height, width := net.InputSize()
+	if _, err := c.View.For(height, width); err != nil {
 		return fmt.Errorf("%w: %w", ErrSettings, err)
 	}
 	switch {

@@ -26,12 +26,12 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer x.close()
-	order := permutation(t.n, t.settings.Seed, splitStream, 0)
-	all := make([]int, t.n)
+	order := permutation(t.images, t.settings.Seed, splitStream, 0)
+	all := make([]int, t.images)
 	for i := range all {
 		all[i] = i
 	}
-	t.stages = append(foldStages(order), stage{train: all})
+	t.stages = t.withRows(append(foldStages(order), stage{train: all}))
 	var scores, pseudo []float64
 	for i := range t.stages {
 		s := t.stages[i]

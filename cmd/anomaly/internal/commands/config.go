@@ -15,6 +15,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/residual"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/train"
 	"github.com/urfave/cli/v2"
 )
@@ -29,7 +30,12 @@ func (o *trainOptions) config() map[string]any {
 	if decoding == nil {
 		decoding = &dataset.Decoding{}
 	}
+	tiles, foreground := s.View.Tiles, s.View.Foreground
+	if tiles == nil {
+		tiles = &anrt.Tiles{}
+	}
 	config := map[string]any{
+		"tiles": o.tiled(), "tile-scale": tiles.Scale, "tile-overlap": tiles.Overlap, "roi": o.roi, "foreground": foreground != nil && *foreground,
 		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
 		"model": o.spec.Model, "size": sizeFlag(&o.spec), "preset": string(o.preset),
 		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,

@@ -67,7 +67,7 @@ func TestConfigGivesTheSameModel(t *testing.T) {
 	if want["provider"] != "go" || want["momentum"] != .9 || want["data"] != data {
 		t.Errorf("got configuration %v", want)
 	}
-	for _, name := range []string{"data", "profile", "input"} {
+	for _, name := range []string{"data", "roi", "profile", "input"} {
 		delete(want, name)
 	}
 	if !cmp.Equal(got, want) {

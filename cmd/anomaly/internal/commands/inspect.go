@@ -22,9 +22,11 @@ func inspectCommand() *cli.Command {
 		Name:      "inspect",
 		Usage:     "describe an ONNX model, and check that it computes what it should",
 		ArgsUsage: "model.onnx",
-		Description: `It says what the model is taken for, which images it takes, what its outputs mean,
-its thresholds, operators, parameters, multiply-adds (MACs) of one image,
-and what is in its metadata; or why a detector does not understand it.
+		Description: `It says what the model is taken for, what it was trained on, how good it is by what its
+file tells, which images it takes, what its outputs mean, its thresholds, parameters
+and multiply-adds (MACs) of one image; or why a detector does not understand it. With
+--all also its operators and all of its metadata. --json has everything, the verdict
+on the detector as "verdict".
 
 With --verify the model also runs its self-test: an image drawn by arithmetic, which
 anomaly train and anomaly export score and whose figures the file carries. Weights
@@ -34,6 +36,7 @@ code 1). A file without one (of other tools, or older) says so. With --json,
 what the model gave, or null.`,
 		Flags: append([]cli.Flag{
 			jsonFlag,
+			&cli.BoolFlag{Name: "all", Usage: "also operators, and all of the metadata", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "verify", Usage: "run the self-test that the file carries", DisableDefaultText: true},
 		}, engineFlags...),
 		Action: func(c *cli.Context) error {
@@ -50,39 +53,65 @@ what the model gave, or null.`,
 			if err != nil {
 				return err
 			}
-			o := anrt.Options{SessionOptions: engine, Batch: 1}
-			return newConsole(c).inspect(c.Context, c.Args().First(), c.Bool("verify"), c.Bool("json"), &o)
+			o := &inspectOptions{
+				model: c.Args().First(), all: c.Bool("all"), verify: c.Bool("verify"), json: c.Bool("json"),
+				detector: anrt.Options{SessionOptions: engine, Batch: 1},
+			}
+			return newConsole(c).inspect(c.Context, o)
 		},
 	}
 }
 
-// inspect is `anomaly inspect`; o is for verify.
-func (c *console) inspect(ctx context.Context, path string, verify, asJSON bool, o *anrt.Options) error {
-	d, err := anrt.InspectFile(path)
+// inspectOptions are the arguments and flags of `anomaly inspect`.
+type inspectOptions struct {
+	model             string
+	all, verify, json bool
+	detector          anrt.Options // that verifies
+}
+
+// inspect is `anomaly inspect`.
+func (c *console) inspect(ctx context.Context, o *inspectOptions) error {
+	d, err := anrt.InspectFile(o.model)
 	if err != nil {
 		return err
 	}
-	if !verify && asJSON {
-		return json.NewEncoder(c.out).Encode(d)
+	verdict := appraised(d)
+	var test *passedTest
+	if o.verify {
+		if test, err = c.selfTest(ctx, o.model, &o.detector); err != nil {
+			return err
+		}
 	}
-	if !verify {
-		return printDescription(c.out, d, "")
+	type described struct {
+		*anrt.Description
+		Verdict *judge.Appraisal `json:"verdict"`
 	}
-	test, err := c.selfTest(ctx, path, o)
-	if err != nil {
-		return err
-	}
-	if asJSON {
+	switch {
+	case o.json && o.verify:
 		return json.NewEncoder(c.out).Encode(struct {
-			*anrt.Description
+			described
 			SelfTest *passedTest `json:"self_test"`
-		}{d, test})
+		}{described{d, verdict}, test})
+	case o.json:
+		return json.NewEncoder(c.out).Encode(described{d, verdict})
 	}
-	line := "none in the file"
-	if test != nil {
+	line := ""
+	switch {
+	case test != nil:
 		line = fmt.Sprintf("passed on %s: %s has score %.6g, mean residual %.6g", test.Provider, test.Image, test.Score, test.Mean)
+	case o.verify:
+		line = "none in the file"
 	}
-	return printDescription(c.out, d, line)
+	return printDescription(c.out, d, verdict, line, o.all)
+}
+
+// appraised says how good a model is by what its file tells, nil where that is nothing.
+func appraised(d *anrt.Description) *judge.Appraisal {
+	t := judge.ReadTraining(d.Metadata)
+	if t == nil || d.Problem != "" {
+		return nil
+	}
+	return judge.Appraise(&judge.Evidence{Threshold: d.Threshold, Training: t})
 }
 
 // A passedTest is what a model gave in its self-test.
@@ -111,12 +140,26 @@ func (c *console) selfTest(ctx context.Context, path string, o *anrt.Options) (*
 	return &passedTest{t.Image, t.Score, t.Mean, det.Info().Provider}, err
 }
 
-// printDescription describes a model; selfTest, where not "", is a line of its own.
-func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
+// printDescription describes a model, of which a verdict, nil for none, says how good
+// it is; selfTest, where not "", is a line of its own. All has operators and metadata.
+func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal, selfTest string, all bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "kind\t%s\n", d.Kind)
 	if d.Problem != "" {
 		fmt.Fprintf(t, "problem\t%s\n", d.Problem)
+	}
+	if training := judge.ReadTraining(d.Metadata); training != nil {
+		fmt.Fprintf(t, "trained\t%s\n", printable(trainedLine(training, d.Metadata)))
+	}
+	if verdict != nil {
+		title, do := "verdict", ""
+		for _, s := range verdict.Statements {
+			fmt.Fprintf(t, "%s\t%s: %s\n", title, s.Severity, s.Text)
+			if s.Do != "" && s.Do != do {
+				fmt.Fprintf(t, "\t  -> %s\n", s.Do)
+			}
+			title, do = "", s.Do
+		}
 	}
 	if d.Images != nil {
 		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
@@ -139,12 +182,13 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 	if review, ok := d.Metadata[onnx.KeyReview]; ok {
 		fmt.Fprintf(t, "review band\t%s\n", printable(review))
 	}
-	fmt.Fprintf(t, "opset\t%d\n", d.Opset)
-	var ops []string
-	for _, op := range slices.Sorted(maps.Keys(d.Ops)) {
-		ops = append(ops, fmt.Sprintf("%s %d", printable(op), d.Ops[op]))
+	if all {
+		var ops []string
+		for _, op := range slices.Sorted(maps.Keys(d.Ops)) {
+			ops = append(ops, fmt.Sprintf("%s %d", printable(op), d.Ops[op]))
+		}
+		fmt.Fprintf(t, "opset\t%d\noperators\t%s\n", d.Opset, strings.Join(ops, ", "))
 	}
-	fmt.Fprintf(t, "operators\t%s\n", strings.Join(ops, ", "))
 	fmt.Fprintf(t, "parameters\t%d\n", d.Params)
 	if d.MACs != nil {
 		fmt.Fprintf(t, "MACs\t%d\tan image\n", *d.MACs)
@@ -152,10 +196,31 @@ func printDescription(w io.Writer, d *anrt.Description, selfTest string) error {
 	if selfTest != "" {
 		fmt.Fprintf(t, "self-test\t%s\n", selfTest)
 	}
-	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
-		fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(d.Metadata[key]))
+	if all {
+		for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
+			fmt.Fprintf(t, "%s\t%s\n", printable(key), printable(d.Metadata[key]))
+		}
 	}
 	return t.Flush()
+}
+
+// trainedLine says in words what a model was trained on, and how.
+func trainedLine(t *judge.Training, metadata map[string]string) string {
+	line := t.Model
+	if t.Epochs > 0 {
+		line += fmt.Sprintf(", %s", plural(t.Epochs, "epoch"))
+	}
+	line += fmt.Sprintf(", on %s of good parts", plural(t.Images, "image"))
+	if t.Width > 0 {
+		line += fmt.Sprintf(" of %dx%d", t.Width, t.Height)
+	}
+	if t.HeldBack > 0 {
+		line += fmt.Sprintf(" (the threshold is from scores of %d)", t.HeldBack)
+	}
+	if tool := metadata[onnx.Prefix+"tool"]; tool != "" {
+		line += ", by " + tool
+	}
+	return line
 }
 
 // imagesLine says in words which images a model takes.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/anomaly-go/anomaly/internal/onnxpb"
+	"github.com/anomaly-go/anomaly/judge"
 )
 
 func TestInspectVerify(t *testing.T) {
@@ -71,5 +72,42 @@ func TestInspectVerify(t *testing.T) {
 	}
 	if _, stderr := mustRun(t, 2, "inspect", "--provider", "go", model); !strings.Contains(stderr, "--verify") {
 		t.Errorf("--provider alone: got %q", stderr)
+	}
+}
+
+// TestInspectSummary holds that inspect says what a model is and how good, to people
+// and in JSON, and keeps the rest for --all.
+func TestInspectSummary(t *testing.T) {
+	model := tinyModel(t)
+	stdout, _ := mustRun(t, 0, "inspect", model)
+	for _, want := range []string{"trained  ", "dcae, 1 epoch, on 20 images of good parts", "verdict  ", "artificial defects", " -> ", "threshold  ", "images  "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("got %s, want %q in it", stdout, want)
+		}
+	}
+	for _, hidden := range []string{"anomaly.", "operators", "opset"} {
+		if strings.Contains(stdout, hidden) {
+			t.Errorf("without --all: got %s, want no %q in it", stdout, hidden)
+		}
+	}
+	var got struct {
+		Kind    string
+		Verdict *judge.Appraisal
+		Self    *passedTest `json:"self_test"`
+	}
+	for _, flags := range [][]string{nil, {"--verify", "--provider", "go"}} {
+		stdout, _ = mustRun(t, 0, append([]string{"inspect", "--json", model}, flags...)...)
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Kind != "detector" || got.Verdict == nil || len(got.Verdict.Statements) == 0 || (got.Self != nil) != (flags != nil) {
+			t.Errorf("%v: got %+v, %v of %s", flags, got, err, stdout)
+		}
+	}
+	// Of another tool's model nothing is known, and nothing is said.
+	stdout, _ = mustRun(t, 0, "inspect", "--json", foreignModel(t, "pred_score"))
+	got.Verdict = nil
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.Verdict != nil || !strings.Contains(stdout, `"verdict":null`) {
+		t.Errorf("of another tool: got %s", stdout)
+	}
+	if stdout, _ = mustRun(t, 0, "inspect", foreignModel(t, "pred_score")); strings.Contains(stdout, "verdict") || strings.Contains(stdout, "trained") {
+		t.Errorf("of another tool: got %s", stdout)
 	}
 }

@@ -41,7 +41,7 @@ type surveyOptions struct {
 }
 
 // scoringFlags are flags of the commands that score images.
-var scoringFlags = slices.Concat(detectorFlags, []cli.Flag{
+var scoringFlags = slices.Concat(detectorFlags, viewFlags, []cli.Flag{
 	&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
 	&cli.IntFlag{Name: "min-area", Usage: "smallest area in `PIXELS` at the model's resolution that counts: scores are what so many connected pixels reach together", Value: 1},
 	&cli.StringFlag{Name: "zones", Usage: "PNG `FILE` with a palette, or grey, whose pixels are numbers of zones; without --zone all but 0 are ignored"},
@@ -60,6 +60,9 @@ func parseScoring(c *cli.Context, model string) (surveyOptions, error) {
 	o := surveyOptions{model: model, minArea: c.Int("min-area")}
 	var err error
 	if o.detector, o.decoding, err = parseDetector(c); err != nil {
+		return o, err
+	}
+	if o.detector.View, err = parseView(c); err != nil {
 		return o, err
 	}
 	o.detector.Batch, o.detector.MinArea = c.Int("batch"), o.minArea

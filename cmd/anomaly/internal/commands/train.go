@@ -45,7 +45,7 @@ Standard output has a line and the verdict; with --json one object: {"model": FI
 features, which are fitted in closed form, threshold where the profile has none.
 
 ` + verdictHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
@@ -86,7 +86,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			strictFlag, jsonFlag,
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		},
+		}, viewFlags...),
 		Action: trainAction,
 	}
 }
@@ -149,6 +149,9 @@ func trainAction(c *cli.Context) error {
 		o.spec.Model = models.Names()[0]
 	}
 	if _, err := parse(c, "preset", train.Presets()...); err != nil {
+		return err
+	}
+	if err := o.setView(c); err != nil {
 		return err
 	}
 	engine, err := parseEngine(c)
@@ -224,6 +227,7 @@ type trainOptions struct {
 	providerOptions []string // as the command line has them
 	preset          train.Preset
 	size            string      // as the flag has it, "" for none
+	roi             string      // file of the region of interest; "" for none
 	spec            models.Spec // before open, as the flags have it
 	why             string      // it was chosen; "" where the flags say which
 	net             models.Network
@@ -284,6 +288,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
 	o.width, o.height = usualSize(ctx, set.Train)
+	if err := o.fits(ctx, set.Train); err != nil {
+		return err
+	}
 	o.spec = asked
 	if err := o.open(len(set.Train), o.width, o.height); err != nil {
 		return err
@@ -294,7 +301,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
 		c.notef("%s", getBackbone)
 	}
-	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages {
+	if _, fitted := o.net.(models.Fitter); fitted && len(set.Train) > mostFeatureImages && !o.tiled() {
 		n := len(set.Train)
 		// An even share says the same, and fits into memory.
 		c.notef("%d of the %d images are taken, evenly: features need no more", mostFeatureImages, n)
@@ -310,9 +317,8 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 
 	started := time.Now()
-	channels, height, width := o.net.InputSize()
-	data := &train.Data{}
-	if data.Pixels, err = dataset.Load(ctx, set.Train, height, width, channels, 0); err != nil {
+	data, err := o.load(ctx, set.Train)
+	if err != nil {
 		return err
 	}
 	c.noteImages(o.decoding)
@@ -322,7 +328,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	for i := range set.Train {
 		data.Names = append(data.Names, set.Train[i].Name)
 	}
-	c.notef("%s of %s read in %v", plural(len(set.Train), "image"), set.Name, time.Since(started).Round(time.Millisecond))
+	tiles := ""
+	if o.tiled() {
+		tiles = fmt.Sprintf(", %s of them", plural(len(data.Of), "tile"))
+	}
+	c.notef("%s of %s%s read in %v", plural(len(set.Train), "image"), set.Name, tiles, time.Since(started).Round(time.Millisecond))
 
 	c.noteProvider(s.Provider)
 	if o.suspects != "" || o.drop {
@@ -423,7 +433,11 @@ const anyImages = 100
 // flags leave it open, opens it and checks the settings for it.
 func (o *trainOptions) open(images, width, height int) error {
 	var err error
-	if o.spec, o.why, err = train.Choose(o.spec, o.preset, images, width, height); err != nil {
+	preset := o.preset
+	if o.tiled() {
+		preset, images, width, height = o.chooseTiles()
+	}
+	if o.spec, o.why, err = train.Choose(o.spec, preset, images, width, height); err != nil {
 		return err
 	}
 	resources, err := train.Resources(o.spec)
@@ -465,7 +479,7 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
 	// of the file has keys of its own, which anomaly export changes.
-	for _, name := range []string{"data", "profile", "input"} {
+	for _, name := range []string{"data", "roi", "profile", "input"} {
 		delete(config, name)
 	}
 	b, err := json.Marshal(config)

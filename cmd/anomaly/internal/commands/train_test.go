@@ -88,7 +88,7 @@ func TestInspect(t *testing.T) {
 	if d.Kind != "detector" || len(d.Inputs) != 1 || d.Inputs[0].DType != "uint8" || d.Params != 40+148+37 || d.Metadata["anomaly.epochs"] != "1" {
 		t.Errorf("got %s", stdout)
 	}
-	stdout, _ = mustRun(t, 0, "inspect", model)
+	stdout, _ = mustRun(t, 0, "inspect", "--all", model)
 	for _, want := range []string{"detector", "uint8", "pred_score", "Conv 3", "anomaly.threshold"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("got %s, want %q in it", stdout, want)
