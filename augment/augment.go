@@ -67,6 +67,27 @@ func (a Augmentation) Draw(rng *rand.Rand) Transform {
 	return t
 }
 
+// Symmetries returns the transforms among those of [Augmentation.Draw] that move
+// pixels without mixing or changing them: flips and quarter turns, each once, the
+// one that changes nothing first.
+func (a Augmentation) Symmetries() []Transform {
+	var all []Transform
+	for _, transpose := range []bool{false, true} {
+		for _, flipX := range []bool{false, true} {
+			for _, flipY := range []bool{false, true} {
+				allowed := (!flipX || a.FlipX) && (!flipY || a.FlipY) && (!transpose || a.Quarter)
+				if transpose && !(a.FlipX || a.FlipY) { // a turn, not a reflection
+					allowed = a.Quarter && flipX != flipY
+				}
+				if allowed {
+					all = append(all, Transform{flipX: flipX, flipY: flipY, transpose: transpose, matrix: [4]float64{1, 0, 0, 1}, gain: 1})
+				}
+			}
+		}
+	}
+	return all
+}
+
 // exact reports whether pixels only change places.
 func (t *Transform) exact() bool {
 	return t.matrix == [4]float64{1, 0, 0, 1} && t.shiftX == 0 && t.shiftY == 0

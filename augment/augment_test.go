@@ -129,3 +129,35 @@ func TestChoose(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Each symmetry gives another image, and Draw gives no others.
+func TestSymmetries(t *testing.T) {
+	square := []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	changed := func(tr Transform) string {
+		dst := make([]uint8, 9)
+		tr.Image(dst, square, 3, 3, 1)
+		return string(dst)
+	}
+	for _, c := range []struct {
+		a    Augmentation
+		want int
+	}{
+		{Augmentation{}, 1}, {Augmentation{FlipX: true}, 2}, {Augmentation{FlipX: true, FlipY: true}, 4},
+		{Augmentation{FlipX: true, FlipY: true, Quarter: true}, 8}, {Augmentation{Quarter: true}, 3}, {Augmentation{FlipY: true, Quarter: true}, 4},
+	} {
+		got := map[string]bool{}
+		all := c.a.Symmetries()
+		for _, tr := range all {
+			got[changed(tr)] = true
+		}
+		if len(all) != c.want || len(got) != c.want || changed(all[0]) != string(square) {
+			t.Errorf("%v: got %d symmetries, %d of them different, want %d, the first of which changes nothing", c.a, len(all), len(got), c.want)
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 100 {
+			if !got[changed(c.a.Draw(rng))] {
+				t.Fatalf("%v: Draw gives one that is missing", c.a)
+			}
+		}
+	}
+}

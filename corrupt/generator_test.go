@@ -207,3 +207,47 @@ func BenchmarkCorrupt(b *testing.B) {
 		g.Corrupt(dst, nil, 0, i)
 	}
 }
+
+// Defects and corruption lie in a region, if there is one.
+func TestRegion(t *testing.T) {
+	const h, w = 32, 48
+	pixels := make([]uint8, h*w)
+	for i := range pixels {
+		pixels[i] = uint8(100 + 50*(i/3%2) + 20*(i/w/4%2))
+	}
+	region := make([]bool, h*w)
+	for p := range region {
+		region[p] = p%w < w/3
+	}
+	g, err := New(pixels, h, w, 1, &Options{Seed: 1, Region: region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := 0, 0
+	mask, dst := make([]uint8, h*w), make([]uint8, h*w)
+	for c := range 40 {
+		if c%2 == 0 {
+			g.Corrupt(dst, mask, 0, uint64(c))
+		} else {
+			g.Defect(dst, mask, 0, uint64(c))
+		}
+		for p, a := range mask {
+			switch {
+			case a == 0:
+			case region[p]:
+				in++
+			default:
+				out++
+			}
+		}
+	}
+	const beyond = .25 // of what is changed: a defect may reach out
+	if in == 0 || float64(out) > beyond*float64(in+out) {
+		t.Errorf("got %d pixels in the region and %d outside", in, out)
+	}
+	for _, bad := range [][]bool{make([]bool, h*w), region[1:]} {
+		if _, err := New(pixels, h, w, 1, &Options{Region: bad}); !errors.Is(err, ErrImages) {
+			t.Errorf("got %v, want %v", err, ErrImages)
+		}
+	}
+}

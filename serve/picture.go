@@ -171,8 +171,11 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	if p.height == 0 {
 		p.height, p.width = p.size.Y, p.size.X
 	}
-	if keep {
+	if keep || info.View.Tiles != nil {
 		p.image = img
+	}
+	if info.View.Tiles != nil { // which are cut of the image itself: it may be large
+		return nil
 	}
 	p.pixels = make([]uint8, p.height*p.width*p.channels)
 	return imageio.Resize(p.pixels, img, p.height, p.width, p.channels)

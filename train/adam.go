@@ -19,9 +19,9 @@ const (
 func adam(weights map[string]*graph.Tensor, grads map[string][]float32, m, v map[string]*graph.Tensor, lr float64, step int) {
 	lr *= math.Sqrt(1-math.Pow(beta2, float64(step))) / (1 - math.Pow(beta1, float64(step)))
 	eps := epsilon * math.Sqrt(1-math.Pow(beta2, float64(step)))
-	for name, w := range weights {
-		w, g := graph.Data[float32](w), grads[name]
-		m, v := graph.Data[float32](m[name]), graph.Data[float32](v[name])
+	inParts(weights, func(name string, lo, hi int) {
+		w, g := graph.Data[float32](weights[name])[lo:hi], grads[name][lo:hi]
+		m, v := graph.Data[float32](m[name])[lo:hi], graph.Data[float32](v[name])[lo:hi]
 		for i, g := range g {
 			// Products are rounded by themselves, so that no machine fuses them with the sum.
 			mi := float32(beta1*m[i]) + float32((1-beta1)*g)
@@ -29,7 +29,7 @@ func adam(weights map[string]*graph.Tensor, grads map[string][]float32, m, v map
 			m[i], v[i] = mi, vi
 			w[i] -= float32(lr * float64(mi) / (math.Sqrt(float64(vi)) + eps))
 		}
-	}
+	})
 }
 
 func zerosLike(weights map[string]*graph.Tensor) map[string]*graph.Tensor {

@@ -31,6 +31,27 @@ func Presets() []Preset { return []Preset{Fast, Default, Best} }
 // fromScratch is the network that is trained where there is no backbone.
 const fromScratch = "unet"
 
+// scratch is how large the images of fromScratch are, as a square, and how many
+// steps of 16 it takes: what fits into the time of a preset, two minutes, a
+// quarter of an hour and two hours, by the time of a step on two cores
+// (docs/benchmarks.md). More of the time goes into size than into steps, since
+// networks of more pixels found more at equal steps.
+var scratch = map[Preset]struct {
+	side  float64
+	steps int
+}{
+	Fast: {64, 700}, Default: {128, 1400}, Best: {256, 2500},
+}
+
+// Steps returns how many steps a network of that name trains for with the preset;
+// 0 is its own number ([models.Recipe]).
+func (p Preset) Steps(model string) int {
+	if model != fromScratch {
+		return 0
+	}
+	return scratch[p].steps
+}
+
 // align is what the side of fromScratch's images is a multiple of.
 const align = 16
 
@@ -42,8 +63,9 @@ const fewImages = 20
 // spec.Model is [Auto], for so many training images of a size (pixels). Fields
 // that are set are kept, a Height and a Width with each other. The aspect is the
 // images' otherwise: of features as large as a square of Height, or of the preset's
-// if that is 0, of other networks where Height is 0 too. It returns what a person
-// should know of the choice, "" where there was none.
+// if that is 0, of other networks where Height is 0 too, of unet as large as the
+// preset's ([Preset.Steps] are how long it trains). It returns what a person should
+// know of the choice, "" where there was none.
 //
 // Pretrained features, modelled in closed form, find more than networks trained
 // from nothing on so few images, in seconds; without the backbone in the cache,
@@ -58,13 +80,13 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 			return spec.WithDefaults(), fmt.Sprintf("images of %d pixels are too small for pretrained features: training %s from nothing", spec.Height, fromScratch), nil
 		case errors.Is(err, ErrBackbone):
 			spec.Model, spec.Backbone, spec.Scales, spec.Rank = fromScratch, "", 0, 0
-			return inAspect(spec, width, height).WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
+			return inAspect(spec, preset, width, height).WithDefaults(), fmt.Sprintf("%v: training %s from nothing, which takes longer and finds less in most products", err, fromScratch), nil
 		case err != nil:
 			return spec, "", err
 		}
 	}
 	if spec.Model != "features" {
-		return inAspect(spec, width, height), "", nil
+		return inAspect(spec, preset, width, height), "", nil
 	}
 	if auto && spec.Height == 0 && max(width, height) < models.LeastFeatures && max(width, height) > 1 {
 		side := math.Ceil(math.Sqrt(float64(width)*float64(height))/align) * align
@@ -104,11 +126,15 @@ func Choose(spec models.Spec, preset Preset, images, width, height int) (models.
 }
 
 // inAspect sizes a network that is trained, where its spec does not.
-func inAspect(spec models.Spec, width, height int) models.Spec {
-	if spec.Height == 0 && spec.Width == 0 {
-		spec = spec.InAspect(0, width, height)
+func inAspect(spec models.Spec, preset Preset, width, height int) models.Spec {
+	if spec.Height != 0 || spec.Width != 0 {
+		return spec
 	}
-	return spec
+	side := 0. // the network's
+	if spec.Model == fromScratch {
+		side = scratch[preset].side
+	}
+	return spec.InAspect(side, width, height)
 }
 
 func sizes(n int) string {

@@ -31,6 +31,10 @@ func TestChoose(t *testing.T) {
 		{"far too wide", models.Spec{Model: "features"}, Fast, 100, 8000, 100, models.Spec{Model: "features", Height: 128, Width: 512, Scales: 1, Rank: 20}},
 		{"given", models.Spec{Model: "features", Height: 128, Scales: 3, Rank: 5}, Best, 10, 100, 100, models.Spec{Model: "features", Height: 128, Width: 128, Scales: 3, Rank: 5}},
 		{"another network", models.Spec{Model: "dcae", Height: 32}, Best, 10, 200, 100, models.Spec{Model: "dcae", Height: 32}},
+		{"unet, fast", models.Spec{Model: "unet"}, Fast, 100, 900, 900, models.Spec{Model: "unet", Height: 64, Width: 64}},
+		{"unet", models.Spec{Model: "unet"}, Default, 100, 900, 900, models.Spec{Model: "unet", Height: 128, Width: 128}},
+		{"unet, best", models.Spec{Model: "unet"}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 256, Width: 256}},
+		{"unet, given", models.Spec{Model: "unet", Height: 96, Width: 96}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 96, Width: 96}},
 		{"auto", models.Spec{Model: Auto}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 20}},
 		{"auto, digits", models.Spec{Model: Auto}, Default, 100, 28, 28, models.Spec{Model: fromScratch, Height: 32, Width: 32}},
 		{"auto, small", models.Spec{Model: Auto, Height: 32}, Default, 100, 900, 900, models.Spec{Model: fromScratch, Height: 32, Width: 32}},
@@ -50,6 +54,31 @@ func TestChoose(t *testing.T) {
 				t.Errorf("got the reason %q", why)
 			}
 		})
+	}
+}
+
+// A preset's steps are as many epochs as have them; epochs that are given stay.
+func TestPresetSteps(t *testing.T) {
+	unet, dcae := network(models.Spec{Model: "unet", Height: 32}), network(models.Spec{Height: 32})
+	for _, tt := range []struct {
+		net          models.Network
+		preset       Preset
+		epochs, want int
+	}{
+		// 90 of 100 images in steps of 16, twice an epoch: corrupted, an epoch has eight steps at least.
+		{unet, Fast, 0, (700 + 11) / 12},
+		{unet, Best, 0, (2500 + 11) / 12},
+		{unet, Best, 3, 3},
+		{unet, "", 0, (2500 + 11) / 12}, // the network's own
+		{dcae, Best, 0, 50},
+	} {
+		s := Settings{Epochs: tt.epochs, Steps: tt.preset.Steps(tt.net.Spec().Model)}
+		if err := s.Validate(tt.net); err != nil {
+			t.Fatal(err)
+		}
+		if got := newTrainer(tt.net, stripes(100, 3, 32, 32), &s).settings.Epochs; got != tt.want {
+			t.Errorf("%s, preset %q: got %d epochs, want %d", tt.net.Spec().Model, tt.preset, got, tt.want)
+		}
 	}
 }
 

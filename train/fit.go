@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/augment"
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/corrupt"
 	"github.com/anomaly-go/anomaly/graph"
@@ -205,10 +207,11 @@ type trainer struct {
 	first    []int // row of each image that is cut into tiles; nil: rows are images
 	hash     string
 	stages   []stage
-	corrupt  *corrupt.Generator // nil where nothing is corrupted
-	defects  *corrupt.Generator // of pseudo-defects; nil before the first
-	keep     bool               // the weights of every stage, not of the last alone
-	choices  []models.Choice    // of the last fit
+	corrupt  *corrupt.Generator  // nil where nothing is corrupted
+	defects  *corrupt.Generator  // of pseudo-defects; nil before the first
+	keep     bool                // the weights of every stage, not of the last alone
+	choices  []models.Choice     // of the last fit
+	views    []augment.Transform // of images, that fits see; the first changes nothing
 	programs map[programKey]*program
 	block    int // of channels, for which training steps are lowered; 0 is none
 	log      *epochLog
@@ -248,7 +251,8 @@ func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
 	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 && t.tiled == nil {
 		last := t.withRows(stages(t.images, t.settings.Val, t.settings.Seed))
 		t.stages = last[len(last)-1:]
-		t.settings.Epochs = (net.Recipe().Steps + t.stepsIn(0) - 1) / t.stepsIn(0)
+		steps := cmp.Or(t.settings.Steps, net.Recipe().Steps)
+		t.settings.Epochs = (steps + t.stepsIn(0) - 1) / t.stepsIn(0)
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/parallel"
 )
 
 // An Optimizer says how gradients change the weights.
@@ -44,25 +45,42 @@ func (s *Settings) update(st *state, weights map[string]*graph.Tensor, grads map
 
 // decay shrinks the weights but not the biases, which have one dimension.
 func decay(weights map[string]*graph.Tensor, keep float32) {
-	for _, w := range weights {
-		if len(w.Shape()) > 1 {
-			for i := range graph.Data[float32](w) {
-				graph.Data[float32](w)[i] *= keep
+	inParts(weights, func(name string, lo, hi int) {
+		if w := weights[name]; len(w.Shape()) > 1 {
+			for i := range graph.Data[float32](w)[lo:hi] {
+				graph.Data[float32](w)[lo+i] *= keep
 			}
 		}
+	})
+}
+
+// inParts calls f for all elements of the weights, side by side on all cores:
+// each time for those of one of them from lo on, below hi.
+func inParts(weights map[string]*graph.Tensor, f func(name string, lo, hi int)) {
+	const size = 1 << 15
+	type part struct {
+		name   string
+		lo, hi int
 	}
+	var parts []part
+	for name, w := range weights {
+		for lo := 0; lo < w.Len(); lo += size {
+			parts = append(parts, part{name, lo, min(lo+size, w.Len())})
+		}
+	}
+	parallel.Each(len(parts), func(i int) { f(parts[i].name, parts[i].lo, parts[i].hi) })
 }
 
 // sgd takes a step of gradient descent with velocities v. Products are rounded by
 // themselves, so that no machine fuses them with the sum.
 func sgd(weights map[string]*graph.Tensor, grads map[string][]float32, v map[string]*graph.Tensor, lr, momentum float32) {
-	for name, w := range weights {
-		w, v := graph.Data[float32](w), graph.Data[float32](v[name])
-		for i, g := range grads[name] {
+	inParts(weights, func(name string, lo, hi int) {
+		w, v := graph.Data[float32](weights[name])[lo:hi], graph.Data[float32](v[name])[lo:hi]
+		for i, g := range grads[name][lo:hi] {
 			v[i] = float32(momentum*v[i]) + g
 			w[i] -= float32(lr * v[i])
 		}
-	}
+	})
 }
 
 // average moves the average toward the weights after step number step (from 1
@@ -70,12 +88,12 @@ func sgd(weights map[string]*graph.Tensor, grads map[string][]float32, v map[str
 // initial weights are soon forgotten (tf.train.ExponentialMovingAverage, num_updates).
 func average(ema, weights map[string]*graph.Tensor, decay float64, step int) {
 	keep := float32(min(decay, float64(1+step)/float64(10+step)))
-	for name, w := range weights {
-		e := graph.Data[float32](ema[name])
-		for i, w := range graph.Data[float32](w) {
+	inParts(weights, func(name string, lo, hi int) {
+		e := graph.Data[float32](ema[name])[lo:hi]
+		for i, w := range graph.Data[float32](weights[name])[lo:hi] {
 			e[i] = float32(keep*e[i]) + float32((1-keep)*w)
 		}
-	}
+	})
 }
 
 // clip scales gradients down to the norm limit, if theirs, all together, is

@@ -30,6 +30,7 @@ var (
 type Settings struct {
 	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default the network's ("ssim")
 	Epochs       int     `json:"epochs"`        // default the network's (50, or as many as have its number of steps)
+	Steps        int     `json:"-"`             // where Epochs is 0: as many epochs as have so many; default the network's
 	Batch        int     `json:"batch"`         // images a step; default 16
 	LearningRate float64 `json:"learning_rate"` // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
@@ -116,7 +117,9 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 	}
 	r := net.Recipe()
 	c.Loss = cmp.Or(c.Loss, r.Loss)
-	c.Epochs = cmp.Or(c.Epochs, r.Epochs)
+	if c.Steps == 0 {
+		c.Epochs = cmp.Or(c.Epochs, r.Epochs)
+	}
 	c.LearningRate = cmp.Or(c.LearningRate, r.LearningRate)
 	c.Optimizer = cmp.Or(c.Optimizer, Optimizer(r.Optimizer))
 	c.Schedule = cmp.Or(c.Schedule, Schedule(r.Schedule))
@@ -211,7 +214,9 @@ func (s *Settings) Validate(net models.Network) error {
 		return bad("augment", fmt.Sprintf("%q", c.Augment), fmt.Sprintf("%q or %q", AugmentAuto, AugmentNone))
 	case c.Augment == AugmentAuto && c.Corruption == "":
 		return bad("augment", fmt.Sprintf("%q", c.Augment), "none without a corruption")
-	case c.Epochs < 0 || c.Epochs == 0 && net.Recipe().Steps == 0:
+	case c.Steps < 0:
+		return bad("steps", c.Steps, "1 or more, or 0 for the network's")
+	case c.Epochs < 0 || c.Epochs == 0 && c.Steps == 0 && net.Recipe().Steps == 0:
 		return bad("epochs", c.Epochs, "1 or more")
 	case c.Batch < 1:
 		return bad("batch", c.Batch, "1 or more")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anomaly-go/anomaly/augment"
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -32,6 +33,9 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 		all[i] = i
 	}
 	t.stages = t.withRows(append(foldStages(order), stage{train: all}))
+	if err := t.chooseViews(); err != nil {
+		return nil, err
+	}
 	var scores, pseudo []float64
 	for i := range t.stages {
 		s := t.stages[i]
@@ -57,7 +61,12 @@ func (t *trainer) solve(ctx context.Context) (*Result, error) {
 
 // fitOnce fits the network to the images of a stage.
 func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[string]*graph.Tensor, error) {
-	images := t.stages[stage].train
+	var images []int // those of view v have v·n added
+	for v := range t.views {
+		for _, i := range t.stages[stage].train {
+			images = append(images, v*t.n+i)
+		}
+	}
 	fit, err := t.fitter.NewFit(len(images), t.settings.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
@@ -92,6 +101,39 @@ func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[str
 		weights[name] = w
 	}
 	return weights, nil
+}
+
+// mostViews is up to how many images a fit sees where there are fewer than
+// fewImages of them: each as it is, and flipped and turned as the set allows.
+// Of tiles there are many.
+const mostViews = 64
+
+// chooseViews settles how often a fit sees each image.
+func (t *trainer) chooseViews() error {
+	var a augment.Augmentation
+	if t.n < fewImages && t.first == nil {
+		var err error
+		var findings []augment.Finding
+		if a, findings, err = augment.Choose(t.data.Pixels, t.height, t.width, t.channels); err != nil {
+			return fmt.Errorf("%w: %w", ErrSettings, err)
+		}
+		for _, f := range findings {
+			t.settings.Logf("images %s", f)
+		}
+	}
+	t.views = a.Symmetries()
+	t.views = t.views[:min(len(t.views), max(mostViews/t.n, 1))]
+	if len(t.views) > 1 {
+		t.settings.Logf("as images are few, the fit sees each in %d views: flipped and turned as the others may be", len(t.views))
+	}
+	return nil
+}
+
+// view returns the pixels of an image as fits number them.
+func (t *trainer) view(image int) *graph.Tensor {
+	pixels := make([]uint8, t.size)
+	t.views[image/t.n].Image(pixels, t.data.Pixels[image%t.n*t.size:][:t.size], t.height, t.width, t.channels)
+	return graph.NewTensor(pixels, 1, t.height, t.width, t.channels)
 }
 
 // An extractor computes the features of images, several side by side.
@@ -162,7 +204,7 @@ func (x *extractor) features(ctx context.Context, images []int) func(yield func(
 }
 
 func (x *extractor) extract(ctx context.Context, ses *anrt.Session, image int) ([]float32, error) {
-	out, err := ses.Run(ctx, map[string]*graph.Tensor{"input": x.t.pixels([]int{image})})
+	out, err := ses.Run(ctx, map[string]*graph.Tensor{"input": x.t.view(image)})
 	if err != nil {
 		return nil, err
 	}

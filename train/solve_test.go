@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -138,5 +139,38 @@ func TestFitter(t *testing.T) {
 	cancel()
 	if _, err := Fit(ctx, net, data, &s); err == nil {
 		t.Error("cancelled: got no error")
+	}
+}
+
+// A fit to few images sees each flipped and turned, where that leaves the set what it is.
+func TestViews(t *testing.T) {
+	noise := &Data{}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 6 * 256 {
+		noise.Pixels = append(noise.Pixels, uint8(rng.IntN(256)))
+	}
+	for _, c := range []struct {
+		name  string
+		data  *Data
+		views int
+	}{{"noise", noise, 8}, {"stripes", stripes(6, 1, 16, 16), 1}, {"many", stripes(fewImages, 1, 16, 16), 1}} {
+		steps := 0
+		s := Settings{Provider: anrt.Go, Progress: func(Progress) { steps++ }}
+		r, err := Fit(context.Background(), mean{tiny, 1}, c.data, &s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(c.data.Pixels) / 256
+		if want := c.views * folds * n; steps != want { // every image is left out of one of folds, and there is one fit more
+			t.Errorf("%s: got %d steps, want %d", c.name, steps, want)
+		}
+		if len(r.Calibration.Scores) != n {
+			t.Errorf("%s: got %d scores of %d images", c.name, len(r.Calibration.Scores), n)
+		}
+		m := graph.Data[float32](r.Weights["mean"])
+		turned := math.Abs(float64(m[1]-m[4])) < solveTolerance // the mean of all views is its own mirror image
+		if turned != (c.views == 8) {
+			t.Errorf("%s: got a mean of %v and %v", c.name, m[1], m[4])
+		}
 	}
 }

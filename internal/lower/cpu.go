@@ -15,7 +15,7 @@ import (
 // What it knows are convolutions of stride 1, alone or with Relu, max-pooling
 // and nearest upsampling, and convolutions of 4×4 that halve the image or, transposed,
 // double it, whose channels fill blocks, LeakyRelu and sums of them, as skip
-// connections make them, and at the image's end those of a few channels. All else stays in ONNX's operators on plain images.
+// connections make them, and at the image's ends those of a few channels. All else stays in ONNX's operators on plain images.
 // Which is which depends on the network alone, not on the batch.
 func CPU(g *graph.Graph, block int, frozen func(param string) bool) (*Step, error) {
 	return cpu(g, block, longestSum, frozen)
@@ -58,6 +58,10 @@ func cpu(g *graph.Graph, block, longestSum int, frozen func(param string) bool) 
 	}
 	h.Output(loss.Name(), l.image(loss))
 	if err := l.differentiate(); err != nil {
+		return nil, fmt.Errorf("lower: %w", err)
+	}
+	l.step.Graph = fused(h)
+	if err := l.step.Graph.Err(); err != nil {
 		return nil, fmt.Errorf("lower: %w", err)
 	}
 	return l.step, nil
@@ -123,13 +127,20 @@ func (l *lowering) differentiate() error {
 	if err := l.g.Err(); err != nil {
 		return err
 	}
-	params := slices.DeleteFunc(slices.Clone(l.g.Params()), func(p *graph.Value) bool { return !l.step.learns(p.Name()) })
+	learns := map[string]bool{} // by name: the network's parameters and what is packed of them
+	for _, p := range l.g.Params() {
+		learns[p.Name()] = l.step.learns(p.Name())
+	}
+	for _, p := range l.step.packs {
+		learns[p.name] = l.step.learns(p.param)
+	}
+	params := slices.DeleteFunc(slices.Clone(l.g.Params()), func(p *graph.Value) bool { return !learns[p.Name()] })
 	grads, err := graph.Gradients(l.g.Outputs()[0], params, &graph.GradOptions{ConvWeight: graph.ByShift, Custom: l.custom})
 	if err != nil {
 		return err
 	}
 	for i, p := range params {
-		if !zero(grads[i].Const()) { // as it is where plain operators do not use p
+		if !zero(grads[i].Const()) { // as it is where layers alone use p
 			l.step.output(p.Name(), grads[i], 1)
 		}
 	}

@@ -99,6 +99,9 @@ func (e emulator) nchwc(t *testing.T) *graph.Value {
 			Strides: pair("strides"), Dilations: pair("dilations"),
 			Pads: [4]int{int(pads[0]), int(pads[1]), int(pads[2]), int(pads[3])},
 		})
+		if len(e.in) > 3 {
+			y = graph.Add(y, e.toImage(e.in[3]))
+		}
 		if e.n.Text("activation", "") == "Relu" {
 			y = graph.Relu(y)
 		}

@@ -86,8 +86,11 @@ func (l *lowering) layer(n *graph.Node) bool {
 		return false
 	case c.in()%l.block == 0:
 		return l.inner(c, pool)
-	case c.in() < l.block && c.same() && pool != nil && !l.variable[c.x]:
-		return l.first(c, pool)
+	case c.in() < l.block && c.same() && !l.variable[c.x]:
+		if pool != nil {
+			return l.first(c, pool)
+		}
+		return l.entry(c)
 	}
 	return false
 }
@@ -325,6 +328,41 @@ func (l *lowering) lastWeightGrad(c *conv, x, dy *graph.Value) {
 		}.shifted(q*c.out()*l.block))
 	})
 	l.step.output(c.w.Name(), l.correlate(operand, l.filter(x, 0), 3*channels, 1, 1, 1), 1, places...)
+}
+
+// entry is a convolution of the image itself. It gives no gradient of the image.
+func (l *lowering) entry(c *conv) bool {
+	x := l.image(c.x)
+	f := l.pack(c.w, "/forward", c.w.Shape, imageFilter(l.block, c.out(), c.in(), 9))
+	y := nchwcConv(window{kernel: c.kernel(), pads: c.pads, relu: c.relu}, c.out(), x, f, l.bias(c))
+	l.blocked[c.y] = y
+	l.absorb(x, y, c.nodes, func(dy *graph.Value, _ bool) *graph.Value {
+		if c.relu {
+			dy = positive(y, dy)
+		}
+		l.biasGrad(c, dy)
+		l.entryWeightGrad(c, x, dy)
+		return nil
+	})
+	return true
+}
+
+// entryWeightGrad declares the gradient of entry's weights: the image three times,
+// a column apart, takes the place of many channels.
+func (l *lowering) entryWeightGrad(c *conv, x, dy *graph.Value) {
+	n, h, w := x.Dim(0), x.Dim(2), x.Dim(3)
+	wide := roundUp(w, l.block)
+	var columns []*graph.Value
+	for j := range 3 {
+		columns = append(columns, graph.Pad(x, "constant", []int{0, 0, 0, 1 - j}, []int{0, 0, 0, wide - w - (1 - j)}))
+	}
+	operand := l.imageOperand(graph.Reshape(graph.Concat(1, columns...), n, 3*c.in(), h, wide))
+	row := 3 * c.in() * l.block // [out/B][row][column][in][B]
+	l.step.output(c.w.Name(), l.correlate(operand, l.filter(dy, 0), 3*c.in(), 1, 1, 1), 1, place{
+		out: blocked(c.out(), l.block, 3*row, 1),
+		in:  strided(c.in(), l.block),
+		tap: taps3(func(k, m int) int { return k*row + m*c.in()*l.block }),
+	})
 }
 
 // first is the convolution of the image itself, with Relu and max-pooling: four

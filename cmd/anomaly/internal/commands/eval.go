@@ -164,8 +164,10 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	report, failed := c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {
 		kept := *f
 		kept.Image, kept.Result.Reconstruction = nil, nil // of all images they would be too much
-		if !hasMasks {
+		if m := kept.Result.Map; !hasMasks {
 			kept.Result.Map = nil
+		} else if m != nil && o.resolution > 0 && m.Height*m.Width > o.resolution*o.resolution {
+			kept.Result.Map = m.Resize(o.resolution, o.resolution) // as it will be compared: those of large images are large
 		}
 		findings = append(findings, &kept)
 		return nil

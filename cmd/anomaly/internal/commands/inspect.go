@@ -163,6 +163,9 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 	}
 	if d.Images != nil {
 		fmt.Fprintf(t, "images\t%s\n", imagesLine(d.Images))
+		if line := viewLine(d); line != "" {
+			fmt.Fprintf(t, "looks at\t%s\n", line)
+		}
 	}
 	tensor := func(what string, i anrt.TensorInfo) {
 		fmt.Fprintf(t, "%s\t%s\t%s %v\t%s\n", what, printable(i.Name), i.DType, i.Shape, i.Meaning)

@@ -49,7 +49,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
-			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features may take: " + join(train.Presets()), Value: string(train.Default)},
+			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features and unet may take: " + join(train.Presets()), Value: string(train.Default)},
 			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
 			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
 			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
@@ -450,6 +450,7 @@ func (o *trainOptions) open(images, width, height int) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	o.spec = o.net.Spec()
+	o.settings.Steps = o.preset.Steps(o.spec.Model)
 	if o.mapKind != "" || o.blur != nil {
 		m := o.net.Recipe().Map
 		m.Kind = cmp.Or(o.mapKind, m.Kind)

@@ -2,12 +2,14 @@ package commands
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"image"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/parallel"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -137,4 +139,16 @@ func (o *trainOptions) load(ctx context.Context, samples []dataset.Sample) (*tra
 	channels, height, width := o.net.InputSize()
 	pixels, err := dataset.Load(ctx, samples, height, width, channels, 0)
 	return &train.Data{Pixels: pixels}, err
+}
+
+// viewLine says in words what a described model looks at; "" is the whole image.
+func viewLine(d *anrt.Description) string {
+	var v anrt.View
+	if err := json.Unmarshal([]byte(d.Metadata[onnx.KeyView]), &v); err != nil {
+		return "" // of none, or one that opening the model complains of
+	}
+	if v, err := v.For(d.Images.Height, d.Images.Width); err == nil {
+		return v.String()
+	}
+	return ""
 }

@@ -125,8 +125,13 @@ func TestTiles(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || e.Image.AUROC < .99 || e.Pixel.AUROC < .95 {
 		t.Errorf("got %s, %v", stdout, err)
 	}
+	if coarse, _ := mustRun(t, 0, "eval", "--provider", "go", "--json", "--data", data, "--resolution", "30", model); !strings.Contains(coarse, `"resolution":30`) {
+		t.Errorf("--resolution: got %s", coarse)
+	}
 	mustRun(t, 0, "calibrate", "--provider", "go", "--data", data, model)
-	mustRun(t, 0, "inspect", "--provider", "go", "--verify", model)
+	if stdout, _ := mustRun(t, 0, "inspect", "--provider", "go", "--verify", model); !strings.Contains(stdout, "tiles that overlap by 8 pixels") {
+		t.Errorf("inspect: got %q", stdout)
+	}
 	exported := filepath.Join(dir, "float.onnx")
 	mustRun(t, 0, "export", "--input", "float", "--out", exported, model)
 	again, _ := mustRun(t, 0, "run", "--provider", "go", "--json", exported, test)
