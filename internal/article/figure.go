@@ -19,9 +19,9 @@ import (
 // tile is the longest side of a picture in a figure, gap what lies between pictures, in pixels.
 const tile, gap = 160, 8
 
-// figure draws the article's: for an image of each kind, and for each model beside
-// each other, the input, the reconstruction, the heat map and what is marked.
-func (s *settings) figure(ctx context.Context, set *set, models []string) error {
+// figure draws the article's: for an image of each kind, and for the networks trained with
+// these losses beside each other, the input, the reconstruction, the heat map and what is marked.
+func (s *settings) figure(ctx context.Context, set *set, losses []string) error {
 	examples, err := set.examples(s.data)
 	if err != nil {
 		return err
@@ -33,8 +33,8 @@ func (s *settings) figure(ctx context.Context, set *set, models []string) error 
 		}
 	}
 	pictures := make([][]image.Image, len(examples))
-	for m, model := range models {
-		det, err := anrt.Open(model, &anrt.Options{Reconstruction: true})
+	for _, loss := range losses {
+		det, err := anrt.Open(s.model(set, loss), &anrt.Options{Reconstruction: true})
 		if err != nil {
 			return err
 		}
@@ -43,10 +43,14 @@ func (s *settings) figure(ctx context.Context, set *set, models []string) error 
 		if err != nil {
 			return err
 		}
+		hi := float32(0) // one scale for a network's maps, good parts' included
+		for _, r := range results {
+			hi = max(hi, r.Map.Max())
+		}
 		for i, r := range results {
 			pictures[i] = append(pictures[i], heatmap.Picture(images[i], r.Map, &heatmap.PictureOptions{
-				Reconstruction: r.Reconstruction, Threshold: r.Threshold, Tile: tile,
-				Caption: fmt.Sprintf("%s, %s loss: %s", strings.ReplaceAll(examples[i].kind, "_", " "), losses[m], heatmap.Caption(r.Score, r.Threshold)),
+				Reconstruction: r.Reconstruction, Threshold: r.Threshold, Tile: tile, Scale: heatmap.Scale{Hi: hi},
+				Caption: fmt.Sprintf("%s, %s loss: %s", strings.ReplaceAll(examples[i].kind, "_", " "), loss, heatmap.Caption(r.Score, r.Threshold)),
 			}))
 		}
 	}

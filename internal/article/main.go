@@ -64,7 +64,7 @@ func run(ctx context.Context, s *settings) error {
 	var rows []row
 	for i := range sets {
 		set := &sets[i]
-		var models []string // in the order of losses
+		var trained []string // losses
 		for _, loss := range losses {
 			r, err := s.row(ctx, set, loss)
 			if err != nil {
@@ -72,11 +72,11 @@ func run(ctx context.Context, s *settings) error {
 			}
 			rows = append(rows, r)
 			if r.Epochs > 0 {
-				models = append(models, s.model(set, loss))
+				trained = append(trained, loss)
 			}
 		}
-		if len(models) == len(losses) {
-			if err := s.figure(ctx, set, models); err != nil {
+		if len(trained) > 0 {
+			if err := s.figure(ctx, set, trained); err != nil {
 				return fmt.Errorf("%s: figure: %w", set.name, err)
 			}
 		}

@@ -44,7 +44,7 @@ as 50 epochs of the whole sets have.
 
 `+"`make article`"+` keeps models, measurements and figures in `+"`article/`"+` and does nothing twice; when interrupted it goes on where it was.
 `+"`make article ONLY=grid`"+` trains one set, `+"`QUICK=1`"+` trains for a fiftieth of the epochs, into `+"`article/quick/`"+`. Where epochs are fewer than
-they should be, or there are none, that run has not been made yet.
+they should be, or a row has – alone, that run has not been made yet.
 
 ## Equal error, unequal to the eye
 
@@ -61,7 +61,8 @@ A squared error cannot tell them apart. What an autoencoder does by itself is to
 
 ## MNIST against MNIST-C
 
-Image AUROC of 10,000 good digits against 10,000 of each corruption; the map is 1 - SSIM, smoothed, the score its maximum.
+Image AUROC of 10,000 good digits against 10,000 of each corruption; the map is 1 - SSIM, smoothed, the score its maximum. What ten epochs give is
+in [first results](first-results.md).
 
 | loss | epochs of 50 | ` + strings.Join(corruptions, " | ") + ` | all |
 |---|---|` + strings.Repeat("---|", len(corruptions)) + `---|
@@ -99,11 +100,21 @@ to work ([why](aegrad.md)).
 		}
 	}
 	b.WriteString(`
+## The paper's network
+
+SSIM as a loss comes from Bergmann et al. (VISAPP 2019), whose network is another: ` + "`--model ssimae`" + `, through a vector of 100 numbers, or of 500. It
+is not measured here. For textures they train it on patches of 128×128 of images of 256×256, which an image is covered with when it is judged:
+
+` + "```sh" + `
+anomaly train --data ../shared/data/mvtec_grid_mini/grid --model ssimae --latent 500 --size 128 --tiles --tile-scale 0.25 --out grid.onnx
+` + "```" + `
+
 ## Figures
 
 ` + "`article/SET.png`" + ` has the article's: for an image of each kind, and with either loss, input, reconstruction, heat map and what is marked.
 They show images whose licences (CC BY-NC-SA for MVTec AD's) are not this project's, and are therefore drawn and not kept here.
-In ` + "`article/grid.png`" + ` the network, which has seen whole meshes alone, paints the missing wires of the torn one: what the article found most curious.
+In ` + "`article/grid.png`" + ` the network, which has seen whole meshes alone, continues the mesh where it is torn, if blurred: what the article found most
+curious. What is marked is above the threshold that training found, which the article chose by eye: with 7 images to train on that is little.
 `)
 	return b.Bytes()
 }
