@@ -51,7 +51,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features and unet may take: " + join(train.Presets()), Value: string(train.Default)},
 			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
-			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()), DefaultText: networks},
+			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()) + ", or an ONNX file that has one", DefaultText: networks},
 			&cli.IntFlag{Name: "scales", Usage: "`N` sizes of the image that features look at, each two thirds of the one before", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "rank", Usage: "`N` directions of each place's covariance that features model; -1 is one covariance for all places", DefaultText: "by the number of images"},
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
@@ -86,7 +86,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			strictFlag, jsonFlag,
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		}, viewFlags...),
+		}, slices.Concat(viewFlags, backboneFlags)...),
 		Action: trainAction,
 	}
 }
@@ -145,6 +145,15 @@ func trainAction(c *cli.Context) error {
 	if err := setSides(&o.spec, o.size); err != nil {
 		return err
 	}
+	file, err := parseBackbone(c)
+	if err != nil {
+		return err
+	}
+	if o.backbone = file; file != nil {
+		if o.spec, err = file.opened.Spec(o.spec); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
 	if o.spec.Model == train.Auto && slices.ContainsFunc(trainedFlags, c.IsSet) {
 		o.spec.Model = models.Names()[0]
 	}
@@ -185,7 +194,7 @@ var trainedFlags = []string{
 }
 
 // featureFlags are of the network features alone.
-var featureFlags = []string{"backbone", "scales", "rank"}
+var featureFlags = []string{"backbone", "tap", "backbone-mean", "backbone-std", "scales", "rank"}
 
 // What the names of a run's files end in, behind the model's.
 const (
@@ -226,10 +235,11 @@ type trainOptions struct {
 	strict, json    bool
 	providerOptions []string // as the command line has them
 	preset          train.Preset
-	size            string      // as the flag has it, "" for none
-	roi             string      // file of the region of interest; "" for none
-	spec            models.Spec // before open, as the flags have it
-	why             string      // it was chosen; "" where the flags say which
+	size            string        // as the flag has it, "" for none
+	roi             string        // file of the region of interest; "" for none
+	spec            models.Spec   // before open, as the flags have it
+	backbone        *backboneFile // nil is none
+	why             string        // it was chosen; "" where the flags say which
 	net             models.Network
 	mapKind         residual.Kind // "" is the network's
 	blur            *float64      // nil is the network's
@@ -297,6 +307,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	}
 	if o.why != "" {
 		c.notef("%s", o.why)
+	}
+	if o.backbone != nil {
+		c.notef("%v", o.backbone)
 	}
 	if strings.HasPrefix(o.why, train.ErrBackbone.Error()) {
 		c.notef("%s", getBackbone)
@@ -440,7 +453,7 @@ func (o *trainOptions) open(images, width, height int) error {
 	if o.spec, o.why, err = train.Choose(o.spec, preset, images, width, height); err != nil {
 		return err
 	}
-	resources, err := train.Resources(o.spec)
+	resources, err := o.backbone.resources(o.spec)
 	if errors.Is(err, train.ErrBackbone) {
 		return fmt.Errorf("%w: %s", err, getBackbone)
 	} else if err != nil {
@@ -482,6 +495,9 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 	// of the file has keys of its own, which anomaly export changes.
 	for _, name := range []string{"data", "roi", "profile", "input"} {
 		delete(config, name)
+	}
+	if o.backbone != nil {
+		config["backbone"] = o.spec.Backbone
 	}
 	b, err := json.Marshal(config)
 	if err != nil {
