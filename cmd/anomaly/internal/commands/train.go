@@ -254,6 +254,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
 	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+page.LogSuffix
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
+	s.Machine = computer(ctx, s.Provider)
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before images are read and an hour of training.

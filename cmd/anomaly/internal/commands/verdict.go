@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
@@ -58,7 +56,7 @@ func evidence(info anrt.ModelInfo, o *surveyOptions) *judge.Evidence {
 // do about each.
 func printAppraisal(w io.Writer, a *judge.Appraisal) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", capital(a.Severity.String()), a.Sentence())
+	fmt.Fprintf(&b, "%s: %s\n", page.Capital(a.Severity.String()), a.Sentence())
 	said := ""
 	for i, s := range a.Statements {
 		if i > 0 {
@@ -82,10 +80,4 @@ func (c *console) noteAppraisal(r *page.Report) {
 			c.notef("%s: %s; %s", s.Severity, s.Text, s.Do)
 		}
 	}
-}
-
-// capital returns a text with a capital.
-func capital(text string) string {
-	r, n := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(r)) + text[n:]
 }

@@ -67,6 +67,12 @@ func (r *Report) Evaluate(e *judge.Evaluation) { r.Eval = &evaluation{e} }
 // Judged reports whether there are verdicts.
 func (r *Report) Judged() bool { return r.Good > 0 || r.Anomalous > 0 }
 
+// Doubted reports whether verdicts are not to be trusted: no truth goes with them, and
+// the detector is of no use.
+func (r *Report) Doubted() bool {
+	return r.Eval == nil && r.Appraisal != nil && r.Appraisal.Severity == judge.Poor
+}
+
 // Missed is how many anomalous images are judged good.
 func (r *Report) Missed() int {
 	n := 0
@@ -108,7 +114,7 @@ var shown = []string{".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 //go:embed report.html
 var reportHTML string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"short": Short, "inc": func(i int) int { return i + 1 }}).Parse(reportHTML))
+var reportTemplate = withBanner("report", reportHTML, template.FuncMap{"short": Short, "inc": func(i int) int { return i + 1 }})
 
 // Short spells a score for people.
 func Short(score float32) string { return strconv.FormatFloat(float64(score), 'g', 4, 32) }
