@@ -133,7 +133,7 @@ func runAction(c *cli.Context) error {
 		return err
 	}
 	s := &o.survey
-	s.mustJudge, s.try = o.failOnAnomaly, tryApart(c)
+	s.mustJudge, s.noteVerdict, s.try = o.failOnAnomaly, true, tryApart(c)
 	s.gate = c.String("gate")
 	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
 	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {
