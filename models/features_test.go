@@ -47,7 +47,7 @@ func noise(c, h, w int, seed uint64) *graph.Tensor {
 	return x
 }
 
-// Fitted to good images, the network's map has the size of its grid, is never
+// Fitted to good images, the network's map has the image's size, is never
 // negative, and is highest where an image has what none of them had.
 func TestFeatures(t *testing.T) {
 	resources := randomBackbone(t, Lite0)
@@ -112,7 +112,7 @@ func TestFeatures(t *testing.T) {
 		forward := func(x *graph.Value) *graph.Value { return net.Forward(x).Map }
 		image := noise(c, h, w, 0)
 		good := eval(weights, image, forward)
-		if want := []int{1, 1, h / 8, w / 8}; !slices.Equal(good.Shape(), want) {
+		if want := []int{1, 1, h, w}; !slices.Equal(good.Shape(), want) {
 			t.Fatalf("%+v: got a map %v, want %v", s, good.Shape(), want)
 		}
 		// A square of the image is of another colour.
@@ -134,8 +134,8 @@ func TestFeatures(t *testing.T) {
 				at = i
 			}
 		}
-		if y, x := at/(w/8), at%(w/8); y < 1 || y > 6 || x < 1 || x > 6 {
-			t.Errorf("%+v: the map rises most at %d, %d, want it around 3.5, 3.5", s, y, x)
+		if y, x := at/w, at%w; y < 8 || y > 55 || x < 8 || x > 55 {
+			t.Errorf("%+v: the map rises most at %d, %d, want it around 32, 32", s, y, x)
 		}
 	}
 }
@@ -174,7 +174,11 @@ func TestFeaturesBounded(t *testing.T) {
 	for _, s := range []Spec{{Height: 384}, {Height: 512, Scales: 3}, {Height: 2048, Rank: 64, Backbone: string(Lite2)}} {
 		s.Model = "features"
 		s = s.WithDefaults()
-		n := &features{base: base{s}, backbone: EfficientNet(s.Backbone)}
+		net, err := Open(s, randomBackbone(t, EfficientNet(s.Backbone)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := net.(*features)
 		numbers := 0
 		for _, l := range n.levels() {
 			numbers += l.places() * n.channels() * l.rank

@@ -126,10 +126,15 @@ func (c Choice) String() string {
 
 // Resources are what a network needs beside its [Spec].
 type Resources struct {
-	// Backbone is a network that features are taken from, its weights among the
-	// parameters: one input, images [N,C,H,W], and features as outputs.
-	Backbone *graph.Graph
-	// Weights of Backbone's parameters by name, or of the architecture's own backbone.
+	// Backbone returns, for images of a size, the graph that features are taken from,
+	// of a Spec with a BackboneFile: its input is images float32 [N,3,height,width] in
+	// [0,1], N dynamic, its outputs features [N,C,h,w], two or more places a side. Its
+	// parameters are named apart from all others, those of several sizes too unless
+	// they are equal, and have the weights beside it.
+	Backbone func(height, width int) (*graph.Graph, map[string]*graph.Tensor, error)
+	// Exported is the graph of an exported model, which has what Backbone returns in it.
+	Exported *graph.Graph
+	// Weights of the architecture's own backbone by name, or of all that is Exported.
 	Weights map[string]*graph.Tensor
 }
 

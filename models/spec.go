@@ -22,9 +22,10 @@ type Spec struct {
 	Depth    int    `json:"depth"`    // how often the image is halved, default 3
 
 	// Of features alone.
-	Backbone string `json:"backbone,omitempty"` // an EfficientNet, default Lite0
-	Scales   int    `json:"scales,omitempty"`   // sizes of the image that are looked at, each two thirds of the one before; default 1
-	Rank     int    `json:"rank,omitempty"`     // directions of the covariance of each place; default 20, -1 is one covariance for all
+	Backbone     string       `json:"backbone,omitempty"`     // an EfficientNet, default Lite0; or the name of a file
+	BackboneFile BackboneFile `json:"backbone_file,omitzero"` // a file that has another, which Backbone names then
+	Scales       int          `json:"scales,omitempty"`       // sizes of the image that are looked at, each two thirds of the one before; default 1
+	Rank         int          `json:"rank,omitempty"`         // directions of the covariance of each place; default 20, -1 is one covariance for all
 
 	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
 
@@ -35,6 +36,14 @@ type Spec struct {
 	// AEGradStop is the squared error, summed over an image, at which it moves no
 	// further; 0 is none.
 	AEGradStop float64 `json:"aegrad_stop,omitempty"`
+}
+
+// A BackboneFile says what features are taken from, if from an ONNX file.
+type BackboneFile struct {
+	SHA256        string `json:"sha256"`        // of the file, in hexadecimal
+	Taps          string `json:"taps"`          // the tensors' names, between commas
+	Normalisation string `json:"normalisation"` // of pixels, in words
+	Step          int    `json:"step"`          // that the image's sides are multiples of, in pixels
 }
 
 // An architecture is a row of the table of networks.

@@ -100,7 +100,7 @@ func (m *Model) Network() (models.Network, map[string]*graph.Tensor, error) {
 	if err := d.Decode(&spec); err != nil {
 		return nil, nil, errorf("metadata %s: got %q: %w", key, m.Metadata[key], err)
 	}
-	net, err := models.Open(spec, &models.Resources{Weights: m.Weights})
+	net, err := models.Open(spec, &models.Resources{Weights: m.Weights, Exported: m.Graph})
 	if err != nil {
 		return nil, nil, errorf("metadata %s: %w", key, err)
 	}

@@ -22,6 +22,7 @@ type reader struct {
 	source  *Source
 	shapes  map[string][]int         // of the inputs; nil leaves them as declared and folds nothing
 	decide  map[string]*graph.Tensor // values of inputs that shapes depend on
+	anySize bool                     // inputs may have other shapes than those declared
 	graph   *graph.Graph
 	values  map[string]*graph.Value // what nodes may use so far
 	outputs map[string]bool         // names of the graph's
@@ -128,7 +129,7 @@ func (r *reader) input(p *onnxpb.ValueInfoProto) error {
 	}
 	if r.shapes != nil {
 		shape, given := r.shapes[p.GetName()]
-		if !given || slices.Contains(shape, graph.Dynamic) || t.Shape != nil && !slices.EqualFunc(shape, t.Shape, mayBe) {
+		if !given || slices.Contains(shape, graph.Dynamic) || !r.anySize && t.Shape != nil && !slices.EqualFunc(shape, t.Shape, mayBe) {
 			return fmt.Errorf("shape: got %v, want that of %v", shape, t)
 		}
 		t.Shape = slices.Clone(shape)

@@ -50,6 +50,7 @@ func (o *trainOptions) config() map[string]any {
 	if o.net != nil && o.spec.Latent == 0 {
 		delete(config, "latent")
 	}
+	o.backbone.config(config)
 	switch _, fitted := o.net.(models.Fitter); {
 	case fitted:
 		for _, name := range trainedFlags {

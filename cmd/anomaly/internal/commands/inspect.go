@@ -196,6 +196,9 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 	if d.MACs != nil {
 		fmt.Fprintf(t, "MACs\t%d\tan image\n", *d.MACs)
 	}
+	if line := backboneLine(d.Metadata[onnx.KeyModel]); line != "" {
+		fmt.Fprintf(t, "backbone\t%s\n", printable(line))
+	}
 	if selfTest != "" {
 		fmt.Fprintf(t, "self-test\t%s\n", selfTest)
 	}
