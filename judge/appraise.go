@@ -13,11 +13,10 @@ import (
 	"github.com/anomaly-go/anomaly/metrics"
 )
 
-// An Appraisal says how good a detector is, and what to do next: the worst of its
-// statements first. It has one or more.
+// An Appraisal says how good a detector is, and what to do next.
 type Appraisal struct {
-	Severity   Severity    `json:"severity"` // the worst of the statements; a Note does not count
-	Statements []Statement `json:"statements"`
+	Severity   Severity    `json:"severity"`   // the worst of the statements', Good at the least
+	Statements []Statement `json:"statements"` // one or more, the worst first, notes last
 
 	// Pseudo is the share of pseudo-defects that are above the threshold; nil
 	// where the model keeps none, or there is no threshold.
@@ -40,13 +39,13 @@ type Severity int
 
 // Severities.
 const (
-	Good     Severity = iota // nothing
-	Note                     // nothing, but it should be known
-	Doubtful                 // whether it is of use
+	Note     Severity = iota // nothing, but it should be known
+	Good                     // nothing
+	Doubtful                 // it may be of no use
 	Poor                     // it is of no use as it is
 )
 
-var severityNames = []string{Good: "good", Note: "note", Doubtful: "doubtful", Poor: "poor"}
+var severityNames = []string{Note: "note", Good: "good", Doubtful: "doubtful", Poor: "poor"}
 
 // String returns the severity's name.
 func (s Severity) String() string { return severityNames[s] }
@@ -105,9 +104,12 @@ const (
 	goodEnough = .9 // AUROC below which no threshold does well
 )
 
+// fewLabelled images of a class are too few to set aside what else is known.
+const fewLabelled = 10
+
 // Appraise says what there is to say. What was measured on labelled images counts:
-// where they say that the detector can tell good from bad, pseudo-defects and
-// training only add notes.
+// beside ten or more of each class pseudo-defects and training only add notes, beside
+// fewer, doubts.
 func Appraise(e *Evidence) *Appraisal {
 	a := &Appraisal{}
 	measured := e.Evaluation != nil
@@ -116,17 +118,21 @@ func Appraise(e *Evidence) *Appraisal {
 	} else if e.Good != nil {
 		a.rejects(e, *e.Good, "good images")
 	}
+	outranked := Note
+	if measured && min(e.Evaluation.N.Good, e.Evaluation.N.Anomalous) < fewLabelled {
+		outranked = Doubtful
+	}
 	if t := e.Training; t != nil {
 		var of Appraisal
 		of.pseudo(e)
 		of.trained(e)
 		a.Pseudo = of.Pseudo
 		for _, s := range of.Statements {
-			if measured && a.says(s.Code) {
+			if measured && (a.says(s.Code) || s.Code == UnsureThreshold) { // which says it better
 				continue
 			}
-			if measured {
-				s.Severity = min(s.Severity, Note)
+			if measured && s.Severity > Good {
+				s.Severity = min(s.Severity, outranked)
 			}
 			a.Statements = append(a.Statements, s)
 		}
@@ -138,9 +144,7 @@ func Appraise(e *Evidence) *Appraisal {
 		a.say(Doubtful, Unknown, "nothing was measured that would say how good it is", "measure it on labelled images: anomaly eval --data DIR")
 	}
 	slices.SortStableFunc(a.Statements, func(x, y Statement) int { return cmp.Compare(y.Severity, x.Severity) })
-	if worst := a.Statements[0].Severity; worst > Note {
-		a.Severity = worst
-	}
+	a.Severity = max(a.Statements[0].Severity, Good)
 	return a
 }
 
@@ -173,10 +177,10 @@ func (a *Appraisal) evaluated(e *Evidence) {
 		text := fmt.Sprintf("it finds %s and rejects %d of %d good ones (at most %s)",
 			found(d.Recall, "anomalous image"), d.FalseReject.Above, d.FalseReject.Of, percent(d.FalseReject.AtMost))
 		s, do := byShare(d.Recall.Share), ""
-		if s > Note {
+		if s > Good {
 			do = e.Training.better()
-			if separates && m.Image.F1Max > d.F1 {
-				do = fmt.Sprintf("its scores tell more than its threshold makes of them (the best F1 is %.2f, this one has %.2f): anomaly calibrate sets it anew", m.Image.F1Max, d.F1)
+			if separates && m.Image.AUROC >= goodEnough {
+				do = fmt.Sprintf("its scores tell them from good ones, its threshold is too high (F1 %.2f, at the best %.2f): set it anew with anomaly calibrate", d.F1, m.Image.F1Max)
 			}
 		}
 		a.say(s, Finds, text, do)
@@ -235,25 +239,24 @@ func (a *Appraisal) pseudo(e *Evidence) {
 	if n == 0 {
 		return
 	}
+	if e.Threshold != nil {
+		share := calibrate.ShareAbove(*e.Threshold, t.Pseudo)
+		a.Pseudo = &share
+		s, do := byShare(share.Share), ""
+		if s > Good {
+			do = t.better()
+		}
+		a.say(s, FindsPseudo, "it finds "+found(share, "artificial defect")+", put on good images that were held back", do)
+		if top, known := t.largest(); known && share.Share <= hardly && float64(*e.Threshold) > top {
+			a.say(Poor, Unreachable, fmt.Sprintf("its threshold of %s can hardly be exceeded: good images reach %s, artificial defects %s", figure(e.Threshold), short(top), short(t.Pseudo[n-1])), recalibrate)
+		}
+	}
 	if low, high := metrics.AUROCInterval(t.PseudoAUROC, max(t.HeldBack, 1), n); low <= chance {
 		s, text := Poor, "it does not tell artificial defects from good images"
 		if high >= goodEnough {
 			s, text = Doubtful, "it may not tell artificial defects from good images"
 		}
 		a.say(s, NearChance, fmt.Sprintf("%s (AUROC %.3f, %.3f to %.3f with 95 %% confidence)", text, t.PseudoAUROC, low, high), t.better())
-	}
-	if e.Threshold == nil {
-		return
-	}
-	share := calibrate.ShareAbove(*e.Threshold, t.Pseudo)
-	a.Pseudo = &share
-	s, do := byShare(share.Share), ""
-	if s > Note {
-		do = t.better()
-	}
-	a.say(s, FindsPseudo, "it finds "+found(share, "artificial defect")+", put on good images that were held back", do)
-	if top, known := t.largest(); known && share.Share <= hardly && float64(*e.Threshold) > top {
-		a.say(Poor, Unreachable, fmt.Sprintf("its threshold of %s can hardly be exceeded: good images reach %s, artificial defects %s", figure(e.Threshold), short(top), short(t.Pseudo[n-1])), recalibrate)
 	}
 }
 
@@ -310,19 +313,19 @@ const (
 	shrunkBy     = 4   // further, defects of a few pixels are no more than noise
 )
 
-// AppraiseRun says what is odd about so many anomalous images of all that were run,
-// of which highest is the largest score; where nothing is, there are no statements.
-func AppraiseRun(e *Evidence, anomalous, images int, highest float32) []Statement {
-	a := &Appraisal{}
+// AppraiseRun is [Appraise] with notes on what is odd about so many anomalous images
+// of all that were run, of which highest is the largest score.
+func AppraiseRun(e *Evidence, anomalous, images int, highest float32) *Appraisal {
+	a := Appraise(e)
 	switch {
 	case images >= severalImages && anomalous == images:
-		a.say(Doubtful, AllAnomalous, fmt.Sprintf("all %d images are anomalous", images),
-			"if there are good ones among them, they differ from those it was trained on, or the threshold is too low: anomaly calibrate --good with images of good parts, or train on them")
+		a.say(Note, AllAnomalous, fmt.Sprintf("all %d images are anomalous", images),
+			"if there are good ones among them, they differ from those it was trained on, or the threshold is too low: train on images like them too, or anomaly calibrate --good with some")
 	case images >= manyImages && anomalous == 0 && e.Threshold != nil:
 		a.say(Note, NoneAnomalous, fmt.Sprintf("none of %d images is above the threshold of %s, the highest score is %s", images, figure(e.Threshold), short(float64(highest))),
-			"if there are bad ones among them, see what anomaly eval says of images that you know, and set the threshold anew with anomaly calibrate")
+			"if there are bad ones among them, anomaly eval says whether they are told from good ones, and anomaly calibrate sets the threshold anew")
 	}
-	return a.Statements
+	return a
 }
 
 // So many images that it is odd if all are anomalous, and if none is.

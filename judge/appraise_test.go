@@ -133,7 +133,7 @@ func TestAppraise(t *testing.T) {
 				if s.Severity != tt.severity || !strings.Contains(s.Text, tt.text) || (s.Do == "") != (s.Severity == Good) {
 					t.Errorf("%s: got %v %+v, want %v and %q", tt.code, s.Severity, s, tt.severity, tt.text)
 				}
-				if s.Severity > Note && a.Severity < s.Severity {
+				if s.Severity > Good && a.Severity < s.Severity {
 					t.Errorf("%s: got %v as a whole, want %v", tt.code, a.Severity, s.Severity)
 				}
 			}
@@ -167,9 +167,13 @@ func TestAppraiseMeasuredFirst(t *testing.T) {
 		t.Errorf("got %+v, want good", a)
 	}
 	for _, s := range a.Statements {
-		if s.Code != Finds && s.Severity != Note {
-			t.Errorf("got %v %q, want a note", s.Severity, s.Text)
+		if (s.Code == Finds) != (s.Severity == Good) {
+			t.Errorf("got %v %q, want notes beside what it finds", s.Severity, s.Text)
 		}
+	}
+	// A few labelled images do not outweigh what else is known.
+	if a := Appraise(&Evidence{Threshold: &at, Training: training, Evaluation: evaluation(.99, 0, 50, 9, 9)}); a.Severity != Doubtful || !a.says(FindsPseudo) {
+		t.Errorf("got %+v of 9 anomalous images, want doubtful", a)
 	}
 }
 
@@ -183,23 +187,24 @@ func TestAppraiseRun(t *testing.T) {
 		{5, 5, AllAnomalous, "all 5 images are anomalous"}, {4, 4, "", ""}, {5, 6, "", ""},
 		{0, 20, NoneAnomalous, "none of 20 images is above the threshold of 1.5, the highest score is 0.25"}, {0, 19, "", ""}, {1, 20, "", ""},
 	} {
-		got := AppraiseRun(&Evidence{Threshold: &at}, tt.anomalous, tt.images, .25)
-		if (tt.want == "") != (len(got) == 0) || len(got) > 0 && (got[0].Code != tt.want || got[0].Text != tt.text || got[0].Do == "") {
-			t.Errorf("%d of %d: got %+v, want %q", tt.anomalous, tt.images, got, tt.want)
+		a := AppraiseRun(&Evidence{Threshold: &at, Training: goodTraining()}, tt.anomalous, tt.images, .25)
+		got := a.Statements[1:]
+		if (tt.want == "") != (len(got) == 0) || len(got) > 0 && (got[0].Code != tt.want || got[0].Text != tt.text || got[0].Do == "") || a.Severity != Good {
+			t.Errorf("%d of %d: got %+v, want %q", tt.anomalous, tt.images, a, tt.want)
 		}
 	}
-	if got := AppraiseRun(&Evidence{}, 0, 100, 1); len(got) > 0 {
-		t.Errorf("without a threshold: got %+v", got)
+	if a := AppraiseRun(&Evidence{Training: goodTraining()}, 0, 100, 1); a.says(NoneAnomalous) {
+		t.Errorf("without a threshold: got %+v", a)
 	}
 }
 
 func TestSeverityText(t *testing.T) {
-	b, err := json.Marshal([]Severity{Good, Note, Doubtful, Poor})
-	if err != nil || string(b) != `["good","note","doubtful","poor"]` {
+	b, err := json.Marshal([]Severity{Note, Good, Doubtful, Poor})
+	if err != nil || string(b) != `["note","good","doubtful","poor"]` {
 		t.Fatalf("got %s, %v", b, err)
 	}
 	var back []Severity
-	if err := json.Unmarshal(b, &back); err != nil || fmt.Sprint(back) != "[good note doubtful poor]" {
+	if err := json.Unmarshal(b, &back); err != nil || fmt.Sprint(back) != "[note good doubtful poor]" {
 		t.Errorf("got %v, %v", back, err)
 	}
 	if err := json.Unmarshal([]byte(`["fine"]`), &back); err == nil {

@@ -65,7 +65,7 @@ func (c *Comparison) bootstrap(ctx context.Context, models [2][]*Finding, resolu
 				for i, at := range drawn {
 					set[i] = findings[at]
 				}
-				of, err := measureImages(set)
+				of, err := measureScores(labelled(set))
 				if err != nil {
 					return err
 				}

@@ -20,7 +20,8 @@ type Evaluation struct {
 	Decided    *calibrate.Decided `json:"at_threshold"` // of the verdicts; nil where there are none
 	Kinds      map[string]OfKind  `json:"kinds"`
 	N          Counts             `json:"n"`
-	Resolution *int               `json:"resolution"` // of the pixels; nil for the masks' own
+	Resolution *int               `json:"resolution"`        // of the pixels; nil for the masks' own
+	Appraisal  *Appraisal         `json:"verdict,omitempty"` // the caller's to make
 	Perturb    *Perturbations     `json:"perturb,omitempty"`
 	Failed     []*Finding         `json:"failed,omitempty"` // those with an error, which do not count
 
@@ -108,18 +109,10 @@ func Evaluate(ctx context.Context, findings []*Finding, resolution int) (*Evalua
 
 // measure measures findings; draw gets their curves, nil draws none.
 func measure(ctx context.Context, findings []*Finding, resolution int, draw *Curves) (m OfKind, err error) {
-	if m.Image.ImageMetrics, err = measureImages(findings); err != nil {
+	scores, anomalous := labelled(findings)
+	if m.Image, err = scoreMetrics(scores, anomalous); err != nil {
 		return m, err
 	}
-	scores, anomalous := labelled(findings)
-	bad := 0
-	for _, is := range anomalous {
-		if is {
-			bad++
-		}
-	}
-	m.Image.AUROCLow, m.Image.AUROCHigh = metrics.AUROCInterval(m.Image.AUROC, len(scores)-bad, bad)
-	m.Image.F1OfAll = metrics.F1OfAll(len(scores)-bad, bad)
 	m.Decided = decided(findings)
 	if draw != nil {
 		if draw.ROC, err = metrics.ROC(scores, anomalous); err != nil {
@@ -139,9 +132,23 @@ func measure(ctx context.Context, findings []*Finding, resolution int, draw *Cur
 	return m, err
 }
 
-// measureImages measures the images' scores.
-func measureImages(findings []*Finding) (m ImageMetrics, err error) {
-	scores, anomalous := labelled(findings)
+// scoreMetrics measures scores, with what they are to be held against.
+func scoreMetrics(scores []float64, anomalous []bool) (m ScoreMetrics, err error) {
+	if m.ImageMetrics, err = measureScores(scores, anomalous); err != nil {
+		return m, err
+	}
+	bad := 0
+	for _, is := range anomalous {
+		if is {
+			bad++
+		}
+	}
+	m.AUROCLow, m.AUROCHigh = metrics.AUROCInterval(m.AUROC, len(scores)-bad, bad)
+	m.F1OfAll = metrics.F1OfAll(len(scores)-bad, bad)
+	return m, nil
+}
+
+func measureScores(scores []float64, anomalous []bool) (m ImageMetrics, err error) {
 	if m.AUROC, err = metrics.AUROC(scores, anomalous); err != nil {
 		return m, err
 	}

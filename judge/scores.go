@@ -3,6 +3,7 @@ package judge
 import (
 	"slices"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/metrics"
 )
@@ -24,6 +25,24 @@ func (s *Scores) Add(f *Finding) {
 	} else {
 		s.Good = append(s.Good, float64(f.Score))
 	}
+}
+
+// Evaluate measures the scores at a threshold, NaN for none, as [Evaluate] does
+// findings, without kinds and pixels.
+func (s *Scores) Evaluate(threshold float32) (*Evaluation, error) {
+	anomalous := make([]bool, len(s.Good)+len(s.Anomalous))
+	for i := len(s.Good); i < len(anomalous); i++ {
+		anomalous[i] = true
+	}
+	e := &Evaluation{N: Counts{len(s.Good), len(s.Anomalous)}}
+	var err error
+	if e.Image, err = scoreMetrics(slices.Concat(s.Good, s.Anomalous), anomalous); err != nil {
+		return nil, err
+	}
+	if threshold == threshold {
+		e.Threshold, e.Decided = &threshold, calibrate.Decide(threshold, s.Good, s.Anomalous)
+	}
+	return e, nil
 }
 
 // AddPixels adds the pixels of a finding with a map, of a good image or one with a

@@ -33,32 +33,36 @@ func ReadTraining(metadata map[string]string) *Training {
 		return nil
 	}
 	t := &Training{}
-	read := func(key string, into any) { json.Unmarshal([]byte(metadata[onnx.Prefix+key]), into) }
+	read := func(key string, into any) { json.Unmarshal([]byte(metadata[key]), into) }
 	var spec struct {
 		Model         string `json:"model"`
 		Height, Width int
 	}
-	read("model", &spec)
+	read(onnx.KeyModel, &spec)
 	t.Model, t.SeenHeight, t.SeenWidth = spec.Model, spec.Height, spec.Width
 	var settings struct {
 		FalseReject float64 `json:"false_reject"`
 	}
-	read("settings", &settings)
+	read(onnx.KeySettings, &settings)
 	t.FalseReject = settings.FalseReject
 	var normal struct{ Levels, Score []float64 }
-	read("normal.quantiles", &normal)
+	read(onnx.KeyNormal, &normal)
 	if len(normal.Levels) == len(normal.Score) {
 		t.Levels, t.Scores = normal.Levels, normal.Score
 	}
-	read("data.images", &t.Images)
-	read("normal.count", &t.HeldBack)
-	read("epoch", &t.Epochs)
-	read("late_fall", &t.LateFall)
-	read("pseudo.scores", &t.Pseudo)
-	read("pseudo.auroc", &t.PseudoAUROC)
-	fmt.Sscanf(metadata[onnx.Prefix+"data.size"], "%dx%d", &t.Width, &t.Height)
+	read(onnx.KeyDataImages, &t.Images)
+	read(onnx.KeyNormalCount, &t.HeldBack)
+	read(onnx.KeyEpoch, &t.Epochs)
+	read(onnx.KeyLateFall, &t.LateFall)
+	read(onnx.KeyPseudoScores, &t.Pseudo)
+	read(onnx.KeyPseudoAUROC, &t.PseudoAUROC)
+	fmt.Sscanf(metadata[onnx.KeyDataSize], "%dx%d", &t.Width, &t.Height)
 	return t
 }
+
+// ForgetScores leaves out the scores, where they are not such as the threshold is
+// compared with: those of another map, or with areas left out.
+func (t *Training) ForgetScores() { t.Levels, t.Scores, t.Pseudo = nil, nil, nil }
 
 // better is what to try for a better detector.
 func (t *Training) better() string {

@@ -77,13 +77,14 @@ type epochBits struct {
 	Stage, Epoch                               int
 	Loss, Val, LearningRate, GradNorm, Seconds uint64
 	Best                                       bool
+	Machine                                    string `json:",omitempty"`
 }
 
 func (e Epoch) bits() epochBits {
 	return epochBits{
 		e.Stage, e.Epoch,
 		math.Float64bits(e.Loss), math.Float64bits(e.Val), math.Float64bits(e.LearningRate), math.Float64bits(e.GradNorm), math.Float64bits(e.Seconds),
-		e.Best,
+		e.Best, e.Machine,
 	}
 }
 
@@ -91,7 +92,7 @@ func (b epochBits) epoch() Epoch {
 	return Epoch{
 		b.Stage, b.Epoch,
 		math.Float64frombits(b.Loss), math.Float64frombits(b.Val), math.Float64frombits(b.LearningRate), math.Float64frombits(b.GradNorm), math.Float64frombits(b.Seconds),
-		b.Best,
+		b.Best, b.Machine,
 	}
 }
 

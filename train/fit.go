@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anomaly-go/anomaly/augment"
@@ -58,6 +59,7 @@ type Epoch struct {
 	GradNorm     float64 // of all gradients together before clipping, mean over the steps
 	Seconds      float64 // it took
 	Best         bool    // whether Val was the lowest of this network until then; false without Settings.Patience
+	Machine      string  // that computed it: Settings.Machine and the provider
 }
 
 // A stage trains one network: on the images train, after which it scores those
@@ -437,7 +439,8 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 		e := Epoch{
 			Stage: st.Stage + 1, Epoch: st.Epoch + 1, Loss: st.LossSum / float64(t.samplesIn(st.Stage)), Val: val,
 			LearningRate: rate((st.Epoch+1)*steps - 1), GradNorm: st.NormSum / float64(steps), Seconds: st.Seconds + time.Since(began).Seconds(),
-			Best: s.Patience > 0 && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
+			Best:    s.Patience > 0 && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
+			Machine: strings.TrimPrefix(fmt.Sprintf("%s, provider %s", s.Machine, s.Provider), ", "),
 		}
 		if e.Best {
 			st.best, st.BestVal, st.BestEpoch = clone(st.current()), val, e.Epoch

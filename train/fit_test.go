@@ -454,3 +454,24 @@ func TestMicroBatch(t *testing.T) {
 		}
 	}
 }
+
+// Half of the epochs bring most of what a network learns; where the second half
+// brings much, it was not done.
+func TestLateFall(t *testing.T) {
+	for _, tt := range []struct {
+		losses []float64
+		epoch  int // of the weights
+		want   float64
+	}{
+		{[]float64{1, .6, .4}, 3, 1. / 3}, {[]float64{1, .5, .25, .25}, 4, .25 / .75}, {[]float64{1, .2, .2, .2}, 4, 0},
+		{[]float64{1, .2, .2, .1, .05}, 3, 0}, {[]float64{1, .5, .6, .7}, 4, 0}, {[]float64{1, 2, 1.5, 1.2}, 4, 0}, {[]float64{1}, 1, 0}, {nil, 0, 0},
+	} {
+		r := &Result{Epoch: tt.epoch}
+		for _, l := range tt.losses {
+			r.History = append(r.History, Epoch{Loss: l})
+		}
+		if got := r.LateFall(); math.Abs(got-tt.want) > 1e-12 {
+			t.Errorf("%v: got %v, want %v", tt.losses, got, tt.want)
+		}
+	}
+}

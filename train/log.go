@@ -26,7 +26,8 @@ type LogLine struct {
 	LearningRate float64  `json:"learning_rate"` // of its last step
 	GradNorm     float64  `json:"grad_norm"`     // of all gradients together before clipping, mean over the steps
 	Seconds      float64  `json:"seconds"`
-	Best         bool     `json:"best"` // whether val was the lowest of this network until then; false without patience
+	Best         bool     `json:"best"`              // whether val was the lowest of this network until then; false without patience
+	Machine      string   `json:"machine,omitempty"` // that computed it, and with which provider
 }
 
 // ReadLog reads a training log. A last line that is still being written is left out.
@@ -88,7 +89,7 @@ func openLog(path string, t *trainer, history []Epoch) (*epochLog, error) {
 func (l *epochLog) line(e Epoch) []byte {
 	line := LogLine{
 		Stage: e.Stage, Stages: l.stages, Epoch: e.Epoch, Epochs: l.epochs,
-		Loss: e.Loss, LearningRate: e.LearningRate, GradNorm: e.GradNorm, Seconds: e.Seconds, Best: e.Best,
+		Loss: e.Loss, LearningRate: e.LearningRate, GradNorm: e.GradNorm, Seconds: e.Seconds, Best: e.Best, Machine: e.Machine,
 	}
 	if !math.IsNaN(e.Val) && !math.IsInf(e.Val, 0) {
 		line.Val = &e.Val

@@ -9,6 +9,20 @@ import (
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
+// LateFall returns which share of all that the loss of the training images fell by,
+// in [0,1], it fell by in the second half of the epochs: 0 where it did not fall.
+// The loss of networks that have not learnt what they can falls on, about as far as before.
+func (r *Result) LateFall() float64 {
+	if r.Epoch < 2 {
+		return 0
+	}
+	first, half, last := r.History[0].Loss, r.History[(r.Epoch-1)/2].Loss, r.History[r.Epoch-1].Loss
+	if !(last < half && last < first) {
+		return 0
+	}
+	return min((half-last)/(first-last), 1)
+}
+
 // Metadata returns what an exported model should say of its training, without
 // the prefix "anomaly.": the network, the settings, the data and the calibration.
 func (r *Result) Metadata(tool string) (map[string]string, error) {
@@ -28,6 +42,7 @@ func (r *Result) Metadata(tool string) (map[string]string, error) {
 		md["epochs"] = strconv.Itoa(r.Settings.Epochs)
 		md["epoch"] = strconv.Itoa(r.Epoch) // of the weights
 		md["final_loss"] = strconv.FormatFloat(r.History[r.Epoch-1].Loss, 'g', 6, 64)
+		md["late_fall"] = strconv.FormatFloat(r.LateFall(), 'g', 3, 64)
 	}
 	normal := map[string][]float64{"levels": Levels(), "score": quantiles(scores), "brightness": r.Calibration.Brightness, "sharpness": r.Calibration.Sharpness}
 	if len(r.Errors) > 0 {

@@ -84,6 +84,9 @@ type Settings struct {
 	// Log is a file that gets a line of JSON, a [LogLine], for each epoch: each
 	// once, however often the run was stopped and resumed. "" writes none.
 	Log string `json:"-"`
+	// Machine says for people what this computer is; the log and the history have it
+	// beside the provider.
+	Machine string `json:"-"`
 	// Progress, if not nil, is called after every step and epoch, from one goroutine.
 	Progress func(Progress) `json:"-"`
 	// Logf, if not nil, is told what a person should know: the provider taken, how sure the threshold is.

@@ -26,11 +26,21 @@ const (
 	KeyMapSigma       = Prefix + "map.sigma"
 	KeyThreshold      = Prefix + Threshold
 	KeyPixelThreshold = Prefix + PixelThreshold
-	KeyReview         = Prefix + "review"           // LOW:HIGH, the scores to look at again
-	KeyView           = Prefix + "view"             // what of an image is looked at, and how closely, as JSON
-	KeyDataHash       = Prefix + "data.hash"        // of the training images
-	KeyModel          = Prefix + "model"            // the network, as JSON
-	KeyNormal         = Prefix + "normal.quantiles" // of good images' scores, brightness and sharpness, at levels, as JSON
+	KeyReview         = Prefix + "review"    // LOW:HIGH, the scores to look at again
+	KeyView           = Prefix + "view"      // what of an image is looked at, and how closely, as JSON
+	KeyDataHash       = Prefix + "data.hash" // of the training images
+	KeyDataImages     = Prefix + "data.images"
+	KeyDataSize       = Prefix + "data.size" // of the usual training image, WIDTHxHEIGHT
+	KeyModel          = Prefix + "model"     // the network, as JSON
+	KeySettings       = Prefix + "settings"  // of training, as JSON
+	KeyEpoch          = Prefix + "epoch"     // of the weights, from 1
+	KeyLateFall       = Prefix + "late_fall" // share of all that the loss fell by, that it fell by in the second half
+
+	// Of scores of images that the network was not trained on; JSON.
+	KeyNormalCount  = Prefix + "normal.count"     // of good ones
+	KeyNormal       = Prefix + "normal.quantiles" // of their scores, brightness and sharpness, at levels
+	KeyPseudoScores = Prefix + "pseudo.scores"    // of artificial defects, ascending
+	KeyPseudoAUROC  = Prefix + "pseudo.auroc"
 
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"

@@ -15,6 +15,7 @@ const (
 	exitFailure     = 1
 	exitUsage       = 2
 	exitAnomaly     = 3
+	exitPoor        = 4
 	exitInterrupted = 130
 )
 
@@ -50,6 +51,9 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	fmt.Fprintln(stderr, "anomaly:", err)
 	if errors.Is(err, errUsage) || errors.As(err, &helpTopic) {
 		return exitUsage
+	}
+	if errors.Is(err, errPoor) {
+		return exitPoor
 	}
 	return exitFailure
 }

@@ -321,6 +321,9 @@ func TestReportInBrowser(t *testing.T) {
 		b.counts(images)
 		check("all are missed", by(worst(1e6)))
 		green := eval[string](b, `getComputedStyle(document.querySelector('#tn')).color`)
+		if green != "rgb(13, 122, 81)" {
+			t.Errorf("good parts that are judged good have the colour %s, want green", green)
+		}
 		for _, what := range []string{"article.missed .verdict", "#fn", "#tp", "[data-show=missed] b", "[data-show=good] b"} {
 			if got := eval[string](b, fmt.Sprintf(`getComputedStyle(document.querySelector(%q)).color`, what)); got == green {
 				t.Errorf("%s is as green as what is right", what)

@@ -15,7 +15,7 @@ import (
 )
 
 // notConfig are the flags of train that its result does not depend on.
-var notConfig = []string{"out", "config", "report", "resume", "suspects", "threads", "max-pixels"}
+var notConfig = []string{"out", "config", "report", "resume", "suspects", "threads", "max-pixels", "strict", "json"}
 
 func TestConfigNamesTheFlags(t *testing.T) {
 	var want []string

@@ -3,6 +3,6 @@
 // train, onnxexport, runtime, heatmap, dataset and metrics.
 //
 // Results go to standard output, everything else to standard error. Exit codes: 0
-// success, 1 failure, 2 usage, 3 anomaly found with --fail-on-anomaly, 130
-// interrupted.
+// success, 1 failure, 2 usage, 3 anomaly found with --fail-on-anomaly, 4 a
+// detector of no use with --strict, 130 interrupted.
 package commands

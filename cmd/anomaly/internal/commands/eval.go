@@ -56,6 +56,8 @@ where the model gives no verdicts, precision where nothing is above. f1_all is t
 F1 of calling every image anomalous. Images that could
 not be read do not count: "failed" has a {"path", "error"} of each.
 
+` + verdictHelp + `
+
 --perturb measures again with the images brighter, darker, blurred, noisy and
 shifted, at the model's resolution, and says what that costs. The object gets
 
@@ -88,7 +90,7 @@ wrong.`,
 			&cli.BoolFlag{Name: "compare", Usage: "compare two models", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "perturb", Usage: "measure what perturbations of the images cost", DisableDefaultText: true},
 			&cli.Uint64Flag{Name: "seed", Usage: "`N` that --perturb's noise and --compare's resampling depend on", Value: 1},
-			jsonFlag,
+			strictFlag, jsonFlag,
 		}, surveyFlags...),
 		Action: evalAction,
 	}
@@ -100,8 +102,8 @@ func evalAction(c *cli.Context) error {
 		return usagef("eval takes one model, got %q; --data, or --good and --anomalous, name images", c.Args().Slice())
 	case compare && c.NArg() != 2:
 		return usagef("eval --compare takes two models, got %q", c.Args().Slice())
-	case compare && (c.Bool("perturb") || c.IsSet("out")):
-		return usagef("--compare goes without --perturb and --out")
+	case compare && (c.Bool("perturb") || c.IsSet("out") || c.Bool("strict")):
+		return usagef("--compare goes without --perturb, --out and --strict")
 	}
 	for _, model := range c.Args().Slice() {
 		if err := checkModel("eval", model, c.String("data"), c.String("good")); err != nil {
@@ -111,7 +113,7 @@ func evalAction(c *cli.Context) error {
 	o := &evalOptions{
 		data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous"),
 		resolution: c.Int("resolution"), limit: c.Int("limit"), json: c.Bool("json"),
-		perturb: c.Bool("perturb"), seed: c.Uint64("seed"),
+		perturb: c.Bool("perturb"), strict: c.Bool("strict"), seed: c.Uint64("seed"),
 	}
 	switch {
 	case o.data == "" && (o.good == "" || len(o.anomalous) == 0):
@@ -141,6 +143,7 @@ type evalOptions struct {
 	limit      int      // 0 is all
 	json       bool
 	perturb    bool
+	strict     bool
 	seed       uint64 // of perturb, and of resampling when models are compared
 	survey     surveyOptions
 }
@@ -177,7 +180,10 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 	if err != nil {
 		return errors.Join(err, failed)
 	}
+	report.Evidence.Evaluation = e
+	e.Appraisal = judge.Appraise(report.Evidence)
 	if o.survey.dir != "" { // survey's report has no truth and no figures
+		report.Appraisal = e.Appraisal
 		report.Evaluate(e)
 		if err := report.Write(o.survey.dir); err != nil {
 			return errors.Join(err, failed)
@@ -192,6 +198,9 @@ func (c *console) eval(ctx context.Context, o *evalOptions) error {
 		err = json.NewEncoder(c.out).Encode(e)
 	} else if err = printEvaluation(c.out, e); err == nil && o.perturb {
 		err = printPerturbations(c.out, e.Perturb)
+	}
+	if err == nil && failed == nil {
+		return strictly(o.strict, e.Appraisal)
 	}
 	return errors.Join(err, failed)
 }
@@ -278,8 +287,13 @@ func spaced(all []dataset.Sample, limit int) []dataset.Sample {
 	return some
 }
 
-// printEvaluation prints tables for people: what the verdicts do, then the metrics.
+// printEvaluation prints for people how good the model is, what its verdicts do, and
+// the metrics.
 func printEvaluation(w io.Writer, e *judge.Evaluation) error {
+	if err := printAppraisal(w, e.Appraisal); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
 	kinds := slices.Sorted(maps.Keys(e.Kinds))
 	if err := printDecided(w, e, kinds); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/google/go-cmp/cmp"
 )
@@ -44,6 +45,7 @@ type evalJSON struct {
 	}
 	N          struct{ Good, Anomalous int }
 	Resolution *int
+	Verdict    *judge.Appraisal // its own tests have it
 }
 
 func parseEval(t *testing.T, stdout string) evalJSON {
@@ -54,7 +56,7 @@ func parseEval(t *testing.T, stdout string) evalJSON {
 	if err := d.Decode(&e); err != nil || d.More() {
 		t.Fatalf("%v in %s", err, stdout)
 	}
-	for _, key := range []string{"image", "pixel", "threshold", "at_threshold", "kinds", "n", "resolution"} {
+	for _, key := range []string{"image", "pixel", "threshold", "at_threshold", "kinds", "n", "resolution", "verdict"} {
 		if !strings.Contains(stdout, `"`+key+`":`) {
 			t.Errorf("no key %q in %s", key, stdout)
 		}

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"time"
 
+	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/klauspost/cpuid/v2"
 	"github.com/pbnjay/memory"
 )
@@ -57,6 +59,16 @@ func thisMachine(ctx context.Context) machine {
 	}
 	m.nvidia(ctx)
 	return m
+}
+
+// computer says for people what a provider computes with here.
+func computer(ctx context.Context, provider anrt.Provider) string {
+	cpu := fmt.Sprintf("%s, %s", strings.TrimSpace(cpuid.CPU.BrandName), plural(goruntime.GOMAXPROCS(0), "core"))
+	if !strings.Contains(string(provider), string(anrt.CUDA)) && !strings.Contains(string(provider), string(anrt.TensorRT)) {
+		return cpu
+	}
+	m := thisMachine(ctx)
+	return m.gpus() + ", " + cpu
 }
 
 // nvidia asks NVIDIA's tool, or what its driver says in /proc where that is missing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,13 +28,15 @@ type surveyOptions struct {
 
 	decoding *dataset.Decoding
 
+	noteVerdict bool // on the detector, where that is not good
+
 	scoresOnly bool // verdicts are those of a threshold that is to be another
 	mustJudge  bool // a model that says of no image that it is anomalous is refused
 
 	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
 	interval time.Duration // between two looks at it and at the model
 	try      func(ctx context.Context, model []byte) error
-	gate     string // folder that models to be swapped in are measured on; "" for none
+	gate     gateOptions // of models to be swapped in
 	shadow   shadowOptions
 }
 
@@ -138,6 +141,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	report := c.newReport(det.Info(), o)
 	report.Of = len(samples)
 	images, anomalous, failed := 0, 0, 0
+	highest := float32(math.Inf(-1))
 	failing := map[string]bool{} // of a watch: what fails and may come again, whole
 	started := time.Now()
 	if o.inbox == nil {
@@ -173,6 +177,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		if f.Result.Anomalous {
 			anomalous++
 		}
+		highest = max(highest, f.Score)
 		if err := files.Save(f, report.Saves); err != nil {
 			return err
 		}
@@ -196,6 +201,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = nil // as it ends
 		report.Of = len(report.Rows)
 	}
+	if o.noteVerdict {
+		report.Appraisal = judge.AppraiseRun(report.Evidence, anomalous, images-failed, highest)
+	}
 	if o.dir != "" && (err == nil || interrupted) {
 		report.Interrupted = interrupted && err != nil
 		if err := report.Write(o.dir); err != nil {
@@ -211,6 +219,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		line += fmt.Sprintf(", %.1f images/s", float64(images)/time.Since(started).Seconds())
 	}
 	c.notef("%s", line)
+	if o.noteVerdict {
+		c.noteAppraisal(report)
+	}
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
@@ -232,6 +243,8 @@ func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *page.Report 
 		saves = c.givenBy(info, saves)
 	}
 	r := page.NewReport(info, saves, o.inbox != nil)
+	r.Evidence = evidence(info, o)
+	r.Appraisal = judge.Appraise(r.Evidence)
 	if r.Model = filepath.Base(o.model); o.inbox != nil {
 		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)
 	}

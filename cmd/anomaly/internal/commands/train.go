@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -35,7 +38,13 @@ goes on from it, however the run ended, and is an error without one. It is remov
 when the model is written. A model that was FILE is kept beside it: anomaly versions
 lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
-FILE.config.json what was used: with --config it gives the same weights again.`,
+FILE.config.json what was used: with --config it gives the same weights again.
+
+Standard output has a line and the verdict; with --json one object: {"model": FILE,
+"threshold": 0.7, "loss": 0.05, "seconds": 93, "verdict": {…}}. loss is null of
+features, which are fitted in closed form, threshold where the profile has none.
+
+` + verdictHelp,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
@@ -75,6 +84,7 @@ FILE.config.json what was used: with --config it gives the same weights again.`,
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
+			strictFlag, jsonFlag,
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
 		}, slices.Concat(viewFlags, backboneFlags)...),
 		Action: trainAction,
@@ -115,7 +125,7 @@ func trainAction(c *cli.Context) error {
 	}
 	o := &trainOptions{
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
-		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"),
+		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"), strict: c.Bool("strict"), json: c.Bool("json"),
 		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
 		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
@@ -219,9 +229,10 @@ func join[T ~string](names []T) string {
 // trainOptions are the flags of `anomaly train`.
 type trainOptions struct {
 	data, out       string
-	page            string   // "" writes none
-	suspects        string   // folder; "" writes none
-	drop            bool     // the suspects
+	page            string // "" writes none
+	suspects        string // folder; "" writes none
+	drop            bool   // the suspects
+	strict, json    bool
 	providerOptions []string // as the command line has them
 	preset          train.Preset
 	size            string        // as the flag has it, "" for none
@@ -235,6 +246,7 @@ type trainOptions struct {
 	settings        train.Settings
 	export          onnxexport.Options
 	decoding        *dataset.Decoding
+	width, height   int // of the usual image
 }
 
 // train is `anomaly train`.
@@ -242,6 +254,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	s := &o.settings
 	s.Checkpoint, s.Log = o.out+checkpointSuffix, o.out+page.LogSuffix
 	checkpoints := []string{s.Checkpoint, o.out + suspectsSuffix}
+	s.Machine = computer(ctx, s.Provider)
 	s.Logf = c.logf
 	s.Progress = c.trainProgress()
 	// Everything that can be wrong is said before images are read and an hour of training.
@@ -284,12 +297,12 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	case 1:
 		return fmt.Errorf("%s has one training image, want two or more", o.data)
 	}
-	width, height := usualSize(ctx, set.Train)
+	o.width, o.height = usualSize(ctx, set.Train)
 	if err := o.fits(ctx, set.Train); err != nil {
 		return err
 	}
 	o.spec = asked
-	if err := o.open(len(set.Train), width, height); err != nil {
+	if err := o.open(len(set.Train), o.width, o.height); err != nil {
 		return err
 	}
 	if o.why != "" {
@@ -361,7 +374,9 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return fmt.Errorf("%w; --resume goes on from %s, without training anew", err, s.Checkpoint)
 		}
 	}
-	if err := c.exportTrained(o, result); err != nil {
+
+	appraisal, err := c.exportTrained(o, result)
+	if err != nil {
 		return err
 	}
 	if sample != nil {
@@ -374,16 +389,42 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	threshold := fmt.Sprintf("%.4g", result.Calibration.Threshold)
-	if !o.export.Profile.Judges() {
-		threshold = fmt.Sprintf("none in profile %v", o.export.Profile)
+	done := &trainedModel{Model: o.out, Seconds: time.Since(started).Seconds(), Appraisal: appraisal}
+	if o.export.Profile.Judges() {
+		done.Threshold = &result.Calibration.Threshold
 	}
-	loss := ""
 	if result.Epoch > 0 {
-		loss = fmt.Sprintf("  loss %.4f", result.History[result.Epoch-1].Loss)
+		done.Loss = &result.History[result.Epoch-1].Loss
 	}
-	_, err = fmt.Fprintf(c.out, "%s  threshold %s%s  %v\n", o.out, threshold, loss, time.Since(started).Round(time.Second))
-	return err
+	if o.json {
+		err = json.NewEncoder(c.out).Encode(done)
+	} else {
+		err = done.print(c.out, o.export.Profile)
+	}
+	return cmp.Or(err, strictly(o.strict, appraisal))
+}
+
+// A trainedModel is what `anomaly train` prints.
+type trainedModel struct {
+	Model     string           `json:"model"`
+	Threshold *float32         `json:"threshold"` // nil: none in the profile
+	Loss      *float64         `json:"loss"`      // nil of networks that are fitted in closed form
+	Seconds   float64          `json:"seconds"`
+	Appraisal *judge.Appraisal `json:"verdict"`
+}
+
+func (m *trainedModel) print(w io.Writer, profile onnxexport.Profile) error {
+	threshold, loss := fmt.Sprintf("none in profile %v", profile), ""
+	if m.Threshold != nil {
+		threshold = fmt.Sprintf("%.4g", *m.Threshold)
+	}
+	if m.Loss != nil {
+		loss = fmt.Sprintf("  loss %.4f", *m.Loss)
+	}
+	if _, err := fmt.Fprintf(w, "%s  threshold %s%s  %v\n", m.Model, threshold, loss, time.Duration(m.Seconds*float64(time.Second)).Round(time.Second)); err != nil {
+		return err
+	}
+	return printAppraisal(w, m.Appraisal)
 }
 
 // isThere reports whether a path leads to something.
@@ -438,14 +479,18 @@ func (o *trainOptions) open(images, width, height int) error {
 }
 
 // exportTrained writes the model of a training run, with what is known of it in
-// the metadata, the version of the tool too, and the configuration.
-func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
+// the metadata, the version of the tool too, and the configuration. It returns how good
+// the model is.
+func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.Appraisal, error) {
 	e := o.export
 	e.Map = *result.Settings.Map
 	e.Threshold = result.Calibration.Threshold
 	var err error
 	if e.Metadata, err = result.Metadata(c.version); err != nil {
-		return err
+		return nil, err
+	}
+	if !o.tiled() && o.settings.View.Region == nil { // else other sizes are looked at
+		e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
 	}
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
@@ -458,7 +503,7 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
 	}
 	b, err := json.Marshal(config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.Metadata["config"] = string(b)
 	if o.why != "" {
@@ -466,13 +511,17 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) error {
 	}
 	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := selfTested(m); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.writeModel(o.out, m); err != nil {
-		return err
+		return nil, err
 	}
-	return o.writeConfig(o.out + page.ConfigSuffix)
+	known := &judge.Evidence{Training: judge.ReadTraining(m.Metadata)}
+	if e.Profile.Judges() {
+		known.Threshold = &e.Threshold
+	}
+	return judge.Appraise(known), o.writeConfig(o.out + page.ConfigSuffix)
 }

@@ -52,6 +52,15 @@ func TestTrainReport(t *testing.T) {
 	if charts := svgs(t, html); len(charts) != 3 || strings.Count(charts[0], "class=\"curve") != 2 {
 		t.Errorf("got charts %q, want loss (trained and held back), rate and norm", charts)
 	}
+	for _, chart := range svgs(t, html) {
+		if !strings.Contains(chart, ", logarithmic</text>") || !strings.Contains(chart, ">epoch</text>") {
+			t.Errorf("got axes without labels in %q", chart)
+		}
+	}
+	conclusion := regexp.MustCompile(`<p>Threshold [\d.e-]+, after 20 of 20 epochs; [\d.]+ s on .+, provider \w+.</p>\s*<section class="banner \w+"`)
+	if !conclusion.MatchString(html) {
+		t.Errorf("got no threshold, time, machine and verdict in the page, want %v", conclusion)
+	}
 	want := []string{}
 	for _, epoch := range []string{"1", "2", "4", "6", "8", "10", "12", "14", "16", "18", "20"} {
 		want = append(want, "epoch "+epoch)
@@ -81,6 +90,19 @@ func TestTrainReport(t *testing.T) {
 	for _, want := range []string{"a.onnx", "b.onnx", "20 of 20", "3 of 3", `<tr class="differs"><th>lr</th><td>0.002</td><td>0.004</td></tr>`, `<tr><th>seed</th><td>1</td><td>1</td></tr>`} {
 		if !strings.Contains(html, want) {
 			t.Errorf("got no %q in the page", want)
+		}
+	}
+	// A model that is not there, or of another run, says nothing about this one.
+	b, err := os.ReadFile(path("a.onnx"))
+	must(t, err)
+	for _, c := range []func(){
+		func() { must(t, os.Remove(path("b.onnx"))) },
+		func() { must(t, os.WriteFile(path("b.onnx"), b, 0o644)) },
+	} {
+		c()
+		mustRun(t, 0, "train-report", path("b.onnx"+page.LogSuffix), "--out", path("b.html"))
+		if html := read("b.html"); !strings.Contains(html, "No model yet: epoch 3 of 3") || strings.Contains(html, `<section class="banner`) {
+			t.Errorf("got a conclusion from the wrong model, or none in %q", html)
 		}
 	}
 	for args, want := range map[string]string{

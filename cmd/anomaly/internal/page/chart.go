@@ -18,12 +18,12 @@ type curve struct {
 // Sizes of a chart in pixels.
 const (
 	chartWidth, chartHeight               = 560, 260
-	chartLeft, chartRight, chartTop, foot = 62, 10, 10, 34
+	chartLeft, chartRight, chartTop, foot = 84, 10, 10, 40
 )
 
 // chart draws curves as SVG: x linear from 0, y logarithmic, which suits losses,
 // rates and norms; values that have no logarithm are left out.
-func chart(label, xLabel string, curves []curve) template.HTML {
+func chart(yLabel, xLabel string, curves []curve) template.HTML {
 	xMax, lo, hi := 1., math.Inf(1), 0.
 	for _, c := range curves {
 		for i, y := range c.y {
@@ -43,7 +43,8 @@ func chart(label, xLabel string, curves []curve) template.HTML {
 		return chartTop + math.Log(hi/y)/math.Log(hi/lo)*(chartHeight-chartTop-foot)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, chartHeight, template.HTMLEscapeString(label))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, chartHeight, template.HTMLEscapeString(yLabel))
+	fmt.Fprintf(&b, `<text transform="translate(13 %d) rotate(-90)" text-anchor="middle">%s</text>`, (chartTop+chartHeight-foot)/2, template.HTMLEscapeString(yLabel))
 	for _, y := range logTicks(lo, hi) {
 		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/><text x="%d" y="%.1f" text-anchor="end">%.6g</text>`,
 			chartLeft, up(y), chartWidth-chartRight, chartLeft-6, up(y)+4, y) // round, up to a few roundings
@@ -52,7 +53,7 @@ func chart(label, xLabel string, curves []curve) template.HTML {
 	for x := 0.; x <= xMax; x += step {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%g</text>`, across(x), chartHeight-foot+18, x)
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, chartWidth-chartRight, chartHeight-2, template.HTMLEscapeString(xLabel))
+	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`, (chartLeft+chartWidth-chartRight)/2, chartHeight-3, template.HTMLEscapeString(xLabel))
 	for _, c := range curves {
 		class := fmt.Sprintf("c%d", c.colour)
 		if c.dashed {

@@ -30,7 +30,9 @@ type Report struct {
 	Interrupted             bool
 	Rows                    []Row // in the order of the images
 	Saves                   Saves
-	Eval                    *evaluation // nil where the truth is not known
+	Eval                    *evaluation      // nil where the truth is not known
+	Evidence                *judge.Evidence  // what the model's file tells
+	Appraisal               *judge.Appraisal // of the model, by that and what was found
 
 	pictures heatmap.PictureOptions // what decides on the pictures' layout
 	dir      string                 // that index.html is written to
@@ -64,6 +66,12 @@ func (r *Report) Evaluate(e *judge.Evaluation) { r.Eval = &evaluation{e} }
 
 // Judged reports whether there are verdicts.
 func (r *Report) Judged() bool { return r.Good > 0 || r.Anomalous > 0 }
+
+// Doubted reports whether verdicts are not to be trusted: no truth goes with them, and
+// the detector is of no use.
+func (r *Report) Doubted() bool {
+	return r.Eval == nil && r.Appraisal != nil && r.Appraisal.Severity == judge.Poor
+}
 
 // Missed is how many anomalous images are judged good.
 func (r *Report) Missed() int {
@@ -106,7 +114,7 @@ var shown = []string{".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 //go:embed report.html
 var reportHTML string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"short": Short, "inc": func(i int) int { return i + 1 }}).Parse(reportHTML))
+var reportTemplate = withBanner("report", reportHTML, template.FuncMap{"short": Short, "inc": func(i int) int { return i + 1 }})
 
 // Short spells a score for people.
 func Short(score float32) string { return strconv.FormatFloat(float64(score), 'g', 4, 32) }

@@ -12,11 +12,15 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/internal/text"
+	"github.com/anomaly-go/anomaly/judge"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/train"
 )
 
@@ -42,8 +46,13 @@ type trainingRun struct {
 	Colour   int
 	Lines    []train.LogLine // of the last network
 	Networks int             // trained before it, to set the threshold
+	Seconds  float64         // of all networks
+	Machines []string        // that computed them
 	Config   map[string]string
 	Samples  []epochSample
+
+	Threshold *float32         // of the model that came of it; nil for none, or none yet
+	Appraisal *judge.Appraisal // of that model; nil if it is not there
 }
 
 // An epochSample is a picture of reconstructions.
@@ -71,7 +80,11 @@ func readTrainingRun(log string) (*trainingRun, error) {
 		if l.Stage == r.Networks+1 {
 			r.Lines = append(r.Lines, l)
 		}
+		if r.Seconds += l.Seconds; l.Machine != "" && !slices.Contains(r.Machines, l.Machine) {
+			r.Machines = append(r.Machines, l.Machine)
+		}
 	}
+	r.conclude(runOf(log))
 	content, err := text.Read(runOf(log) + ConfigSuffix)
 	switch {
 	case err == nil:
@@ -114,13 +127,26 @@ func (r *trainingRun) Best() *train.LogLine {
 	return best
 }
 
-// Seconds is how long the network took.
-func (r *trainingRun) Seconds() float64 {
-	sum := 0.0
-	for _, l := range r.Lines {
-		sum += l.Seconds
+// conclude reads the model that came of the run, if it is there and not an earlier one.
+func (r *trainingRun) conclude(model string) {
+	d, err := anrt.InspectFile(model)
+	if err != nil {
+		return
 	}
-	return sum
+	of := func(name string) string { return d.Metadata["anomaly."+name] }
+	if i := slices.IndexFunc(r.Lines, func(l train.LogLine) bool { return strconv.Itoa(l.Epoch) == of("epoch") }); i < 0 || of("final_loss") != strconv.FormatFloat(r.Lines[i].Loss, 'g', 6, 64) {
+		return
+	}
+	r.Threshold = d.Threshold
+	r.Appraisal = judge.Appraise(&judge.Evidence{Threshold: d.Threshold, Training: judge.ReadTraining(d.Metadata)})
+}
+
+// Time spells how long the run took.
+func (r *trainingRun) Time() string {
+	if r.Seconds < 60 {
+		return fmt.Sprintf("%.1f s", r.Seconds)
+	}
+	return time.Duration(r.Seconds * float64(time.Second)).Round(time.Second).String()
 }
 
 // curve returns a curve of the run; of returns NaN where there is no value.
@@ -151,7 +177,7 @@ type settingRow struct {
 //go:embed training.html
 var trainReportHTML string
 
-var trainReportTemplate = template.Must(template.New("training").Funcs(template.FuncMap{"loss": spellLoss}).Parse(trainReportHTML))
+var trainReportTemplate = withBanner("training", trainReportHTML, template.FuncMap{"loss": spellLoss, "short": Short})
 
 // spellLoss spells a loss of held-back images for people.
 func spellLoss(loss *float64) string {
@@ -186,7 +212,7 @@ func WriteTraining(path string, logs []string) error {
 			settings[name] = true
 		}
 	}
-	page.Loss, page.Rate, page.Norm = chart("loss", "epoch", loss), chart("learning rate", "epoch", rate), chart("gradient norm", "epoch", norm)
+	page.Loss, page.Rate, page.Norm = chart("loss, logarithmic", "epoch", loss), chart("learning rate, logarithmic", "epoch", rate), chart("gradient norm, logarithmic", "epoch", norm)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		row := settingRow{Name: name}
 		for _, r := range page.Runs {
