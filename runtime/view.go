@@ -152,7 +152,11 @@ func (v *View) check() error {
 func (v View) String() string {
 	var parts []string
 	if t := v.Tiles; t != nil && *t != (Tiles{}) {
-		parts = append(parts, fmt.Sprintf("tiles that overlap by %d pixels, of images at %.4g of their size", t.Overlap, t.Scale))
+		of := "images at their full size"
+		if t.Scale != 1 {
+			of = fmt.Sprintf("images at %.4g of their size", t.Scale)
+		}
+		parts = append(parts, fmt.Sprintf("tiles that overlap by %d pixels, of %s", t.Overlap, of))
 	}
 	if m := v.Region; m != nil && len(m.Data) > 0 {
 		parts = append(parts, fmt.Sprintf("a region of %.1f %% of the image, drawn at %dx%d", 100*foreground.Share(m.Data), m.Width, m.Height))
