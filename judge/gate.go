@@ -1,9 +1,13 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/metrics"
@@ -16,6 +20,9 @@ type Gate struct {
 	// Measured, where not nil, gets the figures of each candidate, and of the model in
 	// use, nil if there is none, before the gate decides.
 	Measured func(current, candidate *GoldenResult)
+	// MostFalseReject and LeastRecall, in [0,1], are limits that candidates are held to
+	// whatever the model in use does; nil are none.
+	MostFalseReject, LeastRecall *float64
 
 	dir     string
 	samples []dataset.Sample
@@ -24,9 +31,13 @@ type Gate struct {
 	hash    string       // of that model; "" for none
 }
 
-// OpenGate reads what is in a golden set: a data set's test images, or a folder of
-// good ones, read by decoding.
+// OpenGate reads what is in a golden set, by decoding: folders, good and others of any
+// names; a data set's test images; or a folder of good ones.
 func OpenGate(dir string, decoding *dataset.Decoding) (*Gate, error) {
+	if info, err := os.Stat(filepath.Join(dir, dataset.Good)); err == nil && info.IsDir() {
+		samples, err := goldenFolders(dir, decoding)
+		return &Gate{dir: dir, samples: samples}, err
+	}
 	set, err := dataset.Open(dir, &dataset.Options{Decoding: decoding})
 	if err != nil {
 		return nil, err
@@ -38,6 +49,51 @@ func OpenGate(dir string, decoding *dataset.Decoding) (*Gate, error) {
 	return g, nil
 }
 
+// goldenFolders reads a folder for each kind.
+func goldenFolders(dir string, decoding *dataset.Decoding) ([]dataset.Sample, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []dataset.Sample
+	for _, e := range entries {
+		kind := e.Name()
+		if info, err := os.Stat(filepath.Join(dir, kind)); err != nil || !info.IsDir() || strings.HasPrefix(kind, ".") {
+			continue
+		}
+		samples, err := (&dataset.Options{Decoding: decoding}).Find(filepath.Join(dir, kind))
+		if err != nil {
+			return nil, err
+		}
+		for i := range samples {
+			samples[i].Kind, samples[i].Anomalous = kind, kind != dataset.Good
+		}
+		all = append(all, samples...)
+	}
+	return all, nil
+}
+
+// beyond returns which limit a candidate is beyond, "" if none.
+func (g *Gate) beyond(r *GoldenResult) string {
+	limited := func(does, what string, n, of int, limit *float64, over func(share float64) bool) string {
+		switch {
+		case limit == nil:
+			return ""
+		case !r.Judges:
+			return "it does not say what is anomalous (it has no threshold)"
+		case of == 0:
+			return fmt.Sprintf("there is no %s image to see what share it %s", what, does)
+		case over(float64(n) / float64(of)):
+			return fmt.Sprintf("it %s %d of %d %s images, the limit is %g", does, n, of, what, *limit)
+		}
+		return ""
+	}
+	return cmp.Or(
+		limited("finds", "anomalous", r.Anomalous-r.Missed-r.failedAnomalous, r.Anomalous, g.LeastRecall, func(share float64) bool { return share < *g.LeastRecall }),
+		limited("rejects", "good", r.FalseRejects, r.Good, g.MostFalseReject, func(share float64) bool { return share > *g.MostFalseReject }),
+	)
+}
+
 // A GoldenResult is what a model makes of a golden set.
 type GoldenResult struct {
 	Good, Anomalous      int // images that there are
@@ -46,6 +102,8 @@ type GoldenResult struct {
 	Failed               int
 	AUROC                float64 // NaN where there are no images of both classes
 	Err                  error   // of the first image that failed
+
+	failedAnomalous int
 }
 
 func (r *GoldenResult) wrong() int { return r.FalseRejects + r.Missed }
@@ -63,7 +121,10 @@ func (g *Gate) measure(ctx context.Context, det *runtime.Detector) (GoldenResult
 		}
 		switch {
 		case f.Err != nil:
-			if r.Failed++; r.Err == nil {
+			if r.Failed++; f.Sample.Anomalous {
+				r.failedAnomalous++
+			}
+			if r.Err == nil {
 				r.Err = fmt.Errorf("%s: %w", f.Sample.Path, f.Err)
 			}
 			return nil
@@ -107,8 +168,8 @@ func (r *GoldenResult) worse(candidate *GoldenResult) string {
 
 // Check refuses, by an error, a candidate that does worse than the model in use: it
 // cannot compute an image that the other can, misses more of the anomalous images,
-// gives more wrong verdicts, or has an AUROC lower by more than 0.01. Without a
-// current model, nil, it only measures. It is a [runtime.WatchOptions] Gate.
+// gives more wrong verdicts, or has an AUROC lower by more than 0.01; or one that is
+// beyond a limit. Without a current model, nil, only limits can refuse it. It is a [runtime.WatchOptions] Gate.
 func (g *Gate) Check(ctx context.Context, current, candidate *runtime.Detector) error {
 	if current != nil {
 		if hash := current.Info().Hash; hash != g.hash {
@@ -129,6 +190,9 @@ func (g *Gate) Check(ctx context.Context, current, candidate *runtime.Detector) 
 	}
 	if g.Measured != nil {
 		g.Measured(in, &r)
+	}
+	if why := g.beyond(&r); why != "" {
+		return fmt.Errorf("refused on the golden set %s: %s", g.dir, why)
 	}
 	if in == nil {
 		return nil

@@ -53,6 +53,11 @@ is stored for run; a new threshold removes the old band. --min-area and --zones
 score as they do in run, which must then be given them as well; zones with a
 threshold of their own are left out.
 
+It says what the thresholds before and after do to the images. One that rejects
+more of the good ones than --false-reject asks for (that of training, where another
+rule sets it; one image is always free) is refused unless --force is given. --dry-run
+stores nothing.
+
 The file, one of profile detector, is rewritten in place, or to --out: its
 thresholds, the metadata that says the same, and nothing else. A model that another
 tool exported stays as it is: what is printed is the threshold to give run with it,
@@ -61,10 +66,14 @@ as --threshold. With --json, standard output has one object:
   {"model": "m.onnx", "stored": true, "rule": "recall", "threshold": 0.3,
    "pixel_threshold": 0.3, "review": "0.25:0.35", "recall": {…}, "f1": 0.97,
    "false_reject": {"above", "of", "share", "at_most", "at_least"},
-   "pixel_f1": 0.6, "pixel_false_positive": 0.001}
+   "pixel_f1": 0.6, "pixel_false_positive": 0.001,
+   "before": {"threshold": 0.7, "false_reject": {…}, "recall": {…}, "f1": 0.1},
+   "verdict": {…}}
 
-What there is nothing to measure on is null. at_most and at_least are bounds with
-95 % confidence each (Clopper and Pearson).`,
+stored is false with --dry-run. What there is nothing to measure on is null. at_most and at_least are bounds with
+95 % confidence each (Clopper and Pearson).
+
+` + verdictHelp,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a data set with test images, or of good images"},
 			goodFlag, anomalousFlag,
@@ -78,7 +87,9 @@ What there is nothing to measure on is null. at_most and at_least are bounds wit
 			&cli.Float64Flag{Name: "pixel-threshold", Usage: "`RESIDUAL` that is the pixel threshold", DefaultText: "the threshold"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "none"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to", DefaultText: "the model itself"},
-			jsonFlag,
+			&cli.BoolFlag{Name: "dry-run", Usage: "store nothing", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "force", Usage: "store a threshold that rejects more good images than asked for, too", DisableDefaultText: true},
+			strictFlag, jsonFlag,
 		}, scoringFlags...),
 		Action: calibrateAction,
 	}
@@ -103,6 +114,8 @@ type calibrateOptions struct {
 	out    string
 	json   bool
 
+	dryRun, force, strict bool
+
 	rule      rule // "" is for the images to say
 	target    float64
 	pixelRule rule
@@ -121,6 +134,7 @@ func calibrateAction(c *cli.Context) error {
 	o := &calibrateOptions{
 		images: evalOptions{data: c.String("data"), good: c.String("good"), anomalous: c.StringSlice("anomalous")},
 		out:    c.String("out"), json: c.Bool("json"), pixelRule: ruleKept,
+		dryRun: c.Bool("dry-run"), force: c.Bool("force"), strict: c.Bool("strict"),
 	}
 	if o.out == "" {
 		o.out = c.Args().First()
@@ -204,7 +218,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if m.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
 		return fmt.Errorf("%s: got profile %v, whose scores tell where its threshold is: calibrate the file that it was exported from (or what anomaly export --profile %v makes of it), then export that", o.survey.model, onnxexport.Anomalib, onnxexport.Detector)
 	}
-	cal := &calibration{Model: o.out, Stored: true, Rule: o.rule}
+	cal := &calibration{Model: o.out, Stored: !o.dryRun, Rule: o.rule, ours: true}
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
@@ -234,24 +248,40 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return err
 	}
+	cal.known = *evidence(anrt.ModelInfo{Metadata: m.Metadata}, &o.survey)
+	if err := cal.harmless(o, threshold, scored); err != nil {
+		return fmt.Errorf("%s is left as it was: %w", o.out, err)
+	}
 	if err := m.SetThresholds(threshold, pixel); err != nil {
 		return err
 	}
 	if err := c.setReview(m.Metadata, o.band, cal.was, threshold); err != nil {
 		return err
 	}
-	if err := c.writeModel(o.out, m); err != nil {
-		return err
+	if !o.dryRun {
+		if err := c.writeModel(o.out, m); err != nil {
+			return err
+		}
 	}
 	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
 	if review, ok := m.Metadata[onnx.KeyReview]; ok {
 		cal.Review = &review
 	}
-	cal.measure(scored)
-	if o.json {
-		return json.NewEncoder(c.out).Encode(cal)
+	return c.printCalibration(o, cal, scored)
+}
+
+// printCalibration measures and prints.
+func (c *console) printCalibration(o *calibrateOptions, cal *calibration, scored *judge.Scores) error {
+	if err := cal.measure(scored); err != nil {
+		return err
 	}
-	return cal.print(c.out, scored)
+	var err error
+	if o.json {
+		err = json.NewEncoder(c.out).Encode(cal)
+	} else {
+		err = cal.print(c.out, scored)
+	}
+	return cmp.Or(err, strictly(o.strict, cal.Appraisal))
 }
 
 // calibrateForeign finds the threshold for a model that has no room for it.
@@ -273,11 +303,7 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 		return err
 	}
 	cal.Threshold = finite(threshold)
-	cal.measure(scored)
-	if o.json {
-		return json.NewEncoder(c.out).Encode(cal)
-	}
-	return cal.print(c.out, scored)
+	return c.printCalibration(o, cal, scored)
 }
 
 // score scores the images; hash is that of the images the network trained on.

@@ -102,7 +102,7 @@ func TestCalibrateRules(t *testing.T) {
 	}{
 		{"best F1 where there are both", []string{"--data", data}, ruleF1, must(calibrate.F1(good, bad))},
 		{"F1", []string{"--data", data, "--f1"}, ruleF1, must(calibrate.F1(good, bad))},
-		{"recall", []string{"--data", data, "--recall", "1"}, ruleRecall, must(calibrate.Recall(good, bad, 1))},
+		{"recall", []string{"--data", data, "--recall", "1", "--force"}, ruleRecall, must(calibrate.Recall(good, bad, 1))},
 		{"part of the recall", []string{"--data", data, "--recall", "0.5"}, ruleRecall, must(calibrate.Recall(good, bad, .5))},
 		{"rate", []string{"--data", data, "--false-reject", "0.2"}, ruleFalseReject, byRate(.2, calibrate.Rate)},
 		{"good images alone", []string{"--good", filepath.Join(data, "test", "good")}, ruleFalseReject, byRate(calibrate.DefaultFalseReject, calibrate.Rate)},
@@ -156,6 +156,59 @@ func TestCalibrateRules(t *testing.T) {
 			t.Errorf("got %v, want %v", *cal.Threshold, want)
 		}
 	})
+}
+
+// A threshold that rejects more good images than asked for is refused, and nothing is
+// stored then, nor with --dry-run; before and after are told.
+func TestCalibrateCannotHurt(t *testing.T) {
+	model, data := tinyModel(t), testSet(t, false)
+	// One bad image looks good: to find it takes rejecting good ones.
+	must(t, writePNG(filepath.Join(data, "test", "b", "0.png"), goodImage(2)))
+	b, err := os.ReadFile(model)
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	must(t, os.WriteFile(path, b, 0o600))
+	args := []string{"calibrate", path, "--provider", "go", "--data", data, "--json"}
+	unchanged := func(what string) {
+		t.Helper()
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(b, after) {
+			t.Errorf("%s changed the model (%v)", what, err)
+		}
+	}
+	_, stderr := mustRun(t, exitFailure, append(args, "--recall", "1")...)
+	if !strings.Contains(stderr, "m.onnx is left as it was: a threshold of ") || !strings.Contains(stderr, " rejects 2 of 4 good images, more than the 10 % asked for") {
+		t.Errorf("got %s", stderr)
+	}
+	unchanged("a refused threshold")
+	for _, flag := range []string{"--dry-run", "--force"} {
+		if flag == "--force" {
+			unchanged("--dry-run")
+		}
+		stdout, _ := mustRun(t, 0, append(args, "--recall", "1", "--force", flag)...)
+		var cal calibration
+		must(t, json.Unmarshal([]byte(stdout), &cal))
+		now, was := cal, cal.Before
+		if now.Stored != (flag == "--force") || now.FalseReject.Above != 2 || now.Recall.Above != 6 || was.FalseReject.Above != 0 || was.Recall.Above != 5 || was.F1 == nil || was.Threshold == nil {
+			t.Errorf("%s: got %s", flag, stdout)
+		}
+		if cal.Appraisal == nil || cal.Appraisal.Statements == nil {
+			t.Errorf("%s: got no verdict in %s", flag, stdout)
+		}
+	}
+	if kept, err := filepath.Glob(path + ".0001-*"); err != nil || len(kept) != 1 {
+		t.Errorf("got %v, %v, want the model that was there", kept, err)
+	} else if was, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(was, b) {
+		t.Errorf("the model that is kept is another (%v)", err)
+	}
+	// What is asked for by itself is no harm, and a share that was asked for neither.
+	mustRun(t, 0, append(args, "--false-reject", "0.5")...)
+	mustRun(t, exitPoor, append(args, "--threshold", "0.9", "--strict")...)
+	stdout, _ := mustRun(t, 0, "calibrate", path, "--provider", "go", "--data", data, "--f1", "--dry-run")
+	for _, want := range []string{"good images score up to ", "before: finds 0 of 6 anomalous images; with", "now: rejects ", "nothing is stored: --dry-run\n", ": it finds "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("got\n%swant %q in it", stdout, want)
+		}
+	}
 }
 
 // Nothing but the thresholds changes, and they change back.

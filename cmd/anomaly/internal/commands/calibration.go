@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/calibrate"
@@ -27,10 +29,68 @@ type calibration struct {
 	F1                 *float64         `json:"f1"`
 	PixelF1            *float64         `json:"pixel_f1"`             // of --pixel-f1
 	PixelFalsePositive *float64         `json:"pixel_false_positive"` // nil without good maps
+	Before             before           `json:"before"`
+	Appraisal          *judge.Appraisal `json:"verdict"`
 
-	was, pixelWas float32 // NaN: none
-	how           string  // the threshold was set
-	marked        int     // good images with a pixel above the pixel threshold
+	ours          bool           // exported by anomaly
+	known         judge.Evidence // of the detector with its new threshold
+	was, pixelWas float32        // NaN: none
+	how           string         // the threshold was set
+	marked        int            // good images with a pixel above the pixel threshold
+}
+
+// before is what the threshold that there was does.
+type before struct {
+	Threshold   *float32         `json:"threshold"` // nil: there was none
+	FalseReject *calibrate.Share `json:"false_reject"`
+	Recall      *calibrate.Share `json:"recall"`
+	F1          *float64         `json:"f1"`
+}
+
+// effect says what a threshold, nil for none, does to the images.
+func effect(threshold *float32, s *judge.Scores) (falseReject, recall *calibrate.Share, f1 *float64) {
+	if threshold == nil {
+		return nil, nil, nil
+	}
+	if len(s.Good) > 0 {
+		falseReject = new(calibrate.ShareAbove(*threshold, s.Good))
+	}
+	if len(s.Anomalous) > 0 {
+		recall = new(calibrate.ShareAbove(*threshold, s.Anomalous))
+	}
+	if falseReject != nil && recall != nil {
+		f1 = &calibrate.Decide(*threshold, s.Good, s.Anomalous).F1
+	}
+	return falseReject, recall, f1
+}
+
+// harmless refuses a threshold that rejects more good images than was asked for.
+func (cal *calibration) harmless(o *calibrateOptions, threshold float32, s *judge.Scores) error {
+	t := finite(threshold)
+	if o.force || cal.Rule == ruleKept || t == nil || len(s.Good) == 0 {
+		return nil
+	}
+	asked := calibrate.DefaultFalseReject
+	if training := cal.known.Training; training != nil && training.FalseReject > 0 {
+		asked = training.FalseReject
+	}
+	if cal.Rule == ruleFalseReject && o.target > 0 {
+		asked = o.target
+	}
+	r := calibrate.ShareAbove(*t, s.Good)
+	if r.Above <= max(1, int(asked*float64(r.Of))) {
+		return nil
+	}
+	return fmt.Errorf("a threshold of %s rejects %d of %d good images, more than the %.4g %% asked for (they score up to %s; the threshold was %s): ask for less, or --force it",
+		page.Short(*t), r.Above, r.Of, 100*asked, page.Short(float32(slices.Max(s.Good))), was(cal.was))
+}
+
+// was spells the threshold that there is.
+func was(threshold float32) string {
+	if t := finite(threshold); t != nil {
+		return page.Short(*t)
+	}
+	return "none"
 }
 
 // finite returns nil for a threshold that there is none of.
@@ -134,23 +194,25 @@ func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, th
 	return nil
 }
 
-// measure says what the thresholds do to the images.
-func (cal *calibration) measure(s *judge.Scores) {
-	if cal.Threshold != nil && len(s.Good) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.Good)
-		cal.FalseReject = &share
+// measure says what the thresholds do to the images, and how good the detector is.
+func (cal *calibration) measure(s *judge.Scores) error {
+	cal.FalseReject, cal.Recall, cal.F1 = effect(cal.Threshold, s)
+	cal.Before.Threshold = finite(cal.was)
+	cal.Before.FalseReject, cal.Before.Recall, cal.Before.F1 = effect(cal.Before.Threshold, s)
+	e := &cal.known
+	e.Threshold, e.Good = cal.Threshold, cal.FalseReject
+	if cal.F1 != nil {
+		var err error
+		if e.Evaluation, err = s.Evaluate(*cal.Threshold); err != nil {
+			return err
+		}
 	}
-	if cal.Threshold != nil && len(s.Anomalous) > 0 {
-		share := calibrate.ShareAbove(*cal.Threshold, s.Anomalous)
-		cal.Recall = &share
-	}
-	if cal.FalseReject != nil && cal.Recall != nil {
-		cal.F1 = &calibrate.Decide(*cal.Threshold, s.Good, s.Anomalous).F1
-	}
+	cal.Appraisal = judge.Appraise(e)
 	if cal.PixelThreshold != nil && len(s.GoodMaps) > 0 {
 		share := calibrate.PixelsAbove(*cal.PixelThreshold, s.GoodMaps)
 		cal.PixelFalsePositive, cal.marked = &share.Share, share.Images
 	}
+	return nil
 }
 
 // print says what was done, and how sure it is.
@@ -167,19 +229,26 @@ func (cal *calibration) print(w io.Writer, s *judge.Scores) error {
 		fmt.Fprintf(&b, ", %s", cal.how)
 	}
 	fmt.Fprintln(&b)
-	if r := cal.FalseReject; r != nil {
-		fmt.Fprintf(&b, "rejects %d of %d good images; with 95 %% confidence at most %.1f %% of all\n", r.Above, r.Of, 100*r.AtMost)
+	line := func(when string, reject, recall *calibrate.Share, f1 *float64) {
+		if reject != nil {
+			fmt.Fprintf(&b, "%s: rejects %d of %d good images; with 95 %% confidence at most %.1f %% of all\n", when, reject.Above, reject.Of, 100*reject.AtMost)
+		}
+		if recall != nil {
+			fmt.Fprintf(&b, "%s: finds %d of %d anomalous images; with 95 %% confidence at least %.1f %% of all; F1 %.4f\n", when, recall.Above, recall.Of, 100*recall.AtLeast, *f1)
+		}
 	}
-	if r := cal.Recall; r != nil {
-		fmt.Fprintf(&b, "finds %d of %d anomalous images; with 95 %% confidence at least %.1f %% of all; F1 %.4f\n", r.Above, r.Of, 100*r.AtLeast, *cal.F1)
+	if len(s.Good) > 0 {
+		fmt.Fprintf(&b, "good images score up to %s\n", page.Short(float32(slices.Max(s.Good))))
 	}
+	line("before", cal.Before.FalseReject, cal.Before.Recall, cal.Before.F1)
+	line("now", cal.FalseReject, cal.Recall, cal.F1)
 	if cal.Rule == ruleF1 || cal.Rule == ruleRecall {
 		fmt.Fprintln(&b, "measured on the images it was chosen from: expect somewhat less of others")
 	}
-	if !cal.Stored {
+	if !cal.ours {
 		fmt.Fprintf(&b, "the model is another tool's and stays as it is: give run --threshold %v\n", *cal.Threshold)
 		_, err := io.WriteString(w, b.String())
-		return err
+		return cmp.Or(err, printAppraisal(w, cal.Appraisal))
 	}
 	fmt.Fprintf(&b, "pixel threshold %s (was %s)", number(cal.PixelThreshold), number(finite(cal.pixelWas)))
 	if cal.PixelF1 != nil {
@@ -192,6 +261,9 @@ func (cal *calibration) print(w io.Writer, s *judge.Scores) error {
 	if cal.Review != nil {
 		fmt.Fprintf(&b, "review band %s\n", *cal.Review)
 	}
+	if !cal.Stored {
+		fmt.Fprintln(&b, "nothing is stored: --dry-run")
+	}
 	_, err := io.WriteString(w, b.String())
-	return err
+	return cmp.Or(err, printAppraisal(w, cal.Appraisal))
 }

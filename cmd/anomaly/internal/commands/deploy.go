@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/anomaly-go/anomaly/dataset"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -27,24 +28,24 @@ back to the newest of them, anomaly versions live.onnx lists them. --keep limits
 many there are. Those that were rolled back from go when another model is deployed.
 
 ` + gateHelp,
-		Flags: append([]cli.Flag{
-			gateFlag,
+		Flags: slices.Concat(gateFlags, []cli.Flag{
 			&cli.IntFlag{Name: "keep", Usage: "`N` earlier models to keep", Value: 5},
-		}, detectorFlags...),
+		}, detectorFlags),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 2:
 				return usagef("deploy takes a new model and the file that it is to become, got %q", c.Args().Slice())
 			case c.Int("keep") < 1:
 				return usagef("--keep: got %d, want 1 or more", c.Int("keep"))
-			case c.IsSet("gate") && c.String("gate") == "":
-				return usagef("--gate: want a folder")
 			}
 			if err := checkModel("deploy", c.Args().First()); err != nil {
 				return err
 			}
-			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), gate: c.String("gate"), keep: c.Int("keep"), try: tryApart(c)}
+			o := &deployOptions{model: c.Args().Get(0), live: c.Args().Get(1), keep: c.Int("keep"), try: tryApart(c)}
 			var err error
+			if o.gate, err = parseGate(c); err != nil {
+				return err
+			}
 			if o.detector, o.decoding, err = parseDetector(c); err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ lists them.`,
 // deployOptions are the arguments and flags of `anomaly deploy`.
 type deployOptions struct {
 	model, live string
-	gate        string // "" for none
+	gate        gateOptions
 	keep        int
 	try         func(ctx context.Context, model []byte) error
 	detector    anrt.Options
@@ -87,8 +88,8 @@ type deployOptions struct {
 func (c *console) deploy(ctx context.Context, o *deployOptions) error {
 	options := &anrt.DeployOptions{Detector: &o.detector, Keep: o.keep, Try: o.try}
 	o.detector.Logf = c.logf
-	if o.gate != "" {
-		g, err := c.openGate(o.gate, o.decoding)
+	if o.gate.dir != "" {
+		g, err := c.openGate(&o.gate, o.decoding)
 		if err != nil {
 			return err
 		}

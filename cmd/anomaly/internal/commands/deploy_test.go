@@ -180,6 +180,26 @@ func TestDeployGate(t *testing.T) {
 	}
 }
 
+// Limits refuse a model where there is none to compare with; the set is folders of any names.
+func TestDeployGateLimits(t *testing.T) {
+	data, live := testSet(t, false), filepath.Join(t.TempDir(), "live.onnx")
+	golden := filepath.Join(data, "test") // good, a and b
+	args := func(threshold string, limits ...string) []string {
+		return append([]string{"deploy", "--provider", "go", "--gate", golden, withThreshold(t, threshold), live}, limits...)
+	}
+	for _, tt := range []struct{ threshold, limit, share, why string }{
+		{"1e-9", "--gate-false-reject", "0.9", "it rejects 4 of 4 good images, the limit is 0.9"},
+		{"0.99", "--gate-recall", "0.1", "it finds 0 of 6 anomalous images, the limit is 0.1"},
+	} {
+		if _, stderr := mustRun(t, 1, args(tt.threshold, tt.limit, tt.share)...); !strings.Contains(stderr, "refused on the golden set "+golden+": "+tt.why) {
+			t.Errorf("got %q, want %q", stderr, tt.why)
+		}
+	}
+	mustRun(t, 0, args(bestThreshold(t, data), "--gate-false-reject", "0", "--gate-recall", "1")...)
+	mustRun(t, exitUsage, args("0.5", "--gate-recall", "2")...)
+	mustRun(t, exitUsage, "deploy", tinyModel(t), live, "--gate-recall", "0.5")
+}
+
 // bestThreshold is one between the good and the anomalous images of a set.
 func bestThreshold(t *testing.T, data string) string {
 	t.Helper()

@@ -205,7 +205,8 @@ func TestForeignCalibrate(t *testing.T) {
 		t.Errorf("got %s, %v", stdout, err)
 	}
 	stdout, _ = mustRun(t, 0, "calibrate", model, "--data", data, "--provider", "go")
-	_, flag, found := strings.Cut(strings.TrimSpace(stdout), "give run ")
+	_, flag, found := strings.Cut(stdout, "give run ")
+	flag, _, _ = strings.Cut(flag, "\n")
 	if !found {
 		t.Fatalf("got %q", stdout)
 	}

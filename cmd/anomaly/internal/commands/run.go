@@ -91,19 +91,18 @@ the file of the model in use stays as it is.
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
 a review band: rejected) and --fail-on-anomaly is given, else 0. --fail-on-anomaly is refused where nothing says
 what is anomalous, and so are thresholds that no score can be above.`,
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
 			jsonFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "watch", Usage: "keep on: new images as they come, a new model when there is one", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks of --watch", Value: time.Second},
-			gateFlag,
 			&cli.StringFlag{Name: "shadow", Usage: "`NEW.onnx` that runs beside the model and is compared"},
 			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
 			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "shadow-changed", Usage: "`SHARE` of verdicts that may differ if it is to take over", Value: .01},
-		}, surveyFlags...),
+		}, gateFlags, surveyFlags),
 		Action: runAction,
 	}
 }
@@ -134,16 +133,16 @@ func runAction(c *cli.Context) error {
 	}
 	s := &o.survey
 	s.mustJudge, s.noteVerdict, s.try = o.failOnAnomaly, true, tryApart(c)
-	s.gate = c.String("gate")
+	if s.gate, err = parseGate(c); err != nil {
+		return err
+	}
 	s.shadow = shadowOptions{c.String("shadow"), c.Int("shadow-images"), c.Duration("shadow-time"), c.Float64("shadow-changed")}
 	if c.IsSet("shadow-time") && !c.IsSet("shadow-images") {
 		s.shadow.images = 0
 	}
 	o.watch, s.interval = c.Bool("watch"), c.Duration("interval")
 	switch {
-	case c.IsSet("gate") && s.gate == "":
-		return usagef("--gate: want a folder")
-	case s.gate != "" && !o.watch && s.shadow.model == "":
+	case s.gate.dir != "" && !o.watch && s.shadow.model == "":
 		return usagef("--gate needs --watch or --shadow: without them no other model comes into use")
 	case c.IsSet("interval") && !o.watch:
 		return usagef("--interval needs --watch")

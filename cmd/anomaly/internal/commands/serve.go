@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ ends. Standard output has a JSON object for each request and, with "audit": true
 for each change of a model.
 
 ` + gateHelp,
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` for HTTP", Value: "127.0.0.1:8080"},
 			&cli.StringFlag{Name: "grpc-listen", Usage: "`ADDRESS` for gRPC, or none", Value: "127.0.0.1:8081"},
 			&cli.StringFlag{Name: "tokens", Usage: "`FILE` of the tokens that clients must bring"},
@@ -71,8 +72,7 @@ for each change of a model.
 			&cli.DurationFlag{Name: "drain-timeout", Usage: "`TIME` that requests may then take", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
-			gateFlag,
-		}, scoringFlags...),
+		}, gateFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("serve takes a folder of models or one model, got %q", c.Args().Slice())
@@ -89,15 +89,19 @@ for each change of a model.
 // serveOptions are the arguments and flags of `anomaly serve`.
 type serveOptions struct {
 	models, listen, grpc string
-	otlp, gate           string
+	otlp                 string
+	gate                 gateOptions
 	decoding             *dataset.Decoding
 	server               serve.Options
 }
 
 func parseServe(c *cli.Context) (*serveOptions, error) {
-	o := &serveOptions{models: c.Args().First(), listen: c.String("listen"), grpc: c.String("grpc-listen"), otlp: c.String("otlp"), gate: c.String("gate")}
+	o := &serveOptions{models: c.Args().First(), listen: c.String("listen"), grpc: c.String("grpc-listen"), otlp: c.String("otlp")}
 	survey, err := parseScoring(c, o.models)
 	if err != nil {
+		return nil, err
+	}
+	if o.gate, err = parseGate(c); err != nil {
 		return nil, err
 	}
 	s := &o.server
@@ -112,8 +116,6 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 	s.MaxBody = int64(c.Int("max-body")) << 20
 	s.Timeout, s.DrainDelay, s.DrainTimeout, s.Interval = c.Duration("timeout"), c.Duration("drain-delay"), c.Duration("drain-timeout"), c.Duration("interval")
 	switch {
-	case c.IsSet("gate") && o.gate == "":
-		return nil, usagef("--gate: want a folder")
 	case c.IsSet("concurrent") && s.Concurrent < 1:
 		return nil, usagef("--concurrent: got %d, want 1 or more", s.Concurrent)
 	case c.Int("queue") < 0:
@@ -200,8 +202,8 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 	known := s.Tokens != nil || s.TLS != nil && s.TLS.ClientCAs != nil
 	own := ownAddress(web) && (rpc == nil || ownAddress(rpc))
 	s.OpenAdmin = own && !known
-	if o.gate != "" {
-		gate, err := c.openGate(o.gate, o.decoding)
+	if o.gate.dir != "" {
+		gate, err := c.openGate(&o.gate, o.decoding)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ type surveyOptions struct {
 	inbox    *judge.Inbox  // where images come from after the first ones; nil watches nothing
 	interval time.Duration // between two looks at it and at the model
 	try      func(ctx context.Context, model []byte) error
-	gate     string // folder that models to be swapped in are measured on; "" for none
+	gate     gateOptions // of models to be swapped in
 	shadow   shadowOptions
 }
 

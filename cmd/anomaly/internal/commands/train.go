@@ -489,7 +489,9 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 	if e.Metadata, err = result.Metadata(c.version); err != nil {
 		return nil, err
 	}
-	e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
+	if !o.tiled() && o.settings.View.Region == nil { // else other sizes are looked at
+		e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
+	}
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
 	// of the file has keys of its own, which anomaly export changes.

@@ -28,8 +28,8 @@ type shadowOptions struct {
 // end stops it all, and is called before the detector is closed.
 func (c *console) startTrials(ctx context.Context, det *anrt.Detector, o *surveyOptions, look *judge.Options) (end func(), err error) {
 	var g *judge.Gate
-	if o.gate != "" {
-		if g, err = c.openGate(o.gate, o.decoding); err != nil {
+	if o.gate.dir != "" {
+		if g, err = c.openGate(&o.gate, o.decoding); err != nil {
 			return nil, err
 		}
 	}
