@@ -85,6 +85,7 @@ const (
 	Shrunk          Code = "shrunk"           // to a fraction of their size
 	AllAnomalous    Code = "all-anomalous"
 	NoneAnomalous   Code = "none-anomalous"
+	Unlike          Code = "unlike" // the training images, many images
 )
 
 // Evidence is what is known of a detector. What is not known is nil.
@@ -93,6 +94,7 @@ type Evidence struct {
 	Training   *Training        // of its file's metadata
 	Evaluation *Evaluation      // at that threshold
 	Good       *calibrate.Share // of good images alone, above that threshold
+	Unlike     *calibrate.Share // of images that are unlike those it was trained on, as runtime.Result says
 }
 
 // Shares, of anomalous images or of pseudo-defects, below which a detector is
@@ -137,6 +139,7 @@ func Appraise(e *Evidence) *Appraisal {
 			a.Statements = append(a.Statements, s)
 		}
 	}
+	a.unlike(e)
 	if e.Threshold == nil && (e.Evaluation == nil || e.Evaluation.Decided == nil) {
 		a.say(Doubtful, NoThreshold, "nothing says which images are anomalous: there is no threshold", "set one with anomaly calibrate, or give --threshold")
 	}
@@ -230,6 +233,21 @@ func (a *Appraisal) rejects(e *Evidence, r calibrate.Share, what string) {
 	}
 	a.say(s, RejectsGood, fmt.Sprintf("it rejects %d of %d %s, more than the %s that it was set for", r.Above, r.Of, what, percent(asked)),
 		"these images differ from those it was trained on: train on images like them too, or anomaly calibrate --good with some that are not among these")
+}
+
+// unlike says that many images are unlike those it was trained on: what is said of its
+// training then says little of them. A measure on such images holds.
+func (a *Appraisal) unlike(e *Evidence) {
+	u := e.Unlike
+	if u == nil || u.Of < severalImages || u.Share <= mostUnlike {
+		return
+	}
+	s := Doubtful
+	if e.Evaluation != nil {
+		s = Note
+	}
+	a.say(s, Unlike, fmt.Sprintf("%d of %d images are unlike those it was trained on: of another camera, lamp, lens or product", u.Above, u.Of),
+		"see in what they are (unlike in --json and in the report), and train on images like them")
 }
 
 // pseudo says what pseudo-defects on held-back images tell.
@@ -332,6 +350,7 @@ func AppraiseRun(e *Evidence, anomalous, images int, highest float32) *Appraisal
 const (
 	severalImages = 5
 	manyImages    = 20
+	mostUnlike    = .2 // the share of them that may be unlike the training images
 )
 
 // countOf spells a number of things.

@@ -54,6 +54,12 @@ func TestAppraise(t *testing.T) {
 			e.Evaluation = m
 		}
 	}
+	unlike := func(n, of int) func(*Evidence) {
+		return func(e *Evidence) {
+			share := calibrate.ShareOf(n, of)
+			e.Unlike = &share
+		}
+	}
 	found := func(n int) func(*Evidence) { // of the 96 pseudo-defects
 		return threshold(float32(2 + (float64(96-n)-.5)/96))
 	}
@@ -104,6 +110,12 @@ func TestAppraise(t *testing.T) {
 			measured(evaluation(.99, 0, 50, 50, 50))(e)
 			e.Training = nil
 		}},
+		{Unlike, Doubtful, unlike(2, 9), "2 of 9 images are unlike those it was trained on", unlike(2, 10)},
+		{Unlike, Doubtful, unlike(2, 5), "2 of 5 images", unlike(4, 4)},
+		{Unlike, Note, func(e *Evidence) {
+			measured(evaluation(.99, 0, 50, 50, 50))(e)
+			unlike(100, 100)(e)
+		}, "100 of 100 images", unlike(0, 100)},
 		{FewImages, Doubtful, trained(func(t *Training) { t.Images = 19 }), "trained on 19 images", trained(func(t *Training) { t.Images = 20 })},
 		{UnsureThreshold, Note, trained(func(t *Training) { t.HeldBack = 10 }), "rests on 10 good images held back, too few to be sure that it rejects 10 %", trained(func(t *Training) { t.HeldBack = 29 })},
 		{LossFalling, Doubtful, trained(func(t *Training) { t.Epochs, t.LateFall = 3, .21 }), "21 % of all that the loss fell by", trained(func(t *Training) { t.LateFall = .09 })},

@@ -57,9 +57,9 @@ type Result struct {
 	Part *float64
 
 	// Unlike says in what the image is unlike those that the model was trained on, each
-	// in words: darker, brighter, more blurred, sharper, of another aspect or size. It
-	// is apart from Anomalous: such an image may get any score. Nothing is known of
-	// models of other tools; [Detector.DetectPixels] does not see sizes, and tiles are
+	// in words: darker, brighter, more blurred, sharper, anomalous over most of its area,
+	// of another aspect or size. It is apart from Anomalous: such an image may get any
+	// score. Nothing is known of models of other tools; [Detector.DetectPixels] does not see sizes, and tiles are
 	// not looked at as a whole.
 	Unlike []string
 

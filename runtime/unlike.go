@@ -20,6 +20,7 @@ const (
 	leastNoise      = .02  // and upwards: a defect has edges, on 2 % of the pixels of a smooth part at full contrast
 	unlikeAspect    = 1.25 // times as wide or as narrow as the usual image
 	unlikeArea      = 2.   // times the usual image's pixels, or as few
+	mostAnomalous   = .5   // of the map above the threshold: a defect covers less of a part
 )
 
 // A usual is what the images that a model was trained on look like.
@@ -84,6 +85,24 @@ func (u *usual) pixels(pix []uint8, h, w, c int) (unlike []string) {
 	compare(brightness, u.brightness, "darker", "brighter")
 	compare(sharpness, u.sharpness, "more blurred", "sharper or noisier")
 	return unlike
+}
+
+// area says that an image is as far from the training images over most of its area as
+// only defects are.
+func (u *usual) area(r *Result) (unlike []string) {
+	if math.IsNaN(u.brightness[0]) || r.Map == nil || r.PixelThreshold == nil {
+		return nil
+	}
+	above := 0
+	for _, v := range r.Map.Data {
+		if v > *r.PixelThreshold {
+			above++
+		}
+	}
+	if share := float64(above) / float64(len(r.Map.Data)); share > mostAnomalous {
+		return []string{fmt.Sprintf("of another look than the training images, as a whole (%.0f %% of it is anomalous, expected %.0f %% at most)", 100*share, 100*mostAnomalous)}
+	}
+	return nil
 }
 
 // UnlikeSize says in what the size of an image is unlike that of the images that the

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
@@ -14,7 +15,7 @@ import (
 // images of 160x120, of a brightness of .4 to .5 and a sharpness of .01 to .02.
 func unlikeModel(t *testing.T) []byte {
 	t.Helper()
-	return detectorModel(t, models.Spec{Channels: 1, Height: 16, Width: 16, Filters: 2, Depth: 1}, &onnxexport.Options{Threshold: .5, Metadata: map[string]string{
+	return detectorModel(t, models.Spec{Channels: 1, Height: 16, Width: 16, Filters: 2, Depth: 1}, &onnxexport.Options{Threshold: 1.9, Metadata: map[string]string{
 		"data.size":        "160x120",
 		"normal.quantiles": `{"levels":[0,0.05,0.5,0.95,1],"score":[0,0,0,0,0],"brightness":[0.4,0.41,0.45,0.49,0.5],"sharpness":[0.01,0.011,0.015,0.019,0.02]}`,
 	}})
@@ -85,6 +86,30 @@ func TestUnlike(t *testing.T) {
 	info := det.Info()
 	if got := info.UnlikeSize(image.Pt(120, 160)); len(got) != 1 {
 		t.Errorf("UnlikeSize: got %q", got)
+	}
+}
+
+// What is anomalous over more than half of its area is another product.
+func TestUnlikeArea(t *testing.T) {
+	known, threshold := usual{brightness: [2]float64{0, 1}}, float32(.5)
+	m := &heatmap.Map{Data: []float32{1, 1, .5, 0}, Height: 2, Width: 2}
+	r := &Result{Map: m, PixelThreshold: &threshold}
+	if got := known.area(r); got != nil {
+		t.Errorf("half of it: got %q", got)
+	}
+	m.Data[2] = .6
+	if got := known.area(r); len(got) != 1 || !strings.Contains(got[0], "75 % of it is anomalous") {
+		t.Errorf("three quarters: got %q", got)
+	}
+	nan := [2]float64{math.NaN(), math.NaN()}
+	for what, got := range map[string][]string{
+		"model of another tool": (&usual{brightness: nan}).area(r),
+		"no threshold":          known.area(&Result{Map: m}),
+		"no map":                known.area(&Result{PixelThreshold: &threshold}),
+	} {
+		if got != nil {
+			t.Errorf("%s: got %q", what, got)
+		}
 	}
 }
 

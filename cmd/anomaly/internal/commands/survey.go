@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -177,8 +178,8 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		if f.Result.Anomalous {
 			anomalous++
 		}
-		if len(f.Unlike) > 0 && !o.scoresOnly {
-			if unlike++; unlike <= mostUnlike {
+		if len(f.Unlike) > 0 {
+			if unlike++; unlike <= mostUnlike && !o.scoresOnly {
 				c.notef("%s: %s", printable(f.Path), strings.Join(f.Unlike, "; "))
 			}
 		}
@@ -205,6 +206,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	if o.inbox != nil && interrupted && errors.Is(err, ctx.Err()) {
 		err = nil // as it ends
 		report.Of = len(report.Rows)
+	}
+	if judged := images - failed; judged > 0 {
+		share := calibrate.ShareOf(unlike, judged)
+		report.Evidence.Unlike = &share
 	}
 	if o.noteVerdict {
 		report.Appraisal = judge.AppraiseRun(report.Evidence, anomalous, images-failed, highest)

@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/judge"
+	"github.com/chromedp/chromedp"
 )
 
 // TestRunSaysUnlike holds that an image which is unlike the training images is told, to
-// people, in JSON and to the report, and that good and bad images are not.
+// people, in JSON and in the report, and that good and bad images are not.
 func TestRunSaysUnlike(t *testing.T) {
 	model, data, out := tinyModel(t), testSet(t, false), t.TempDir()
 	args := []string{"run", "--provider", "go", "--json", "--out", out, model, data}
@@ -37,5 +38,21 @@ func TestRunSaysUnlike(t *testing.T) {
 	}
 	if html := string(mustRead(t, filepath.Join(out, "index.html"))); strings.Count(html, `"unlike":["darker than`) != 1 {
 		t.Error("the report's data do not have it once")
+	}
+
+	b := openPage(t, filepath.Join(out, "index.html"))
+	b.do(chromedp.EmulateViewport(1280, 1400)) // all images are in sight
+	b.settled()
+	marked := `[...document.querySelectorAll('article:has(.unlike:not([hidden])) .name')].map(e => e.textContent.replaceAll('\u200e', ''))`
+	if got := eval[[]string](b, marked); len(got) != 1 || got[0] != "dark.png" {
+		t.Errorf("marked on their cards are %q", got)
+	}
+	b.click(`[data-show=unlike]`)
+	if got := b.inSight(); b.text(`[data-show=unlike] b`) != "1" || len(got) != 1 || got[0] != "dark.png" {
+		t.Errorf("the filter has %s and shows %q", b.text(`[data-show=unlike] b`), got)
+	}
+	b.click("article .pictures")
+	if got := b.text("dialog .unlike"); !strings.HasPrefix(got, "darker than the training images") {
+		t.Errorf("enlarged it says %q", got)
 	}
 }

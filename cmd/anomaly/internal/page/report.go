@@ -84,6 +84,17 @@ func (r *Report) Missed() int {
 	return n
 }
 
+// Unlike is how many images are unlike those the model was trained on.
+func (r *Report) Unlike() int {
+	n := 0
+	for _, row := range r.Rows {
+		if row.Err == nil && len(row.Unlike) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // IsOf reports whether the report is that of a model.
 func (r *Report) IsOf(hash string) bool { return r.hash == hash }
 
