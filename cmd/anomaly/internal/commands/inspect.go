@@ -13,6 +13,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -110,6 +111,9 @@ func appraised(d *anrt.Description) *judge.Appraisal {
 	t := judge.ReadTraining(d.Metadata)
 	if t == nil || d.Problem != "" {
 		return nil
+	}
+	if d.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
+		t.ForgetScores() // which are not normalised as the threshold is
 	}
 	return judge.Appraise(&judge.Evidence{Threshold: d.Threshold, Training: t})
 }
