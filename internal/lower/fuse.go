@@ -76,7 +76,7 @@ func fused(g *graph.Graph) *graph.Graph {
 			for i, v := range n.Inputs {
 				operands[i] = value(v)
 			}
-			results := []*graph.Value{}
+			var results []*graph.Value
 			if n.Domain == "" {
 				results = h.OpN(n.Op, n.Attrs, len(n.Outputs), operands...)
 			} else {
