@@ -3,6 +3,9 @@ package main
 import (
 	"image"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +32,21 @@ func TestComparison(t *testing.T) {
 		}
 		if i > 0 && c.ssim >= list[i-1].ssim {
 			t.Errorf("%s: got SSIM %v, want less than the %v of %s", c.name, c.ssim, list[i-1].ssim, list[i-1].name)
+		}
+	}
+}
+
+// Training goes on where there is something to go on from, and else begins.
+func TestTrainResumes(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "m.onnx")
+	for _, begun := range []bool{false, true} {
+		if begun {
+			if err := os.WriteFile(out+".ckpt", nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := slices.Contains(sets[0].train("data", "mse", 5, out), "--resume"); got != begun {
+			t.Errorf("with a checkpoint %v: got --resume %v", begun, got)
 		}
 	}
 }

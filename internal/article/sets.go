@@ -116,10 +116,14 @@ func b2i(b bool) int {
 	return 0
 }
 
-// train returns the arguments of `anomaly train`.
+// train returns the arguments of `anomaly train`, which goes on where it was stopped.
 func (s *set) train(root, loss string, epochs int, out string) []string {
-	return []string{
+	args := []string{
 		"train", "--data", filepath.Join(root, s.data), "--model", "dcae", "--size", strconv.Itoa(s.size), "--channels", strconv.Itoa(s.channels),
-		"--batch", strconv.Itoa(s.batch), "--loss", loss, "--epochs", strconv.Itoa(epochs), "--resume", "--out", out,
+		"--batch", strconv.Itoa(s.batch), "--loss", loss, "--epochs", strconv.Itoa(epochs), "--out", out,
 	}
+	if there(out + ".ckpt") {
+		args = append(args, "--resume")
+	}
+	return args
 }
