@@ -6,6 +6,7 @@ import (
 	"image"
 	"math"
 
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/appearance"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 )
@@ -88,18 +89,19 @@ func (u *usual) pixels(pix []uint8, h, w, c int) (unlike []string) {
 }
 
 // area says that an image is as far from the training images over most of its area as
-// only defects are.
-func (u *usual) area(r *Result) (unlike []string) {
-	if math.IsNaN(u.brightness[0]) || r.Map == nil || r.PixelThreshold == nil {
+// only defects are: above the model's own threshold, as another one that is asked for,
+// such as that below all scores which calibrating takes, says nothing of the training.
+func (u *usual) area(m *heatmap.Map, threshold *float32) (unlike []string) {
+	if math.IsNaN(u.brightness[0]) || m == nil || threshold == nil {
 		return nil
 	}
 	above := 0
-	for _, v := range r.Map.Data {
-		if v > *r.PixelThreshold {
+	for _, v := range m.Data {
+		if v > *threshold {
 			above++
 		}
 	}
-	if share := float64(above) / float64(len(r.Map.Data)); share > mostAnomalous {
+	if share := float64(above) / float64(len(m.Data)); share > mostAnomalous {
 		return []string{fmt.Sprintf("of another look than the training images, as a whole (%.0f %% of it is anomalous, expected %.0f %% at most)", 100*share, 100*mostAnomalous)}
 	}
 	return nil

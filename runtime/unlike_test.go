@@ -93,23 +93,40 @@ func TestUnlike(t *testing.T) {
 func TestUnlikeArea(t *testing.T) {
 	known, threshold := usual{brightness: [2]float64{0, 1}}, float32(.5)
 	m := &heatmap.Map{Data: []float32{1, 1, .5, 0}, Height: 2, Width: 2}
-	r := &Result{Map: m, PixelThreshold: &threshold}
-	if got := known.area(r); got != nil {
+	if got := known.area(m, &threshold); got != nil {
 		t.Errorf("half of it: got %q", got)
 	}
 	m.Data[2] = .6
-	if got := known.area(r); len(got) != 1 || !strings.Contains(got[0], "75 % of it is anomalous") {
+	if got := known.area(m, &threshold); len(got) != 1 || !strings.Contains(got[0], "75 % of it is anomalous") {
 		t.Errorf("three quarters: got %q", got)
 	}
 	nan := [2]float64{math.NaN(), math.NaN()}
 	for what, got := range map[string][]string{
-		"model of another tool": (&usual{brightness: nan}).area(r),
-		"no threshold":          known.area(&Result{Map: m}),
-		"no map":                known.area(&Result{PixelThreshold: &threshold}),
+		"model of another tool": (&usual{brightness: nan}).area(m, &threshold),
+		"no threshold":          known.area(m, nil),
+		"no map":                known.area(nil, &threshold),
 	} {
 		if got != nil {
 			t.Errorf("%s: got %q", what, got)
 		}
+	}
+}
+
+// A threshold that is asked for does not make images unlike those of the training:
+// calibrate asks for one that all of an image is above.
+func TestUnlikeAreaOtherThreshold(t *testing.T) {
+	low := float32(-1)
+	det, err := OpenBytes(unlikeModel(t), &Options{SessionOptions: SessionOptions{Provider: Go}, Threshold: &low})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer det.Close()
+	results, err := det.Detect(t.Context(), scene(160, 120, .45, .02))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := results[0]; !r.Anomalous || len(r.Unlike) > 0 {
+		t.Errorf("got anomalous %v, unlike %q; want true and nothing", r.Anomalous, r.Unlike)
 	}
 }
 

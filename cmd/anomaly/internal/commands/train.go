@@ -48,7 +48,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` with images of good parts (required)"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write the model to", Value: "model.onnx"},
-			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, or a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
+			&cli.StringFlag{Name: "model", Usage: "`NAME` of the network: auto (features; if their backbone is not cached, unet; if a flag of a network that is trained is given, " + models.Names()[0] + "), " + strings.Join(models.Names(), ", "), Value: train.Auto},
 			&cli.StringFlag{Name: "preset", Usage: "`NAME` of how long features and unet may take: " + join(train.Presets()), Value: string(train.Default)},
 			&cli.StringFlag{Name: "size", Usage: "`PIXELS` on each side of the network's image (with features, of a square as large as it, in the images' aspect), or WIDTHxHEIGHT", DefaultText: "the network's, in the images' aspect"},
 			&cli.StringFlag{Name: "backbone", Usage: "`NAME` of the pretrained network of features: " + join(models.EfficientNets()) + ", or an ONNX file that has one", DefaultText: networks},
