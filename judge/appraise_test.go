@@ -16,7 +16,7 @@ import (
 func goodTraining() *Training {
 	t := &Training{
 		Model: "features", Images: 60, HeldBack: 60, FalseReject: .1, PseudoAUROC: 1,
-		Levels: []float64{0, .5, 1}, Scores: []float64{0, .5, 1},
+		Levels: []float64{0, .25, .5, 1}, Scores: []float64{0, .25, .5, 1},
 		Width: 400, Height: 300, SeenWidth: 200, SeenHeight: 150,
 	}
 	for i := range 96 {
@@ -99,7 +99,7 @@ func TestAppraise(t *testing.T) {
 			e.Training.FalseReject = .3
 		}},
 		{RejectsGood, Doubtful, func(e *Evidence) { s := calibrate.ShareOf(15, 50); e.Good = &s }, "rejects 15 of 50", func(e *Evidence) { s := calibrate.ShareOf(6, 50); e.Good = &s }},
-		{RejectsGood, Poor, threshold(.25), "rejects 45 of 60 good images that were held back", threshold(.95)},
+		{RejectsGood, Poor, threshold(.2), "rejects 45 of 60 good images that were held back", threshold(.6)},
 		{Unreachable, Poor, threshold(4), "its threshold of 4 can hardly be exceeded: good images reach 1, artificial defects 2.99", found(3)},
 		{Unreachable, Poor, measured(evaluation(.99, 0, 50, 0, 50)), "no image that it was measured on, good or anomalous, is above its threshold, 1.5", measured(evaluation(.99, 0, 50, 1, 50))},
 		{NoThreshold, Doubtful, func(e *Evidence) { e.Threshold = nil }, "there is no threshold", func(e *Evidence) { // a label of its own

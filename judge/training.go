@@ -83,22 +83,17 @@ func (t *Training) largest() (score float64, known bool) {
 	return t.Scores[len(t.Scores)-1], true
 }
 
-// above returns the share of the held-back good images above a threshold, nil for
-// none, as the quantiles tell it: 0 at the least.
+// above returns the share of the held-back good images that are above a threshold, nil
+// for none, at the least: what the next quantile above it tells. Between two quantiles
+// scores may lie anywhere.
 func (t *Training) above(threshold *float32) float64 {
-	if threshold == nil || len(t.Scores) == 0 {
+	if threshold == nil {
 		return 0
 	}
-	x := float64(*threshold)
 	for i, s := range t.Scores {
-		if s <= x {
-			continue
+		if s > float64(*threshold) {
+			return 1 - t.Levels[i]
 		}
-		if i == 0 {
-			return 1
-		}
-		from, to := t.Scores[i-1], s
-		return 1 - (t.Levels[i-1] + (t.Levels[i]-t.Levels[i-1])*(x-from)/(to-from))
 	}
 	return 0
 }
