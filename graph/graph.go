@@ -365,6 +365,20 @@ func describe(operands []*Value) string {
 	return strings.Join(parts, ", ")
 }
 
+// Users returns which of the operators have a value as an operand, in their order,
+// an operator once for each time.
+func Users(nodes []*Node) map[*Value][]*Node {
+	users := map[*Value][]*Node{}
+	for _, n := range nodes {
+		for _, v := range n.Inputs {
+			if v != nil {
+				users[v] = append(users[v], n)
+			}
+		}
+	}
+	return users
+}
+
 // Nodes returns, in topological order, the operators that the given values
 // depend on; without arguments those that the outputs depend on.
 func (g *Graph) Nodes(values ...*Value) []*Node {

@@ -87,14 +87,7 @@ func parse(s string) []float64 {
 // each; does says whether there are any.
 func (f *found) leading() (scale, shift [3]float64, does bool) {
 	scale = [3]float64{1, 1, 1}
-	users := map[*graph.Value][]*graph.Node{}
-	for _, n := range f.image.Graph().Nodes(f.all...) {
-		for _, v := range n.Inputs {
-			if v != nil {
-				users[v] = append(users[v], n)
-			}
-		}
-	}
+	users := graph.Users(f.image.Graph().Nodes(f.all...))
 	at := f.image
 	for len(users[at]) == 1 {
 		n := users[at][0]

@@ -157,22 +157,16 @@ func (f *found) patch(height, width int) int {
 // activation; where there is none the last tensor; of tokens always the latter,
 // behind the last normalisation.
 func (f *found) pick(height, width, patch int) {
+	nodes := f.image.Graph().Nodes(f.all...)
 	depends := map[*graph.Value]bool{f.image: true}
-	for _, n := range f.image.Graph().Nodes(f.all...) {
+	for _, n := range nodes {
 		if slices.ContainsFunc(n.Inputs, func(v *graph.Value) bool { return depends[v] }) {
 			for _, v := range n.Outputs {
 				depends[v] = true
 			}
 		}
 	}
-	users := map[*graph.Value][]*graph.Node{}
-	for _, n := range f.image.Graph().Nodes(f.all...) {
-		for _, v := range n.Inputs {
-			if v != nil {
-				users[v] = append(users[v], n)
-			}
-		}
-	}
+	users := graph.Users(nodes)
 	at := slices.Clone(strides)
 	if patch > 0 && !slices.Contains(at, patch) {
 		at = append(at, patch)

@@ -83,7 +83,7 @@ func Compile(g *graph.Graph, weights map[string]*graph.Tensor, outputs []string,
 	}
 	c := &compiler{
 		Plan: &Plan{isa: opts.isa, threads: opts.Threads}, weights: weights,
-		values: map[*graph.Value]view{}, uses: map[*graph.Value]int{}, users: map[*graph.Value][]*graph.Node{}, done: map[*graph.Node]bool{},
+		values: map[*graph.Value]view{}, uses: map[*graph.Value]int{}, done: map[*graph.Node]bool{},
 		lazy: map[*graph.Value]step{},
 	}
 	if err := c.compile(g, want); err != nil {
@@ -117,6 +117,7 @@ func known(v *graph.Value) bool { return v.Shape != nil && !slices.Contains(v.Sh
 
 func (c *compiler) compile(g *graph.Graph, want []*graph.Value) error {
 	nodes := g.Nodes(want...)
+	c.users = graph.Users(nodes)
 	for _, n := range nodes {
 		for _, v := range append(slices.Clone(n.Inputs), n.Outputs...) {
 			if v != nil && !known(v) {
@@ -126,7 +127,6 @@ func (c *compiler) compile(g *graph.Graph, want []*graph.Value) error {
 		for _, v := range n.Inputs {
 			if v != nil {
 				c.uses[v]++
-				c.users[v] = append(c.users[v], n)
 			}
 		}
 	}

@@ -30,22 +30,21 @@ func cpu(g *graph.Graph, block, longestSum int, frozen func(param string) bool) 
 		return nil, fmt.Errorf("lower: block: got %d channels, want a power of 2 from 8 on", block)
 	}
 	h := graph.New(g.Name())
+	nodes := g.Nodes()
 	l := &lowering{
 		block: block, longestSum: longestSum, g: h, step: newStep(g, h, frozen),
 		plain: map[*graph.Value]*graph.Value{}, blocked: map[*graph.Value]*graph.Value{},
-		users: map[*graph.Value][]*graph.Node{}, done: map[*graph.Node]bool{}, variable: map[*graph.Value]bool{},
+		users: graph.Users(nodes), done: map[*graph.Node]bool{}, variable: map[*graph.Value]bool{},
 		custom: map[*graph.Value]graph.CustomVJP{},
 	}
 	for _, v := range g.Inputs() {
 		l.plain[v] = h.Input(v.Name(), v.DType, v.Shape...)
 	}
-	nodes := g.Nodes()
 	for _, n := range nodes {
 		for _, v := range n.Inputs {
 			if v == nil {
 				continue
 			}
-			l.users[v] = append(l.users[v], n)
 			if v.IsParam() && l.step.learns(v.Name()) || l.variable[v] {
 				l.variable[n.Outputs[0]] = true
 			}

@@ -13,12 +13,7 @@ import (
 // pass or two over the memory of an image less.
 func fused(g *graph.Graph) *graph.Graph {
 	nodes := g.Nodes()
-	users := map[*graph.Value][]*graph.Node{}
-	for _, n := range nodes {
-		for _, v := range n.Inputs {
-			users[v] = append(users[v], n)
-		}
-	}
+	users := graph.Users(nodes)
 	for _, v := range g.Outputs() {
 		users[v] = append(users[v], nil)
 	}
