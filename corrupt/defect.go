@@ -21,8 +21,9 @@ const (
 // learn from may be too faint to see or cover most of the image; this is a spot
 // or a scratch on the part, of LeastDefect to MostDefect of the part's area,
 // that changes its pixels by LeastChange to MostChange on average, both uniform
-// in their logarithms, and has no colour where the images have none. Equal seeds, counters and i give equal results. It reports
-// false, and the image is as it was, if nothing that it tried could be seen there.
+// in their logarithms, and has no colour where the images have none. Equal seeds,
+// counters and i give equal results, whatever else the options say but for the region.
+// It reports false, and the image is as it was, if nothing that it tried could be seen there.
 func (g *Generator) Defect(dst, mask []uint8, i int, counter uint64) bool {
 	s := g.scratch()
 	defer scratches.Put(s)
@@ -35,15 +36,7 @@ func (g *Generator) Defect(dst, mask []uint8, i int, counter uint64) bool {
 	const tries = 24
 	for range tries {
 		g.spot(rng, s, g.foreground[i], g.extent[i])
-		area, on := 0, 0
-		for p, a := range s.mask {
-			if a > 0 {
-				area++
-				if g.foreground[i] == nil || g.foreground[i][p] {
-					on++
-				}
-			}
-		}
+		area, on := s.covers(g.foreground[i])
 		want := logUniform(rng, LeastChange, MostChange)
 		if area == 0 || 2*on < area {
 			continue

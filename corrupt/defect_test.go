@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/augment"
 )
 
 // Defects have the size and contrast that they are said to have, lie on the part,
@@ -21,6 +23,11 @@ func TestDefect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// What a generator is to learn from is nothing to its defects.
+		learning, err := New(images, h, w, c, &Options{Seed: 2, Clean: .5, Augment: augment.Augmentation{FlipX: true, Quarter: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		const n = 60
 		partArea := math.Pi / 16 * float64(h*w) // of discs
 		var areas []float64
@@ -34,6 +41,9 @@ func TestDefect(t *testing.T) {
 			made++
 			if g.Defect(again, nil, i, counter); !slices.Equal(again, dst) {
 				t.Fatalf("%v: defect %d differs when made again", size, j)
+			}
+			if learning.Defect(again, nil, i, counter); !slices.Equal(again, dst) {
+				t.Fatalf("%v: defect %d differs with other options", size, j)
 			}
 			area, on, change := 0., 0., 0.
 			for p, a := range mask {

@@ -11,16 +11,7 @@ func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64
 	const tries, most = 8, .5 // of the mask on the foreground, at least
 	for range tries {
 		g.shape(rng, s, part, extent)
-		area, on := 0, 0
-		for p, a := range s.mask {
-			if a > 0 {
-				area++
-				if part == nil || part[p] {
-					on++
-				}
-			}
-		}
-		if area > 0 && float64(on) >= most*float64(area) {
+		if area, on := s.covers(part); area > 0 && float64(on) >= most*float64(area) {
 			if rng.IntN(2) == 0 {
 				soften(s.mask, s.other, g.h, g.w)
 			}
@@ -28,6 +19,19 @@ func (g *Generator) mask(rng *rand.Rand, s *scratch, part []bool, extent float64
 		}
 	}
 	return false
+}
+
+// covers returns how many pixels the mask has, and how many of them lie on the part.
+func (s *scratch) covers(part []bool) (area, on int) {
+	for p, a := range s.mask {
+		if a > 0 {
+			area++
+			if part == nil || part[p] {
+				on++
+			}
+		}
+	}
+	return area, on
 }
 
 // shape writes a mask of 0 and 1 of a random kind: noise in a box, an ellipse, or
