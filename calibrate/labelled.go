@@ -65,11 +65,7 @@ func below(score float64, scores []float64) float32 {
 }
 
 func labelled(good, anomalous []float64) (scores []float64, labels []bool, err error) {
-	scores = slices.Concat(good, anomalous)
-	labels = make([]bool, len(scores))
-	for i := len(good); i < len(labels); i++ {
-		labels[i] = true
-	}
+	scores, labels = metrics.Labelled(good, anomalous)
 	return scores, labels, checkScores(scores)
 }
 

@@ -30,13 +30,9 @@ func (s *Scores) Add(f *Finding) {
 // Evaluate measures the scores at a threshold, NaN for none, as [Evaluate] does
 // findings, without kinds and pixels.
 func (s *Scores) Evaluate(threshold float32) (*Evaluation, error) {
-	anomalous := make([]bool, len(s.Good)+len(s.Anomalous))
-	for i := len(s.Good); i < len(anomalous); i++ {
-		anomalous[i] = true
-	}
 	e := &Evaluation{N: Counts{len(s.Good), len(s.Anomalous)}}
 	var err error
-	if e.Image, err = scoreMetrics(slices.Concat(s.Good, s.Anomalous), anomalous); err != nil {
+	if e.Image, err = scoreMetrics(metrics.Labelled(s.Good, s.Anomalous)); err != nil {
 		return nil, err
 	}
 	if threshold == threshold {

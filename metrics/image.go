@@ -6,6 +6,12 @@ import (
 	"slices"
 )
 
+// Labelled returns the scores of good and anomalous samples as [AUROC] takes them: the
+// good ones first, which of them are anomalous beside.
+func Labelled(good, anomalous []float64) (scores []float64, are []bool) {
+	return slices.Concat(good, anomalous), slices.Concat(make([]bool, len(good)), slices.Repeat([]bool{true}, len(anomalous)))
+}
+
 // AUROC returns the area under the ROC curve, in [0,1], of scores[i] for
 // samples that are anomalous where anomalous[i] is true: the probability that an
 // anomalous sample outscores a good one, ties counting one half.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,12 +34,8 @@ func newPseudoDefects(scores, good []float64) (PseudoDefects, error) {
 	if len(scores) == 0 {
 		return p, nil
 	}
-	anomalous := make([]bool, len(good)+len(scores))
-	for i := range scores {
-		anomalous[len(good)+i] = true
-	}
 	var err error
-	if p.AUROC, err = metrics.AUROC(slices.Concat(good, scores), anomalous); err != nil {
+	if p.AUROC, err = metrics.AUROC(metrics.Labelled(good, scores)); err != nil {
 		return p, fmt.Errorf("train: %w", err)
 	}
 	return p, nil
@@ -71,7 +68,7 @@ func (t *trainer) makePseudo(stage int) ([]pseudo, error) {
 	if t.keep || min(t.height, t.width) < corrupt.LeastSide {
 		return nil, nil
 	}
-	if t.defects == nil {
+	if t.defects = cmp.Or(t.defects, t.corrupt); t.defects == nil {
 		region, err := t.region()
 		if err != nil {
 			return nil, err
