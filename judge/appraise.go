@@ -220,10 +220,7 @@ const recalibrate = "set it anew with anomaly calibrate, from good images or lab
 
 // rejects says that more good images are rejected than was asked for.
 func (a *Appraisal) rejects(e *Evidence, r calibrate.Share, what string) {
-	asked := calibrate.DefaultFalseReject
-	if e.Training != nil && e.Training.FalseReject > 0 {
-		asked = e.Training.FalseReject
-	}
+	asked := e.Training.Asked()
 	if r.AtLeast <= asked { // may be chance
 		return
 	}
@@ -300,7 +297,7 @@ func (a *Appraisal) trained(e *Evidence) {
 		a.say(Doubtful, FewImages, fmt.Sprintf("it was trained on %s, which can hardly show all that good parts look like", countOf(t.Images, "image")),
 			fmt.Sprintf("train on %d or more, taken on different days and in every pose that occurs", enough))
 	}
-	if asked := cmp.Or(t.FalseReject, calibrate.DefaultFalseReject); t.HeldBack > 0 && t.HeldBack < calibrate.Enough(asked) {
+	if asked := t.Asked(); t.HeldBack > 0 && t.HeldBack < calibrate.Enough(asked) {
 		need := calibrate.Enough(asked)
 		do := fmt.Sprintf("anomaly calibrate --good with %d other good images", need)
 		if t.Images > 0 {

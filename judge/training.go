@@ -2,8 +2,8 @@ package judge
 
 import (
 	"encoding/json"
-	"fmt"
 
+	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
@@ -45,9 +45,7 @@ func ReadTraining(metadata map[string]string) *Training {
 	}
 	read(onnx.KeySettings, &settings)
 	t.FalseReject = settings.FalseReject
-	var normal struct{ Levels, Score []float64 }
-	read(onnx.KeyNormal, &normal)
-	if len(normal.Levels) == len(normal.Score) {
+	if normal := onnx.ReadNormal(metadata); len(normal.Levels) == len(normal.Score) {
 		t.Levels, t.Scores = normal.Levels, normal.Score
 	}
 	read(onnx.KeyDataImages, &t.Images)
@@ -56,13 +54,22 @@ func ReadTraining(metadata map[string]string) *Training {
 	read(onnx.KeyLateFall, &t.LateFall)
 	read(onnx.KeyPseudoScores, &t.Pseudo)
 	read(onnx.KeyPseudoAUROC, &t.PseudoAUROC)
-	fmt.Sscanf(metadata[onnx.KeyDataSize], "%dx%d", &t.Width, &t.Height)
+	t.Width, t.Height = onnx.DataSize(metadata)
 	return t
 }
 
 // ForgetScores leaves out the scores, where they are not such as the threshold is
 // compared with: those of another map, or with areas left out.
 func (t *Training) ForgetScores() { t.Levels, t.Scores, t.Pseudo = nil, nil, nil }
+
+// Asked is the share of good images that the threshold was set to reject, of nil and
+// where nothing says the default.
+func (t *Training) Asked() float64 {
+	if t != nil && t.FalseReject > 0 {
+		return t.FalseReject
+	}
+	return calibrate.DefaultFalseReject
+}
 
 // better is what to try for a better detector.
 func (t *Training) better() string {

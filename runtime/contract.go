@@ -2,10 +2,8 @@ package runtime
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -367,7 +365,10 @@ func (c *contract) setThresholds(m *onnx.File) error {
 	if c.pixelThreshold, err = readThreshold(m, onnx.KeyPixelThreshold); err != nil {
 		return err
 	}
-	c.good = readGood(m.Metadata[onnx.KeyNormal])
+	normal := onnx.ReadNormal(m.Metadata)
+	if good, known := normal.At(normal.Score, mostGood); known {
+		c.good = new(float32(good))
+	}
 	if s, ok := m.Metadata[onnx.KeyReview]; ok {
 		b, err := ParseBand(s)
 		if err == nil {
@@ -401,20 +402,6 @@ func (c *contract) normalize(m *onnx.File) {
 
 // mostGood is the level of the good images' quantile of which maps are coloured from on.
 const mostGood = .75
-
-// readGood returns the score of good images at mostGood, nil where quantiles, as
-// package train writes them, do not say.
-func readGood(quantiles string) *float32 {
-	var q struct{ Levels, Score []float64 }
-	if json.Unmarshal([]byte(quantiles), &q) != nil {
-		return nil
-	}
-	i := slices.Index(q.Levels, mostGood)
-	if i < 0 || i >= len(q.Score) {
-		return nil
-	}
-	return new(float32(q.Score[i]))
-}
 
 // above returns the number that a value must exceed for its label, either of which
 // may be nil, to be true; nil where that is not known.

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"encoding/json"
 	"fmt"
 	"image"
 	"math"
@@ -34,21 +33,15 @@ type usual struct {
 func readUsual(metadata map[string]string) usual {
 	nan := [2]float64{math.NaN(), math.NaN()}
 	u := usual{nan, nan, usualSize(metadata)}
-	var q struct{ Levels, Brightness, Sharpness []float64 }
-	if json.Unmarshal([]byte(metadata[onnx.Prefix+"normal.quantiles"]), &q) != nil {
-		return u
-	}
+	q := onnx.ReadNormal(metadata)
 	between := func(values []float64, least func(median float64) (down, up float64)) [2]float64 {
 		at := map[float64]float64{}
-		for i, level := range q.Levels {
-			if i < len(values) {
-				at[level] = values[i]
-			}
-		}
 		for _, level := range []float64{0, .05, .5, .95, 1} {
-			if _, ok := at[level]; !ok {
+			value, known := q.At(values, level)
+			if !known {
 				return nan
 			}
+			at[level] = value
 		}
 		down, up := least(at[.5])
 		spread := unlikeSpreads * (at[.95] - at[.05])
@@ -61,7 +54,7 @@ func readUsual(metadata map[string]string) usual {
 
 // usualSize is that of the usual training image in pixels, zero where it is not known.
 func usualSize(metadata map[string]string) (size image.Point) {
-	fmt.Sscanf(metadata[onnx.Prefix+"data.size"], "%dx%d", &size.X, &size.Y)
+	size.X, size.Y = onnx.DataSize(metadata)
 	return size
 }
 
@@ -110,8 +103,7 @@ func (u *usual) area(m *heatmap.Map, threshold *float32) (unlike []string) {
 // UnlikeSize says in what the size of an image is unlike that of the images that the
 // model was trained on, as [Result].Unlike does: nothing where that is not known.
 func (i *ModelInfo) UnlikeSize(size image.Point) (unlike []string) {
-	u := usualSize(i.Metadata)
-	return unlikeSize(u, size)
+	return unlikeSize(usualSize(i.Metadata), size)
 }
 
 func unlikeSize(usual, size image.Point) []string {

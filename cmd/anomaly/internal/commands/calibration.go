@@ -70,10 +70,7 @@ func (cal *calibration) harmless(o *calibrateOptions, threshold float32, s *judg
 	if o.force || cal.Rule == ruleKept || t == nil || len(s.Good) == 0 {
 		return nil
 	}
-	asked := calibrate.DefaultFalseReject
-	if training := cal.known.Training; training != nil && training.FalseReject > 0 {
-		asked = training.FalseReject
-	}
+	asked := cal.known.Training.Asked()
 	if cal.Rule == ruleFalseReject && o.target > 0 {
 		asked = o.target
 	}

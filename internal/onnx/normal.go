@@ -1,0 +1,37 @@
+package onnx
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// A Normal is what metadata say of good images: quantiles, at Levels, of the scores of
+// those that the network was not trained on, and of what all of them look like.
+type Normal struct {
+	Levels, Score, Brightness, Sharpness []float64
+}
+
+// ReadNormal reads it; zero where it is not there, or cannot be read.
+func ReadNormal(metadata map[string]string) Normal {
+	var n Normal
+	if json.Unmarshal([]byte(metadata[KeyNormal]), &n) != nil {
+		return Normal{}
+	}
+	return n
+}
+
+// At returns one of the quantiles; known is false where there is none of the level.
+func (n *Normal) At(quantiles []float64, level float64) (value float64, known bool) {
+	if i := slices.Index(n.Levels, level); i >= 0 && i < len(quantiles) {
+		return quantiles[i], true
+	}
+	return 0, false
+}
+
+// DataSize returns the size of the usual training image that metadata say, in pixels;
+// 0 where they do not.
+func DataSize(metadata map[string]string) (width, height int) {
+	fmt.Sscanf(metadata[KeyDataSize], "%dx%d", &width, &height)
+	return width, height
+}
