@@ -119,7 +119,7 @@ func exportAction(c *cli.Context) error {
 		of.Blur = *o.blur
 	}
 	if err := of.Validate(); err != nil {
-		return usagef("%v", err)
+		return flagError(c.Command, err)
 	}
 	return newConsole(c).export(o)
 }
@@ -221,12 +221,12 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 			if spec.AEGradStop, err = stopError(is.Metadata); err != nil {
 				return nil, err
 			}
-			if spec.AEGradStop == 0 {
-				notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
-			}
 		}
 		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
-			return nil, fmt.Errorf("%w: --aegrad: %w", errUsage, err)
+			return nil, flagError(exportCommand(), err)
+		}
+		if spec.AEGrad > 0 && spec.AEGradStop == 0 {
+			notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
 		}
 		b, err := json.Marshal(net.Spec())
 		if err != nil {

@@ -97,8 +97,6 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	switch {
 	case c.IsSet("heat") && o.dir == "":
 		return o, usagef("--heat needs --out")
-	case c.IsSet("out") && o.dir == "":
-		return o, usagef("--out: want a folder")
 	case c.IsSet("save") && o.dir == "":
 		return o, usagef("--save needs --out")
 	}

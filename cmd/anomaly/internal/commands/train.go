@@ -33,9 +33,11 @@ func trainCommand() *cli.Command {
 		Description: `DIR is a folder of images, a data set in MVTec AD's or VisA's layout (its training
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
-The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it, however the run ended, and is an error without one. It is removed
-when the model is written. A model that was FILE is kept beside it: anomaly versions
+The state of a network that learns by epochs is kept in FILE.ckpt after every epoch
+and when interrupted; --resume goes on from it, however the run ended, and is an error
+without one. Without --resume, one that is there is an error: it would be lost. It is
+removed when the model is written. Features are fitted in minutes and keep none: when
+interrupted they begin anew. A model that was FILE is kept beside it: anomaly versions
 lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.
@@ -102,8 +104,6 @@ func trainAction(c *cli.Context) error {
 		return usagef("train takes no arguments but flags, got %q; --data names the images", c.Args().Slice())
 	case c.String("data") == "":
 		return usagef("--data is missing: a folder with images of good parts")
-	case c.String("out") == "":
-		return usagef("--out: want a file")
 	case c.Uint64("seed") == 0:
 		return usagef("--seed: got 0, want 1 or more")
 	}
@@ -116,11 +116,6 @@ func trainAction(c *cli.Context) error {
 	for _, name := range []string{"lr", "val", "false-reject"} {
 		if x := c.Float64(name); !(x > 0) && c.IsSet(name) {
 			return usagef("--%s: got %v, want more than 0", name, x)
-		}
-	}
-	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map", "size"} {
-		if c.IsSet(name) && c.String(name) == "" {
-			return usagef("--%s: got nothing, want a name", name)
 		}
 	}
 	o := &trainOptions{
@@ -270,6 +265,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	if o.suspects != "" {
+		if err := atomicfile.WritableIn(o.suspects); err != nil {
+			return fmt.Errorf("--suspects: %w", err)
+		}
+	}
 	if err := replaceable(o.out); err != nil {
 		return err
 	}
@@ -284,8 +284,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	if s.Resume && !slices.ContainsFunc(checkpoints, isThere) {
+	switch at := slices.IndexFunc(checkpoints, isThere); {
+	case s.Resume && at < 0:
 		return fmt.Errorf("--resume: there is no checkpoint %s to go on from: leave it out to begin", s.Checkpoint)
+	case !s.Resume && at >= 0:
+		return fmt.Errorf("%s has what a run that has not ended came to: --resume goes on from it; remove it to begin anew, or choose another --out", checkpoints[at])
 	}
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
@@ -323,12 +326,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 		set.Train = set.Train[:mostFeatureImages]
 	}
-	for _, path := range checkpoints {
-		if isThere(path) && !s.Resume {
-			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
-		}
-	}
-
 	started := time.Now()
 	data, err := o.load(ctx, set.Train)
 	if err != nil {
@@ -460,7 +457,7 @@ func (o *trainOptions) open(images, width, height int) error {
 		return err
 	}
 	if o.net, err = models.Open(o.spec, resources); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return flagError(trainCommand(), err)
 	}
 	o.spec = o.net.Spec()
 	o.settings.Steps = o.preset.Steps(o.spec.Model)
@@ -473,7 +470,7 @@ func (o *trainOptions) open(images, width, height int) error {
 		o.settings.Map = &m
 	}
 	if err := o.settings.Validate(o.net); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return flagError(trainCommand(), err)
 	}
 	return nil
 }
