@@ -26,6 +26,21 @@ type Appraisal struct {
 // Sentence is what to say first.
 func (a *Appraisal) Sentence() string { return a.Statements[0].Text }
 
+// Said returns the statements with advice that is the same as before left out, as people
+// are told them.
+func (a *Appraisal) Said() []Statement {
+	said := map[string]bool{}
+	statements := slices.Clone(a.Statements)
+	for i := range statements {
+		s := &statements[i]
+		if said[s.Do] {
+			s.Do = ""
+		}
+		said[s.Do] = true
+	}
+	return statements
+}
+
 // A Statement is one thing that is known of a detector.
 type Statement struct {
 	Severity Severity `json:"severity"`
@@ -90,11 +105,12 @@ const (
 
 // Evidence is what is known of a detector. What is not known is nil.
 type Evidence struct {
-	Threshold  *float32         // that is in use
-	Training   *Training        // of its file's metadata
-	Evaluation *Evaluation      // at that threshold
-	Good       *calibrate.Share // of good images alone, above that threshold
-	Unlike     *calibrate.Share // of images that are unlike those it was trained on, as runtime.Result says
+	Threshold   *float32         // that is in use
+	Training    *Training        // of its file's metadata
+	Calibration *Calibration     // of that threshold, where training did not set it
+	Evaluation  *Evaluation      // at that threshold
+	Good        *calibrate.Share // of good images alone, above that threshold
+	Unlike      *calibrate.Share // of images that are unlike those it was trained on, as runtime.Result says
 }
 
 // Shares, of anomalous images or of pseudo-defects, below which a detector is
@@ -111,14 +127,18 @@ const fewLabelled = 10
 
 // Appraise says what there is to say. What was measured on labelled images counts:
 // beside ten or more of each class pseudo-defects and training only add notes, beside
-// fewer, doubts.
-func Appraise(e *Evidence) *Appraisal {
+// fewer, doubts. What was measured when the threshold was set counts where nothing else was.
+func Appraise(known *Evidence) *Appraisal {
 	a := &Appraisal{}
+	e, when := *known, ""
+	if c := e.Calibration; c != nil && e.Evaluation == nil && e.Good == nil {
+		e.Evaluation, e.Good, when = c.Measured, c.FalseReject, " when it was calibrated"
+	}
 	measured := e.Evaluation != nil
 	if measured {
-		a.evaluated(e)
+		a.evaluated(&e, when)
 	} else if e.Good != nil {
-		a.rejects(e, *e.Good, "good images")
+		a.rejects(&e, *e.Good, "good images"+when)
 	}
 	outranked := Note
 	if measured && min(e.Evaluation.N.Good, e.Evaluation.N.Anomalous) < fewLabelled {
@@ -126,8 +146,8 @@ func Appraise(e *Evidence) *Appraisal {
 	}
 	if t := e.Training; t != nil {
 		var of Appraisal
-		of.pseudo(e)
-		of.trained(e)
+		of.pseudo(&e)
+		of.trained(&e)
 		a.Pseudo = of.Pseudo
 		for _, s := range of.Statements {
 			if measured && (a.says(s.Code) || s.Code == UnsureThreshold) { // which says it better
@@ -139,7 +159,12 @@ func Appraise(e *Evidence) *Appraisal {
 			a.Statements = append(a.Statements, s)
 		}
 	}
-	a.unlike(e)
+	switch c := e.Calibration; {
+	case known.Unlike != nil:
+		a.unlike(known.Unlike, known.Evaluation != nil, "")
+	case c != nil && c.Unlike != nil && known.Evaluation == nil:
+		a.unlike(c.Unlike, c.Measured != nil, when)
+	}
 	if e.Threshold == nil && (e.Evaluation == nil || e.Evaluation.Decided == nil) {
 		a.say(Doubtful, NoThreshold, "nothing says which images are anomalous: there is no threshold", "set one with anomaly calibrate, or give --threshold")
 	}
@@ -171,14 +196,14 @@ func byShare(share float64) Severity {
 	return Good
 }
 
-// evaluated says what labelled images tell.
-func (a *Appraisal) evaluated(e *Evidence) {
+// evaluated says what labelled images tell; when, where not "", is added to what is counted.
+func (a *Appraisal) evaluated(e *Evidence, when string) {
 	m := e.Evaluation
 	area := fmt.Sprintf("AUROC %.3f, %.3f to %.3f with 95 %% confidence", m.Image.AUROC, m.Image.AUROCLow, m.Image.AUROCHigh)
 	separates := m.Image.AUROCLow > chance
 	if d := m.Decided; d != nil {
 		text := fmt.Sprintf("it finds %s and rejects %d of %d good ones (at most %s)",
-			found(d.Recall, "anomalous image"), d.FalseReject.Above, d.FalseReject.Of, percent(d.FalseReject.AtMost))
+			found(d.Recall, "anomalous image"), d.FalseReject.Above, d.FalseReject.Of, percent(d.FalseReject.AtMost)) + when
 		s, do := byShare(d.Recall.Share), ""
 		if s > Good {
 			do = e.Training.better()
@@ -187,7 +212,7 @@ func (a *Appraisal) evaluated(e *Evidence) {
 			}
 		}
 		a.say(s, Finds, text, do)
-		a.rejects(e, d.FalseReject, "good images")
+		a.rejects(e, d.FalseReject, "good images"+when)
 		if d.Recall.Above+d.FalseReject.Above == 0 {
 			a.say(Poor, Unreachable, fmt.Sprintf("no image that it was measured on, good or anomalous, is above its threshold, %s", figure(m.Threshold)), recalibrate)
 		}
@@ -218,9 +243,21 @@ func (a *Appraisal) evaluated(e *Evidence) {
 
 const recalibrate = "set it anew with anomaly calibrate, from good images or labelled ones"
 
+// asked is the share of good images that the threshold was set to reject, and whether it
+// was set for one: else that of training and its default is held against it.
+func (e *Evidence) asked() (share float64, set bool) {
+	switch c := e.Calibration; {
+	case c == nil:
+		return e.Training.Asked(), e.Training != nil && e.Training.Rule != calibrate.Max
+	case c.Rule == RuleFalseReject:
+		return c.Target, true
+	}
+	return e.Training.Asked(), false
+}
+
 // rejects says that more good images are rejected than was asked for.
 func (a *Appraisal) rejects(e *Evidence, r calibrate.Share, what string) {
-	asked := e.Training.Asked()
+	asked, set := e.asked()
 	if r.AtLeast <= asked { // may be chance
 		return
 	}
@@ -228,22 +265,30 @@ func (a *Appraisal) rejects(e *Evidence, r calibrate.Share, what string) {
 	if r.Share > chance {
 		s = Poor
 	}
-	a.say(s, RejectsGood, fmt.Sprintf("it rejects %d of %d %s, more than the %s that it was set for", r.Above, r.Of, what, percent(asked)),
-		"these images differ from those it was trained on: train on images like them too, or anomaly calibrate --good with some that are not among these")
+	more, do := fmt.Sprintf("the %s that it was set for", percent(asked)), "these images differ from those it was trained on: train on images like them too, or anomaly calibrate --good with some that are not among these"
+	if !set {
+		more = percent(asked)
+	}
+	if c := e.Calibration; c != nil && c.Rule == RuleGiven {
+		do = "the threshold was given: " + recalibrate
+	}
+	a.say(s, RejectsGood, fmt.Sprintf("it rejects %d of %d %s, more than %s", r.Above, r.Of, what, more), do)
 }
 
 // unlike says that many images are unlike those it was trained on: what is said of its
-// training then says little of them. A measure on such images holds.
-func (a *Appraisal) unlike(e *Evidence) {
-	u := e.Unlike
-	if u == nil || u.Of < severalImages || u.Share <= mostUnlike {
+// training then says little of them. A measure on such images, if labelled, holds.
+func (a *Appraisal) unlike(u *calibrate.Share, measured bool, when string) {
+	if u.Of < severalImages || u.Share <= mostUnlike {
 		return
 	}
-	s := Doubtful
-	if e.Evaluation != nil {
+	s, those := Doubtful, "images are"
+	if measured {
 		s = Note
 	}
-	a.say(s, Unlike, fmt.Sprintf("%d of %d images are unlike those it was trained on: of another camera, lamp, lens or product", u.Above, u.Of),
+	if when != "" {
+		those = "images that it was calibrated on are"
+	}
+	a.say(s, Unlike, fmt.Sprintf("%d of %d %s unlike those it was trained on: of another camera, lamp, lens or product", u.Above, u.Of, those),
 		"see in what they are (unlike in --json and in the report), and train on images like them")
 }
 
@@ -297,14 +342,7 @@ func (a *Appraisal) trained(e *Evidence) {
 		a.say(Doubtful, FewImages, fmt.Sprintf("it was trained on %s, which can hardly show all that good parts look like", countOf(t.Images, "image")),
 			fmt.Sprintf("train on %d or more, taken on different days and in every pose that occurs", enough))
 	}
-	if asked := t.Asked(); t.HeldBack > 0 && t.HeldBack < calibrate.Enough(asked) {
-		need := calibrate.Enough(asked)
-		do := fmt.Sprintf("anomaly calibrate --good with %d other good images", need)
-		if t.Images > 0 {
-			do += fmt.Sprintf(", or train on %d", (need*t.Images+t.HeldBack-1)/t.HeldBack)
-		}
-		a.say(Note, UnsureThreshold, fmt.Sprintf("its threshold rests on %s held back, too few to be sure that it rejects %s of good parts at most", countOf(t.HeldBack, "good image"), percent(asked)), do)
-	}
+	a.unsure(e)
 	if t.LateFall > stillFalling {
 		a.say(Doubtful, LossFalling, fmt.Sprintf("training ended while it was still learning: %s of all that the loss fell by, it fell by in the second half", percent(t.LateFall)),
 			fmt.Sprintf("train for longer: --epochs %d", 4*max(t.Epochs, 1)))
@@ -319,6 +357,28 @@ func (a *Appraisal) trained(e *Evidence) {
 	if by := min(x, y); by > shrunkBy {
 		a.say(Note, Shrunk, fmt.Sprintf("images of %dx%d are seen at %dx%d: what is smaller than some %.0f pixels can hardly be found", t.Width, t.Height, t.SeenWidth, t.SeenHeight, math.Ceil(2*by)), "small defects want a larger --size")
 	}
+}
+
+// unsure says that a threshold that was set from good images rests on too few.
+func (a *Appraisal) unsure(e *Evidence) {
+	t, c := e.Training, e.Calibration
+	n, rests := t.HeldBack, countOf(t.HeldBack, "good image")+" held back"
+	if c != nil {
+		n, rests = c.Good, countOf(c.Good, "good image")
+		if c.Rule != RuleFalseReject && c.Rule != RuleMax {
+			return
+		}
+	}
+	asked, _ := e.asked()
+	need := calibrate.Enough(asked)
+	if n == 0 || n >= need {
+		return
+	}
+	do := fmt.Sprintf("anomaly calibrate --good with %d other good images", need)
+	if c == nil && t.Images > 0 {
+		do += fmt.Sprintf(", or train on %d", (need*t.Images+n-1)/n)
+	}
+	a.say(Note, UnsureThreshold, fmt.Sprintf("its threshold rests on %s, too few to be sure that it rejects %s of good parts at most", rests, percent(asked)), do)
 }
 
 const (

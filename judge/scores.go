@@ -12,6 +12,7 @@ import (
 // images as numbers. The zero value holds none.
 type Scores struct {
 	Good, Anomalous []float64
+	Unlike          int // how many of them are of images unlike the training images
 
 	GoodMaps [][]float32    // residuals of each good image, without those that zones ignore
 	Pixels   metrics.Pixels // of good images and those with a mask, at the maps' size
@@ -24,6 +25,9 @@ func (s *Scores) Add(f *Finding) {
 		s.Anomalous = append(s.Anomalous, float64(f.Score))
 	} else {
 		s.Good = append(s.Good, float64(f.Score))
+	}
+	if len(f.Unlike) > 0 {
+		s.Unlike++
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // Training is what a model's metadata says of how it came about. What it does not
@@ -12,8 +13,9 @@ import (
 type Training struct {
 	Model       string  // name of the network
 	Images      int     // it was trained on, with those that were held back
-	HeldBack    int     // good images that the threshold was set from, by scores of networks that had not seen them
-	FalseReject float64 // that the threshold was set for
+	HeldBack    int     // good images that training set the threshold from, by scores of networks that had not seen them
+	FalseReject float64 // that the threshold was set for, unless Rule is [calibrate.Max]
+	Rule        calibrate.Rule
 	Epochs      int
 	// LateFall is the share of all that the loss fell by, in [0,1], that it fell by in the second half.
 	LateFall float64
@@ -41,10 +43,11 @@ func ReadTraining(metadata map[string]string) *Training {
 	read(onnx.KeyModel, &spec)
 	t.Model, t.SeenHeight, t.SeenWidth = spec.Model, spec.Height, spec.Width
 	var settings struct {
-		FalseReject float64 `json:"false_reject"`
+		FalseReject float64        `json:"false_reject"`
+		Rule        calibrate.Rule `json:"threshold_rule"`
 	}
 	read(onnx.KeySettings, &settings)
-	t.FalseReject = settings.FalseReject
+	t.FalseReject, t.Rule = settings.FalseReject, settings.Rule
 	if normal := onnx.ReadNormal(metadata); len(normal.Levels) == len(normal.Score) {
 		t.Levels, t.Scores = normal.Levels, normal.Score
 	}
@@ -58,11 +61,20 @@ func ReadTraining(metadata map[string]string) *Training {
 	return t
 }
 
+// FileEvidence returns what a model's metadata tell of it at a threshold, nil for none.
+func FileEvidence(metadata map[string]string, threshold *float32) *Evidence {
+	e := &Evidence{Threshold: threshold, Training: ReadTraining(metadata), Calibration: ReadCalibration(metadata)}
+	if e.Training != nil && metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
+		e.Training.ForgetScores() // which are not normalised as the threshold is
+	}
+	return e
+}
+
 // ForgetScores leaves out the scores, where they are not such as the threshold is
 // compared with: those of another map, or with areas left out.
 func (t *Training) ForgetScores() { t.Levels, t.Scores, t.Pseudo = nil, nil, nil }
 
-// Asked is the share of good images that the threshold was set to reject, of nil and
+// Asked is the share of good images that training set the threshold to reject, of nil and
 // where nothing says the default.
 func (t *Training) Asked() float64 {
 	if t != nil && t.FalseReject > 0 {

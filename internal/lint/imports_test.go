@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/appearance", "internal/lower", "internal/atomicfile", "internal/backbone", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
-	"judge":     {"runtime", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
+	"judge":     {"runtime", "onnxexport", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},
 	"augment":   {"internal/mirror", "internal/parallel"},
 	"corrupt":   {"augment", "internal/foreground", "internal/mirror", "internal/parallel"},

@@ -26,9 +26,10 @@ const (
 	KeyMapSigma       = Prefix + "map.sigma"
 	KeyThreshold      = Prefix + Threshold
 	KeyPixelThreshold = Prefix + PixelThreshold
-	KeyReview         = Prefix + "review"    // LOW:HIGH, the scores to look at again
-	KeyView           = Prefix + "view"      // what of an image is looked at, and how closely, as JSON
-	KeyDataHash       = Prefix + "data.hash" // of the training images
+	KeyCalibration    = Prefix + "calibration" // how the threshold was set anew, as JSON; without it training set it
+	KeyReview         = Prefix + "review"      // LOW:HIGH, the scores to look at again
+	KeyView           = Prefix + "view"        // what of an image is looked at, and how closely, as JSON
+	KeyDataHash       = Prefix + "data.hash"   // of the training images
 	KeyDataImages     = Prefix + "data.images"
 	KeyDataSize       = Prefix + "data.size" // of the usual training image, WIDTHxHEIGHT
 	KeyModel          = Prefix + "model"     // the network, as JSON

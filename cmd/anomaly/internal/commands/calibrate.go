@@ -59,7 +59,8 @@ rule sets it; one image is always free) is refused unless --force is given. --dr
 stores nothing.
 
 The file, one of profile detector, is rewritten in place, or to --out: its
-thresholds, the metadata that says the same, and nothing else. A model that another
+thresholds, the metadata that says the same, what they were set from and what was
+measured (anomaly.calibration), and nothing else. A model that another
 tool exported stays as it is: what is printed is the threshold to give run with it,
 as --threshold. With --json, standard output has one object:
 
@@ -100,11 +101,11 @@ type rule string
 
 const (
 	ruleKept        rule = "kept"
-	ruleGiven       rule = "given"
-	ruleFalseReject rule = "false-reject"
-	ruleMax         rule = "max"
-	ruleF1          rule = "f1"
-	ruleRecall      rule = "recall"
+	ruleGiven       rule = judge.RuleGiven
+	ruleFalseReject rule = judge.RuleFalseReject
+	ruleMax         rule = judge.RuleMax
+	ruleF1          rule = judge.RuleF1
+	ruleRecall      rule = judge.RuleRecall
 	rulePixels      rule = "false-positive"
 )
 
@@ -222,6 +223,9 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if cal.was, cal.pixelWas, err = m.Thresholds(); err != nil {
 		return fmt.Errorf("%s: %w", o.survey.model, err)
 	}
+	if cal.trained, err = trainedThreshold(m); err != nil {
+		return fmt.Errorf("%s: %w", o.survey.model, err)
+	}
 	if err := atomicfile.Writable(o.out); err != nil {
 		return err
 	}
@@ -248,7 +252,7 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err != nil {
 		return err
 	}
-	cal.known = *evidence(anrt.ModelInfo{Metadata: m.Metadata}, &o.survey)
+	cal.known = *evidence(m.Metadata, finite(threshold), &o.survey)
 	if err := cal.harmless(o, threshold, scored); err != nil {
 		return fmt.Errorf("%s is left as it was: %w", o.out, err)
 	}
@@ -258,23 +262,28 @@ func (c *console) calibrate(ctx context.Context, o *calibrateOptions) error {
 	if err := c.setReview(m.Metadata, o.band, cal.was, threshold); err != nil {
 		return err
 	}
+	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
+	if err := cal.measure(o, scored); err != nil {
+		return err
+	}
+	if cal.Rule != ruleKept {
+		if err := cal.known.Calibration.Store(m.Metadata); err != nil {
+			return err
+		}
+	}
 	if !o.dryRun {
 		if err := c.writeModel(o.out, m); err != nil {
 			return err
 		}
 	}
-	cal.Threshold, cal.PixelThreshold = finite(threshold), finite(pixel)
 	if review, ok := m.Metadata[onnx.KeyReview]; ok {
 		cal.Review = &review
 	}
 	return c.printCalibration(o, cal, scored)
 }
 
-// printCalibration measures and prints.
+// printCalibration prints what was measured.
 func (c *console) printCalibration(o *calibrateOptions, cal *calibration, scored *judge.Scores) error {
-	if err := cal.measure(scored); err != nil {
-		return err
-	}
 	var err error
 	if o.json {
 		err = json.NewEncoder(c.out).Encode(cal)
@@ -303,6 +312,9 @@ func (c *console) calibrateForeign(ctx context.Context, o *calibrateOptions, d *
 		return err
 	}
 	cal.Threshold = finite(threshold)
+	if err := cal.measure(o, scored); err != nil {
+		return err
+	}
 	return c.printCalibration(o, cal, scored)
 }
 

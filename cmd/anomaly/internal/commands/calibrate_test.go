@@ -14,9 +14,12 @@ import (
 
 	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/npy"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
 	"github.com/anomaly-go/anomaly/onnxexport"
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // calibrateJSON runs calibrate --json with a copy of a model, in place, and returns
@@ -409,5 +412,98 @@ func TestCalibrateErrors(t *testing.T) {
 	}
 	if after, err := os.ReadFile(model); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the model has changed (%v)", err)
+	}
+}
+
+// A threshold that was set anew is said to rest on what it was set from, by calibrate and
+// by inspect alike, not on what training held back.
+func TestCalibrateSaysSource(t *testing.T) {
+	model, data, out := tinyModel(t), testSet(t, false), filepath.Join(t.TempDir(), "m.onnx")
+	good := filepath.Join(data, "test", "good")
+	verdict := func(args ...string) *judge.Appraisal {
+		t.Helper()
+		stdout, _ := mustRun(t, 0, append(args, "--json")...)
+		var got struct {
+			Verdict *judge.Appraisal `json:"verdict"`
+		}
+		must(t, json.Unmarshal([]byte(stdout), &got))
+		return got.Verdict
+	}
+	for _, tt := range []struct {
+		args string
+		want string // of inspect
+	}{
+		{"--threshold 0", "threshold 0 given by hand"},
+		{"--good GOOD --false-reject 0.3", "calibrated from 4 good images, to reject 30 % of them"},
+		{"--good GOOD --threshold-rule max", "calibrated, the largest score of 4 good images"},
+		{"--data DATA --recall 1 --force", "calibrated to find 100 % of 6 anomalous images"},
+		{"--data DATA --f1", "calibrated for the best F1 of 4 good and 6 anomalous images"},
+	} {
+		args := append([]string{"calibrate", model, "--provider", "go", "--out", out}, strings.Fields(strings.NewReplacer("DATA", data, "GOOD", good).Replace(tt.args))...)
+		stdout, _ := mustRun(t, 0, args...)
+		inspected, _ := mustRun(t, 0, "inspect", out)
+		if !strings.Contains(strings.Join(strings.Fields(inspected), " "), tt.want) || strings.Contains(stdout+inspected, "its threshold rests on 5 ") || strings.Contains(stdout, "than the 10 % that it was set for") {
+			t.Errorf("%s: got\n%s%swant %q", tt.args, stdout, inspected, tt.want)
+		}
+		said, kept := verdict(args...), verdict("inspect", out)
+		if said.Severity != kept.Severity || len(said.Statements) != len(kept.Statements) {
+			t.Errorf("%s: calibrate says %+v, inspect %+v", tt.args, said, kept)
+			continue
+		}
+		for i, s := range said.Statements {
+			if k := kept.Statements[i]; s.Severity != k.Severity || s.Code != k.Code || s.Do != k.Do {
+				t.Errorf("%s: calibrate says %+v, inspect %+v", tt.args, s, k)
+			}
+		}
+	}
+	if stdout, _ := mustRun(t, 0, "calibrate", model, "--threshold", "0", "--dry-run"); !strings.Contains(stdout, "good images that were held back, more than 10 %\n    -> the threshold was given: ") {
+		t.Errorf("--threshold 0: got\n%s", stdout)
+	}
+	// What is measured with other flags is not what the file was told.
+	_, _, metadata := thresholds(t, out)
+	for _, tt := range []struct {
+		o    surveyOptions
+		want bool
+	}{
+		{surveyOptions{minArea: 1}, true},
+		{surveyOptions{minArea: 3}, false},
+		{surveyOptions{minArea: 1, detector: anrt.Options{Threshold: new(float32)}}, false},
+		{surveyOptions{minArea: 1, detector: anrt.Options{Zones: &heatmap.Zones{}}}, false},
+	} {
+		if c := evidence(metadata, new(float32), &tt.o).Calibration; (c.Measured != nil) != tt.want {
+			t.Errorf("%+v: got %+v", tt.o, c)
+		}
+	}
+	mustRun(t, 0, "export", out, "--map", "ssim", "--out", out)
+	if inspected, _ := mustRun(t, 0, "inspect", "--all", out); strings.Contains(inspected, "anomaly.calibration") || strings.Contains(inspected, "calibrated") {
+		t.Errorf("of another map's threshold: got\n%s", inspected)
+	}
+	mustRun(t, 0, "export", model, "--threshold", "0.5", "--out", out)
+	if inspected, _ := mustRun(t, 0, "inspect", out); !strings.Contains(inspected, "given by hand") {
+		t.Errorf("exported with a threshold: got\n%s", inspected)
+	}
+}
+
+// Images of another product are no good ones to set a threshold from.
+func TestCalibrateSaysUnlike(t *testing.T) {
+	model, other := tinyModel(t), t.TempDir()
+	for i := range 6 {
+		img := image.NewGray(image.Rect(0, 0, 40, 30))
+		for j := range img.Pix {
+			img.Pix[j] = uint8(i)
+		}
+		must(t, writePNG(filepath.Join(other, fmt.Sprintf("%d.png", i)), img))
+	}
+	stdout, stderr := mustRun(t, 0, "calibrate", model, "--provider", "go", "--good", other, "--threshold-rule", "max", "--dry-run")
+	if !strings.Contains(stdout, "oubtful: 6 of 6 images are unlike those it was trained on") || !strings.Contains(stderr, "0.png: darker than the training images") {
+		t.Errorf("got\n%s%s", stdout, stderr)
+	}
+	stdout, stderr = mustRun(t, 0, "calibrate", model, "--provider", "go", "--good", filepath.Join(testSet(t, false), "test", "good"), "--threshold-rule", "max", "--dry-run")
+	if strings.Contains(stdout+stderr, "unlike") {
+		t.Errorf("of the product: got\n%s%s", stdout, stderr)
+	}
+	// run says it too.
+	if _, stderr := mustRun(t, 0, "run", "--provider", "go", model, other); !strings.Contains(stderr, "6 of 6 images are unlike those it was trained on: of another camera, lamp, lens or product; see in what they are") {
+		t.Errorf("run: got %s", stderr)
 	}
 }

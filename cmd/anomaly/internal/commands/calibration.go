@@ -12,6 +12,7 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
+	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -35,6 +36,7 @@ type calibration struct {
 	ours          bool           // exported by anomaly
 	known         judge.Evidence // of the detector with its new threshold
 	was, pixelWas float32        // NaN: none
+	trained       *float32       // threshold that training had set; nil: none
 	how           string         // the threshold was set
 	marked        int            // good images with a pixel above the pixel threshold
 }
@@ -137,6 +139,15 @@ func (cal *calibration) chooseThreshold(o *calibrateOptions, s *judge.Scores) (t
 	return c.Threshold, nil
 }
 
+// trainedThreshold returns the threshold that training set for a model, nil for none.
+func trainedThreshold(m *onnxexport.Model) (*float32, error) {
+	if c := judge.ReadCalibration(m.Metadata); c != nil {
+		return c.Trained, nil
+	}
+	threshold, _, err := m.Thresholds()
+	return finite(threshold), err
+}
+
 // choosePixelThreshold returns the threshold of pixels, NaN for none. Unless there
 // is a rule it stays what it was, or follows the image's if it was the same.
 func (cal *calibration) choosePixelThreshold(o *calibrateOptions, s *judge.Scores, threshold float32) (float32, error) {
@@ -191,18 +202,25 @@ func (c *console) setReview(metadata map[string]string, band *anrt.Band, was, th
 	return nil
 }
 
-// measure says what the thresholds do to the images, and how good the detector is.
-func (cal *calibration) measure(s *judge.Scores) error {
+// measure says what the thresholds do to the images, how the new one was set, and how
+// good the detector is.
+func (cal *calibration) measure(o *calibrateOptions, s *judge.Scores) error {
 	cal.FalseReject, cal.Recall, cal.F1 = effect(cal.Threshold, s)
 	cal.Before.Threshold = finite(cal.was)
 	cal.Before.FalseReject, cal.Before.Recall, cal.Before.F1 = effect(cal.Before.Threshold, s)
 	e := &cal.known
 	e.Threshold, e.Good = cal.Threshold, cal.FalseReject
+	if of := len(s.Good) + len(s.Anomalous); of > 0 {
+		e.Unlike = new(calibrate.ShareOf(s.Unlike, of))
+	}
 	if cal.F1 != nil {
 		var err error
 		if e.Evaluation, err = s.Evaluate(*cal.Threshold); err != nil {
 			return err
 		}
+	}
+	if cal.Rule != ruleKept {
+		e.Calibration = cal.mark(o, s)
 	}
 	cal.Appraisal = judge.Appraise(e)
 	if cal.PixelThreshold != nil && len(s.GoodMaps) > 0 {
@@ -210,6 +228,31 @@ func (cal *calibration) measure(s *judge.Scores) error {
 		cal.PixelFalsePositive, cal.marked = &share.Share, share.Images
 	}
 	return nil
+}
+
+// mark says how the new threshold was set; nil where it is that of training again.
+func (cal *calibration) mark(o *calibrateOptions, s *judge.Scores) *judge.Calibration {
+	e := &cal.known
+	m := &judge.Calibration{
+		Rule: string(cal.Rule), Target: o.target, Good: len(s.Good), Anomalous: len(s.Anomalous), Trained: cal.trained,
+		Measured: e.Evaluation, Unlike: e.Unlike, Zones: o.survey.detector.Zones != nil,
+	}
+	switch cal.Rule {
+	case ruleFalseReject:
+		m.Target = cmp.Or(o.target, calibrate.DefaultFalseReject)
+	case ruleGiven:
+		m.Target = 0
+		if len(s.Good) == 0 {
+			return judge.Given(*cal.Threshold, cal.trained)
+		}
+	}
+	if m.Measured == nil {
+		m.FalseReject = cal.FalseReject
+	}
+	if o.survey.minArea > 1 {
+		m.MinArea = o.survey.minArea
+	}
+	return m
 }
 
 // print says what was done, and how sure it is.

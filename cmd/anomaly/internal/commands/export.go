@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -254,15 +257,21 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		if o.mapKind != "" || o.blur != nil || o.threshold != nil {
 			return nil, usagef("--map, --blur and --threshold are of profiles %v and %v", onnxexport.Detector, onnxexport.Anomalib)
 		}
-		delete(want.Metadata, "review")
+		forgetThreshold(want.Metadata)
 		want.Map = residual.Options{}
 		return onnxexport.Build(net, weights, &want)
 	}
 
 	image, pixel := float32(math.NaN()), float32(math.NaN())
+	var trained *float32 // the threshold that training set for this map
 	otherMap = otherMap || want.Map != is.Map
 	switch {
 	case o.threshold != nil:
+		if judges && !otherMap {
+			if trained, err = trainedThreshold(m); err != nil {
+				return nil, err
+			}
+		}
 		image, pixel = *o.threshold, *o.threshold
 	case judges && !otherMap:
 		if image, pixel, err = m.Thresholds(); err != nil {
@@ -287,7 +296,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		want.Threshold, want.PixelThreshold = image, pixel
 	}
 	if otherMap || o.threshold != nil {
-		delete(want.Metadata, "review")
+		forgetThreshold(want.Metadata)
 	}
 	if otherMap {
 		if err := forgetScores(want.Metadata); err != nil {
@@ -298,7 +307,19 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 	if err != nil {
 		return nil, err
 	}
+	if o.threshold != nil {
+		if err := judge.Given(image, trained).Store(n.Metadata); err != nil {
+			return nil, err
+		}
+	}
 	return n, n.SetThresholds(image, pixel)
+}
+
+// forgetThreshold removes from metadata what is about a threshold that goes.
+func forgetThreshold(metadata map[string]string) {
+	for _, key := range []string{onnx.KeyReview, onnx.KeyCalibration} {
+		delete(metadata, strings.TrimPrefix(key, onnx.Prefix))
+	}
 }
 
 // stopLevel is the level of the quantile of training images' errors at which

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
 	"github.com/anomaly-go/anomaly/residual"
@@ -44,24 +46,34 @@ func TestExportIsTrainings(t *testing.T) {
 		mustRun(t, 0, append(args, "--map", "ssim", "--blur", "0.75")...)
 	}
 	threshold, _, _ := thresholds(t, file(forms[0]))
+	given := func(path string) []byte { // with its threshold given, not set by training
+		m, err := onnxexport.Reopen(mustRead(t, path))
+		must(t, err)
+		must(t, judge.Given(threshold, nil).Store(m.Metadata))
+		b, err := onnxexport.Marshal(m)
+		must(t, err)
+		return b
+	}
 	out := filepath.Join(dir, "out.onnx")
 	for _, from := range forms {
 		for _, to := range forms {
 			args := append([]string{"export", file(from), "--out", out}, flags(to)...)
+			want := mustRead(t, file(to))
 			if from.profile == "reconstruction" && to.profile != "reconstruction" {
-				code, want := 0, "has no threshold to take over"
+				code, says := 0, "has no threshold to take over"
 				if to.profile == "anomalib" {
-					code, want = 1, "of which there is none"
+					code, says = 1, "of which there is none"
 				}
 				_, stderr := mustRun(t, code, args...)
-				if !strings.Contains(stderr, want) {
+				if !strings.Contains(stderr, says) {
 					t.Errorf("%v to %v: got %q", from, to, stderr)
 				}
 				args = append(args, "--threshold", fmt.Sprint(threshold))
+				want = given(file(to))
 			}
 			os.Remove(out) // lest it be kept
 			stdout, stderr := mustRun(t, 0, args...)
-			if !bytes.Equal(mustRead(t, out), mustRead(t, file(to))) {
+			if !bytes.Equal(mustRead(t, out), want) {
 				t.Errorf("%v to %v: differs from what training exports", from, to)
 			}
 			if stderr != "" || !strings.HasPrefix(stdout, strings.TrimSuffix(out+"  profile "+to.profile+"  input "+to.input, "  input ")) || strings.Count(stdout, "\n") != 1 {
@@ -130,7 +142,18 @@ func TestExportMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	trained, _, _ := thresholds(t, model)
+	mark := func(trained *float32) string { // of a threshold that was given
+		b, err := json.Marshal(judge.Given(.25, trained))
+		must(t, err)
+		return string(b)
+	}
 	otherMap := map[string]string{"normal.score.min": "", "normal.score.max": "", "normal.count": "", "normal.quantiles": string(kept), "pseudo.scores": "", "pseudo.auroc": ""}
+	with := func(m map[string]string, key, value string) map[string]string {
+		m = maps.Clone(m)
+		m[key] = value
+		return m
+	}
 	l2 := residual.Options{Kind: residual.L2Map} // as tiny has it
 	for _, c := range []struct {
 		name    string
@@ -139,13 +162,13 @@ func TestExportMap(t *testing.T) {
 		changed map[string]string
 		warns   bool
 	}{
-		{"nothing", nil, onnxexport.Options{Map: l2, Threshold: .25, PixelThreshold: .125}, map[string]string{"review": "0.2:0.3"}, false},
-		{"the same map", []string{"--map", "l2", "--blur", "0"}, onnxexport.Options{Map: l2, Threshold: .25, PixelThreshold: .125}, map[string]string{"review": "0.2:0.3"}, false},
-		{"threshold", []string{"--threshold", "0.5"}, onnxexport.Options{Map: l2, Threshold: .5}, nil, false},
+		{"nothing", nil, onnxexport.Options{Map: l2, Threshold: .25, PixelThreshold: .125}, map[string]string{"review": "0.2:0.3", "calibration": mark(&trained)}, false},
+		{"the same map", []string{"--map", "l2", "--blur", "0"}, onnxexport.Options{Map: l2, Threshold: .25, PixelThreshold: .125}, map[string]string{"review": "0.2:0.3", "calibration": mark(&trained)}, false},
+		{"threshold", []string{"--threshold", "0.5"}, onnxexport.Options{Map: l2, Threshold: .5}, map[string]string{"calibration": mark(&trained)}, false},
 		{"map", []string{"--map", "ssim"}, onnxexport.Options{}, otherMap, true},
 		{"blur", []string{"--blur", "1.5"}, onnxexport.Options{Map: residual.Options{Kind: residual.L2Map, Blur: 1.5}}, otherMap, true},
 		{"map, blur, input and threshold", []string{"--map", "l1", "--blur", "2", "--input", "float", "--threshold", "0.75"},
-			onnxexport.Options{Input: onnxexport.FloatNCHW, Map: residual.Options{Kind: residual.L1Map, Blur: 2}, Threshold: .75}, otherMap, false},
+			onnxexport.Options{Input: onnxexport.FloatNCHW, Map: residual.Options{Kind: residual.L1Map, Blur: 2}, Threshold: .75}, with(otherMap, "calibration", mark(nil)), false},
 	} {
 		_, stderr := mustRun(t, 0, append([]string{"export", reviewed, "--out", out}, c.args...)...)
 		if !bytes.Equal(mustRead(t, out), fresh(c.o, c.changed)) {

@@ -13,7 +13,6 @@ import (
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
-	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
@@ -108,14 +107,11 @@ func (c *console) inspect(ctx context.Context, o *inspectOptions) error {
 
 // appraised says how good a model is by what its file tells, nil where that is nothing.
 func appraised(d *anrt.Description) *judge.Appraisal {
-	t := judge.ReadTraining(d.Metadata)
-	if t == nil || d.Problem != "" {
+	e := judge.FileEvidence(d.Metadata, d.Threshold)
+	if e.Training == nil || d.Problem != "" {
 		return nil
 	}
-	if d.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String() {
-		t.ForgetScores() // which are not normalised as the threshold is
-	}
-	return judge.Appraise(&judge.Evidence{Threshold: d.Threshold, Training: t})
+	return judge.Appraise(e)
 }
 
 // A passedTest is what a model gave in its self-test.
@@ -156,13 +152,13 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 		fmt.Fprintf(t, "trained\t%s\n", printable(trainedLine(training, d.Metadata)))
 	}
 	if verdict != nil {
-		title, do := "verdict", ""
-		for _, s := range verdict.Statements {
+		title := "verdict"
+		for _, s := range verdict.Said() {
 			fmt.Fprintf(t, "%s\t%s: %s\n", title, s.Severity, s.Text)
-			if s.Do != "" && s.Do != do {
+			if s.Do != "" {
 				fmt.Fprintf(t, "\t  -> %s\n", s.Do)
 			}
-			title, do = "", s.Do
+			title = ""
 		}
 	}
 	if d.Images != nil {
@@ -181,7 +177,7 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 		tensor("output", out)
 	}
 	if d.Threshold != nil {
-		fmt.Fprintf(t, "threshold\t%s\n", page.Short(*d.Threshold))
+		fmt.Fprintf(t, "threshold\t%s\t%s\n", page.Short(*d.Threshold), printable(judge.Source(judge.ReadTraining(d.Metadata), judge.ReadCalibration(d.Metadata))))
 	}
 	if d.PixelThreshold != nil {
 		fmt.Fprintf(t, "pixel threshold\t%s\n", page.Short(*d.PixelThreshold))
@@ -223,9 +219,6 @@ func trainedLine(t *judge.Training, metadata map[string]string) string {
 	line += fmt.Sprintf(", on %s of good parts", plural(t.Images, "image"))
 	if t.Width > 0 {
 		line += fmt.Sprintf(" of %dx%d", t.Width, t.Height)
-	}
-	if t.HeldBack > 0 {
-		line += fmt.Sprintf(" (the threshold is from scores of %d)", t.HeldBack)
 	}
 	if tool := metadata[onnx.Prefix+"tool"]; tool != "" {
 		line += ", by " + tool

@@ -179,7 +179,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			anomalous++
 		}
 		if len(f.Unlike) > 0 {
-			if unlike++; unlike <= mostUnlike && !o.scoresOnly {
+			if unlike++; unlike <= mostUnlike {
 				c.notef("%s: %s", printable(f.Path), strings.Join(f.Unlike, "; "))
 			}
 		}
@@ -260,7 +260,7 @@ func (c *console) newReport(info anrt.ModelInfo, o *surveyOptions) *page.Report 
 		saves = c.givenBy(info, saves)
 	}
 	r := page.NewReport(info, saves, o.inbox != nil)
-	r.Evidence = evidence(info, o)
+	r.Evidence = evidence(info.Metadata, info.Threshold, o)
 	r.Appraisal = judge.Appraise(r.Evidence)
 	if r.Model = filepath.Base(o.model); o.inbox != nil {
 		r.Model += fmt.Sprintf(" (%.*s)", anrt.HashDigits, info.Hash)

@@ -7,10 +7,7 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
-	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
-	"github.com/anomaly-go/anomaly/onnxexport"
-	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
 )
 
@@ -39,15 +36,18 @@ func strictly(strict bool, a *judge.Appraisal) error {
 	return nil
 }
 
-// evidence returns what a model's file tells of how good it is, as it is used.
-func evidence(info anrt.ModelInfo, o *surveyOptions) *judge.Evidence {
-	e := &judge.Evidence{Threshold: info.Threshold, Training: judge.ReadTraining(info.Metadata)}
-	if e.Training == nil {
-		return e
+// evidence returns what a model's file tells of how good it is at a threshold, nil for
+// none, as it is used.
+func evidence(metadata map[string]string, threshold *float32, o *surveyOptions) *judge.Evidence {
+	e := judge.FileEvidence(metadata, threshold)
+	minArea, zones := o.minArea, o.detector.Zones != nil
+	if t := e.Training; t != nil && (minArea > 1 || zones) {
+		t.ForgetScores() // which are not what is compared with the threshold
 	}
-	normalised := info.Metadata[onnx.KeyProfile] == onnxexport.Anomalib.String()
-	if normalised || o.minArea > 1 || o.detector.Zones != nil {
-		e.Training.ForgetScores() // which are not what is compared with the threshold
+	if o.detector.Threshold != nil && !o.scoresOnly {
+		e.Calibration = &judge.Calibration{Rule: judge.RuleGiven}
+	} else if c := e.Calibration; c != nil && (max(c.MinArea, 1) != max(minArea, 1) || c.Zones || zones) {
+		c.ForgetScores()
 	}
 	return e
 }
@@ -57,14 +57,12 @@ func evidence(info anrt.ModelInfo, o *surveyOptions) *judge.Evidence {
 func printAppraisal(w io.Writer, a *judge.Appraisal) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", page.Capital(a.Severity.String()), a.Sentence())
-	said := ""
-	for i, s := range a.Statements {
+	for i, s := range a.Said() {
 		if i > 0 {
 			fmt.Fprintf(&b, "  %s: %s\n", s.Severity, s.Text)
 		}
-		if s.Do != "" && s.Do != said {
+		if s.Do != "" {
 			fmt.Fprintf(&b, "    -> %s\n", s.Do)
-			said = s.Do
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -76,7 +74,7 @@ func printAppraisal(w io.Writer, a *judge.Appraisal) error {
 func (c *console) noteAppraisal(r *page.Report) {
 	for i, s := range r.Appraisal.Statements {
 		first := i == 0 && s.Severity > judge.Good && r.Evidence.Training != nil
-		if first || s.Code == judge.AllAnomalous || s.Code == judge.NoneAnomalous {
+		if first || s.Code == judge.AllAnomalous || s.Code == judge.NoneAnomalous || s.Code == judge.Unlike {
 			c.notef("%s: %s; %s", s.Severity, s.Text, s.Do)
 		}
 	}

@@ -20,7 +20,7 @@ func withBanner(name, html string, funcs template.FuncMap) *template.Template {
 	return template.Must(template.Must(t.Parse(bannerHTML)).Parse(html))
 }
 
-// A banner is what a page shows of an appraisal: advice that is given before is left out.
+// A banner is what a page shows of an appraisal.
 type banner struct {
 	Severity judge.Severity
 	First    judge.Statement
@@ -30,12 +30,7 @@ type banner struct {
 
 func newBanner(a *judge.Appraisal) *banner {
 	b := &banner{Severity: a.Severity}
-	said := map[string]bool{"": true}
-	for i, s := range a.Statements {
-		if said[s.Do] {
-			s.Do = ""
-		}
-		said[s.Do] = true
+	for i, s := range a.Said() {
 		switch {
 		case i == 0:
 			b.First = s

@@ -138,7 +138,7 @@ func (r *trainingRun) conclude(model string) {
 		return
 	}
 	r.Threshold = d.Threshold
-	r.Appraisal = judge.Appraise(&judge.Evidence{Threshold: d.Threshold, Training: judge.ReadTraining(d.Metadata)})
+	r.Appraisal = judge.Appraise(judge.FileEvidence(d.Metadata, d.Threshold))
 }
 
 // Time spells how long the run took.
