@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -22,6 +23,7 @@ type features struct {
 	taps    []int                    // channels of the backbone's features
 	graphs  []*graph.Graph           // of a backbone of a file, by level; nil of an EfficientNet
 	weights map[string]*graph.Tensor // of the backbone
+	unmixed []bool                   // levels whose Gaussians have features as they are; nil of one that is to be fitted
 }
 
 const (
@@ -57,7 +59,7 @@ var featuresArchitecture = architecture{
 		s.Backbone = cmp.Or(s.Backbone, string(Lite0))
 		s.imageDefaults(384)
 		set(&s.Scales, 1)
-		set(&s.Rank, 20)
+		set(&s.Rank, 16)
 	},
 	validate: func(s *Spec) error {
 		step := s.featureStep()
@@ -281,7 +283,11 @@ func (n *features) distance(f *graph.Value, i int, l level) *graph.Value {
 	root := func(x *graph.Value) *graph.Value { return graph.Sqrt(graph.Max(x, g.Scalar(1e-12))) }
 
 	y := graph.Sub(f, param("mean", places, channels))
-	square := graph.ReduceSum(graph.Square(graph.MatMul(y, param("white", channels, channels))), false, 2)
+	white := y
+	if n.unmixed == nil || !n.unmixed[i] {
+		white = graph.MatMul(y, param("white", channels, channels))
+	}
+	square := graph.ReduceSum(graph.Square(white), false, 2)
 	square = graph.Mul(square, param("scale", places))
 	if l.rank > 0 {
 		directions := param("directions", places, channels, l.rank)
@@ -298,6 +304,37 @@ func (n *features) distance(f *graph.Value, i int, l level) *graph.Value {
 	closest := graph.ReduceMax(graph.MatMul(z, param("coreset", n.components()+1, coreset)), false, 2)
 	square = graph.Sub(graph.Sub(graph.ReduceSum(graph.Square(z), false, 2), g.Scalar(1)), closest)
 	return graph.Add(gaussian, graph.Mul(root(square), param("weight.nearest", 1)))
+}
+
+// Simplified leaves out the products with common covariances that are none: where
+// places have their own alone, they are those with the identity.
+func (n *features) Simplified(weights map[string]*graph.Tensor) (Network, map[string]*graph.Tensor) {
+	simple := *n
+	weights = maps.Clone(weights)
+	simple.unmixed = make([]bool, len(n.levels()))
+	for i := range simple.unmixed {
+		name := n.param(i, "white")
+		if w := weights[name]; w == nil || identity(w) {
+			simple.unmixed[i] = true
+			delete(weights, name)
+		}
+	}
+	return &simple, weights
+}
+
+// identity reports whether w is an identity matrix.
+func identity(w *graph.Tensor) bool {
+	side := w.Shape()[0]
+	for at, x := range graph.Data[float32](w) {
+		want := float32(0)
+		if at%(side+1) == 0 {
+			want = 1
+		}
+		if x != want {
+			return false
+		}
+	}
+	return true
 }
 
 // param names a parameter of a level's normality model.

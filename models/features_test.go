@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -115,6 +116,9 @@ func TestFeatures(t *testing.T) {
 		if want := []int{1, 1, h, w}; !slices.Equal(good.Shape(), want) {
 			t.Fatalf("%+v: got a map %v, want %v", s, good.Shape(), want)
 		}
+		sameSimplified(t, net.(*features), weights, func(net Network, weights map[string]*graph.Tensor) *graph.Tensor {
+			return eval(weights, image, func(x *graph.Value) *graph.Value { return net.Forward(x).Map })
+		})
 		// A square of the image is of another colour.
 		d := graph.Data[float32](image)
 		for k := range c {
@@ -137,6 +141,36 @@ func TestFeatures(t *testing.T) {
 		if y, x := at/w, at%w; y < 8 || y > 55 || x < 8 || x > 55 {
 			t.Errorf("%+v: the map rises most at %d, %d, want it around 32, 32", s, y, x)
 		}
+	}
+}
+
+// sameSimplified holds the network without what weights make the identity against the
+// whole one: fitted weights, and the same where the first level's covariance is the identity.
+func sameSimplified(t *testing.T, net *features, weights map[string]*graph.Tensor, eval func(Network, map[string]*graph.Tensor) *graph.Tensor) {
+	t.Helper()
+	name := net.param(0, "white")
+	with := maps.Clone(weights)
+	side := net.channels()
+	with[name] = graph.Zeros(graph.Float32, side, side)
+	for i := range side {
+		graph.Data[float32](with[name])[i*side+i] = 1
+	}
+	want := eval(net, with)
+	simple, fewer := net.Simplified(with)
+	again, fewest := net.Simplified(fewer) // of a file that was exported without it
+	for i, got := range []*graph.Tensor{eval(simple, fewer), eval(again, fewest)} {
+		if !slices.Equal(graph.Data[float32](got), graph.Data[float32](want)) {
+			t.Errorf("simplified %d times: got another map", i+1)
+		}
+	}
+	if fewer[name] != nil || fewest[name] != nil || with[name] == nil {
+		t.Errorf("got weights %v, %v and %v of the identity, want none but the last", fewer[name], fewest[name], with[name])
+	}
+	mixed := maps.Clone(with)
+	mixed[name] = graph.NewTensor(slices.Clone(graph.Data[float32](with[name])), side, side)
+	graph.Data[float32](mixed[name])[1] = .5
+	if simple, kept := net.Simplified(mixed); kept[name] == nil || !slices.Equal(graph.Data[float32](eval(simple, kept)), graph.Data[float32](eval(net, mixed))) {
+		t.Error("a matrix that is not the identity: got another map, or none")
 	}
 }
 

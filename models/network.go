@@ -124,6 +124,13 @@ func (c Choice) String() string {
 	return fmt.Sprintf("%s: took %s, by %s (%s)", c.Of, c.Taken, c.Measure, strings.Join(tried, ", "))
 }
 
+// Simplifier is implemented by networks that some weights make cheaper to compute.
+type Simplifier interface {
+	// Simplified returns the network without what the weights make the identity, and the
+	// weights without those of it, which may be left out already. Outputs stay the same bit by bit.
+	Simplified(weights map[string]*graph.Tensor) (Network, map[string]*graph.Tensor)
+}
+
 // Resources are what a network needs beside its [Spec].
 type Resources struct {
 	// Backbone returns, for images of a size, the graph that features are taken from,

@@ -25,7 +25,7 @@ type Spec struct {
 	Backbone     string       `json:"backbone,omitempty"`     // an EfficientNet, default Lite0; or the name of a file
 	BackboneFile BackboneFile `json:"backbone_file,omitzero"` // a file that has another, which Backbone names then
 	Scales       int          `json:"scales,omitempty"`       // sizes of the image that are looked at, each two thirds of the one before; default 1
-	Rank         int          `json:"rank,omitempty"`         // directions of the covariance of each place; default 20, -1 is one covariance for all
+	Rank         int          `json:"rank,omitempty"`         // directions of the covariance of each place; default 16, -1 is one covariance for all
 
 	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
 

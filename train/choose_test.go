@@ -23,19 +23,19 @@ func TestChoose(t *testing.T) {
 		width, height int
 		want          models.Spec // of it model, size, scales and rank
 	}{
-		{"features", models.Spec{Model: "features"}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 20}},
-		{"fast", models.Spec{Model: "features"}, Fast, 100, 900, 900, models.Spec{Model: "features", Height: 256, Width: 256, Scales: 1, Rank: 20}},
-		{"best", models.Spec{Model: "features"}, Best, 100, 90, 90, models.Spec{Model: "features", Height: 512, Width: 512, Scales: 3, Rank: 20}},
+		{"features", models.Spec{Model: "features"}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 16}},
+		{"fast", models.Spec{Model: "features"}, Fast, 100, 900, 900, models.Spec{Model: "features", Height: 256, Width: 256, Scales: 1, Rank: 16}},
+		{"best", models.Spec{Model: "features"}, Best, 100, 90, 90, models.Spec{Model: "features", Height: 512, Width: 512, Scales: 3, Rank: 16}},
 		{"few", models.Spec{Model: "features"}, Fast, 19, 900, 900, models.Spec{Model: "features", Height: 512, Width: 512, Scales: 1, Rank: -1}},
-		{"wide", models.Spec{Model: "features"}, Fast, 100, 640, 360, models.Spec{Model: "features", Height: 192, Width: 336, Scales: 1, Rank: 20}},
-		{"far too wide", models.Spec{Model: "features"}, Fast, 100, 8000, 100, models.Spec{Model: "features", Height: 128, Width: 512, Scales: 1, Rank: 20}},
+		{"wide", models.Spec{Model: "features"}, Fast, 100, 640, 360, models.Spec{Model: "features", Height: 192, Width: 336, Scales: 1, Rank: 16}},
+		{"far too wide", models.Spec{Model: "features"}, Fast, 100, 8000, 100, models.Spec{Model: "features", Height: 128, Width: 512, Scales: 1, Rank: 16}},
 		{"given", models.Spec{Model: "features", Height: 128, Scales: 3, Rank: 5}, Best, 10, 100, 100, models.Spec{Model: "features", Height: 128, Width: 128, Scales: 3, Rank: 5}},
 		{"another network", models.Spec{Model: "dcae", Height: 32}, Best, 10, 200, 100, models.Spec{Model: "dcae", Height: 32}},
 		{"unet, fast", models.Spec{Model: "unet"}, Fast, 100, 900, 900, models.Spec{Model: "unet", Height: 64, Width: 64}},
 		{"unet", models.Spec{Model: "unet"}, Default, 100, 900, 900, models.Spec{Model: "unet", Height: 128, Width: 128}},
 		{"unet, best", models.Spec{Model: "unet"}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 256, Width: 256}},
 		{"unet, given", models.Spec{Model: "unet", Height: 96, Width: 96}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 96, Width: 96}},
-		{"auto", models.Spec{Model: Auto}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 20}},
+		{"auto", models.Spec{Model: Auto}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 16}},
 		{"auto, digits", models.Spec{Model: Auto}, Default, 100, 28, 28, models.Spec{Model: fromScratch, Height: 32, Width: 32}},
 		{"auto, small", models.Spec{Model: Auto, Height: 32}, Default, 100, 900, 900, models.Spec{Model: fromScratch, Height: 32, Width: 32}},
 	} {
