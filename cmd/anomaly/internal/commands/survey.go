@@ -145,6 +145,8 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	started := time.Now()
 	if o.inbox == nil {
 		c.startBar(len(samples), "images")
+	} else {
+		c.notef("looking for images until interrupted")
 	}
 	handle := func(f *judge.Finding) error {
 		c.stepBar()

@@ -82,7 +82,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the exported model's input: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
-			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
+			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: the verdict, settings and, of networks that learn by epochs, curves and reconstructions"},
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
@@ -185,7 +185,7 @@ func trainAction(c *cli.Context) error {
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
 	"filters", "depth", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
-	"map", "resume", "report",
+	"map", "resume",
 }
 
 // featureFlags are of the network features alone.
@@ -351,7 +351,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 	}
 	var sample *sampler
-	if o.page != "" {
+	if _, fitted := o.net.(models.Fitter); o.page != "" && !fitted {
 		sample = newSampler(o, data)
 		show := s.Progress
 		s.Progress = func(p train.Progress) {
@@ -376,8 +376,13 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if err != nil {
 		return err
 	}
-	if sample != nil {
+	switch {
+	case sample != nil:
 		if err := sample.end(); err != nil {
+			return err
+		}
+	case o.page != "":
+		if err := page.WriteFitted(o.page, o.out, fmt.Sprintf("%s, provider %s", s.Machine, result.Provider), time.Since(started).Seconds()); err != nil {
 			return err
 		}
 	}
