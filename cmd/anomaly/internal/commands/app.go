@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -70,11 +71,11 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
-		Commands: []*cli.Command{
+		Commands: slices.Concat([]*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
 			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), serveCommand(), benchCommand(), doctorCommand(),
 			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
-		},
+		}, plantCommands()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				name := c.Args().First()

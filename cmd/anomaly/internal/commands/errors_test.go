@@ -174,6 +174,17 @@ var mishaps = []group{
 		{what: "truncated", prepare: both(checkpoint("good"), truncate("new.onnx.ckpt")), args: "train --data good --out new.onnx --epochs 5 --resume", code: 1},
 		{what: "text", prepare: write("new.onnx.ckpt", "no checkpoint"), args: "train --data good --out new.onnx --epochs 5 --resume", code: 1},
 	}},
+	{"The queue", []mishap{
+		{what: "on a server that is not there", args: "submit images --nats nats://127.0.0.1:1", code: 1},
+		{what: "at no address", args: "submit images --nats nats://%zz", code: 2},
+		{what: "of a name that cannot be one", args: "submit images --queue line.7", code: 2},
+		{what: "with images in the model's place", args: "worker images", code: 1},
+		{what: "with a model among the images", args: "submit model.onnx images", code: 2},
+		{what: "open to others, who could all put models in use", args: "worker model.onnx --provider go --listen :4222 --store queues", code: 2},
+		{what: "in two places", args: "worker --nats nats://127.0.0.1:1 --store queues", code: 2},
+		{what: "with too few tries to tell who is to blame", args: "worker model.onnx --tries 2", code: 2},
+		{what: "with nothing for it", args: "submit", code: 2},
+	}},
 	{"The output", []mishap{
 		{what: "in a folder that does not exist", args: "train --data good --out absent/new.onnx", code: 1},
 		{what: "by way of a folder that does not exist", args: "train --data good --out absent/../new.onnx", code: 1},
