@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
+		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/onnx", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 

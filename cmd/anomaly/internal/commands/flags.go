@@ -211,7 +211,7 @@ func (c *console) noteTrained(metadata map[string]string, d *dataset.Decoding) {
 		Background dataset.Background `json:"background"`
 		Levels     int                `json:"levels"`
 	}
-	if err := json.Unmarshal([]byte(metadata[onnx.Prefix+"config"]), &trained); err != nil {
+	if err := json.Unmarshal([]byte(metadata[onnx.KeyConfig]), &trained); err != nil {
 		return // another tool's, or older
 	}
 	levels := func(n int) string {

@@ -492,7 +492,7 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 		return nil, err
 	}
 	if !o.tiled() && o.settings.View.Region == nil { // else other sizes are looked at
-		e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
+		e.Metadata[onnx.Bare(onnx.KeyDataSize)] = fmt.Sprintf("%dx%d", o.width, o.height)
 	}
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
@@ -507,9 +507,9 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 	if err != nil {
 		return nil, err
 	}
-	e.Metadata["config"] = string(b)
+	e.Metadata[onnx.Bare(onnx.KeyConfig)] = string(b)
 	if o.why != "" {
-		e.Metadata["choice"] = o.why
+		e.Metadata[onnx.Bare(onnx.KeyChoice)] = o.why
 	}
 	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/judge"
@@ -123,8 +124,8 @@ func (r *trainingRun) conclude(model string) {
 	if err != nil {
 		return
 	}
-	of := func(name string) string { return d.Metadata["anomaly."+name] }
-	if i := slices.IndexFunc(r.Lines, func(l train.LogLine) bool { return strconv.Itoa(l.Epoch) == of("epoch") }); i < 0 || of("final_loss") != strconv.FormatFloat(r.Lines[i].Loss, 'g', 6, 64) {
+	epoch, loss := d.Metadata[onnx.KeyEpoch], d.Metadata[onnx.KeyFinalLoss]
+	if i := slices.IndexFunc(r.Lines, func(l train.LogLine) bool { return strconv.Itoa(l.Epoch) == epoch }); i < 0 || loss != strconv.FormatFloat(r.Lines[i].Loss, 'g', 6, 64) {
 		return
 	}
 	r.judged(d)
