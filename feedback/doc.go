@@ -6,7 +6,8 @@
 // was said of them. Any number of processes may use one; they write in turns. An image
 // has one mark a model, so that saying the same again changes nothing, and saying the
 // contrary replaces it. A process that is killed at any moment leaves every mark that
-// was acknowledged: [Open] brings the folder in line with the index.
+// was acknowledged: [Open] brings the folder in line with the index. Builds with the tag
+// edge, and for js, have no Store.
 //
 // What is not here: who may say so (package serve), and what it is used for, to set
 // thresholds and to train (cmd/anomaly).

@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/parallel", "internal/text"},
 	"serve": {
-		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
+		"runtime", "judge", "dataset", "feedback", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 	},
 

@@ -36,7 +36,7 @@ func (o *trainOptions) config() map[string]any {
 	}
 	config := map[string]any{
 		"tiles": o.tiled(), "tile-scale": tiles.Scale, "tile-overlap": tiles.Overlap, "roi": o.roi, "foreground": foreground != nil && *foreground,
-		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
+		"data": o.data, "feedback": o.feedback.dir, "feedback-model": o.feedback.model, "background": string(decoding.Background), "levels": decoding.Levels,
 		"model": o.spec.Model, "size": sizeFlag(&o.spec), "preset": string(o.preset),
 		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,
 		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth, "latent": o.spec.Latent,

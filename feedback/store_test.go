@@ -1,3 +1,5 @@
+//go:build !edge && !js
+
 package feedback
 
 import (
@@ -61,7 +63,7 @@ func list(t *testing.T, s *Store) []Entry {
 func TestAdd(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
-	score := .5
+	score := float32(.3)
 	first, added, err := s.Add(t.Context(), Entry{Model: "part", Mark: FalseAlarm, Version: "3", Hash: "ab", Name: "a.png", Score: &score, By: "eva"}, file(1))
 	if err != nil || !added {
 		t.Fatalf("got added %v, %v", added, err)
@@ -97,6 +99,13 @@ func TestAdd(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	absent := filepath.Join(t.TempDir(), "absent")
+	if _, err := Open(t.Context(), absent, &Options{Existing: true}); !errors.Is(err, ErrIndex) {
+		t.Errorf("a folder that is none: got %v, want %v", err, ErrIndex)
+	}
+	if _, err := os.Stat(absent); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a folder was made that was to exist")
+	}
 	s := open(t, t.TempDir(), &Options{MaxBytes: int64(len(file(1)) + len(file(2)))})
 	for _, e := range []Entry{{Model: "part", Mark: "good"}, {Model: "part"}, {Mark: Miss}, {Model: "../part", Mark: Miss}, {Model: "..", Mark: Miss}} {
 		if _, _, err := s.Add(t.Context(), e, file(1)); !errors.Is(err, ErrInput) {
@@ -125,11 +134,21 @@ func TestRemove(t *testing.T) {
 	add(t, s, 1, "other", Miss)
 	kept, _ := add(t, s, 2, "part", Miss)
 	for image, want := range map[string]error{"": ErrInput, "%": ErrInput, e.Image[:7]: ErrInput, strings.Repeat("0", 64): ErrNone} {
-		if _, err := s.Remove(t.Context(), image); !errors.Is(err, want) {
+		if _, err := s.Remove(t.Context(), image, ""); !errors.Is(err, want) {
 			t.Errorf("%q: got %v, want %v", image, err, want)
 		}
 	}
-	removed, err := s.Remove(t.Context(), strings.ToUpper(e.Image[:12]))
+	add(t, s, 1, "third", FalseAlarm)
+	if removed, err := s.Remove(t.Context(), e.Image, "third"); err != nil || len(removed) != 1 || removed[0].Model != "third" {
+		t.Errorf("of one model: got %+v, %v", removed, err)
+	}
+	if _, err := s.Remove(t.Context(), e.Image, "third"); !errors.Is(err, ErrNone) {
+		t.Errorf("of a model that says nothing of it: got %v, want %v", err, ErrNone)
+	}
+	if _, err := os.Stat(e.Path); err != nil {
+		t.Errorf("the image of other marks is gone: %v", err)
+	}
+	removed, err := s.Remove(t.Context(), strings.ToUpper(e.Image[:12]), "")
 	if err != nil || len(removed) != 2 {
 		t.Fatalf("got %+v, %v, want both marks", removed, err)
 	}
