@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -146,14 +147,9 @@ func checkResized(t *testing.T, name string, data []byte, opts *Options) {
 		t.Errorf("%s: Decode: got %v %q, want %v %q", name, err, notes, wantErr, wantNotes)
 		return
 	}
-	if err == nil {
-		if got, want := fmt.Sprintf("%T %v", img, img.Bounds()), fmt.Sprintf("%T %v", want, want.Bounds()); got != want {
-			t.Errorf("%s: Decode: got %s, want %s", name, got, want)
-			return
-		}
-		if !bytes.Equal(bytesOf(img, 3), bytesOf(want, 3)) {
-			t.Errorf("%s: Decode: got other pixels", name)
-		}
+	if !reflect.DeepEqual(img, want) {
+		t.Errorf("%s: Decode: got another image", name)
+		return
 	}
 	var targets []Target
 	var told image.Point
@@ -203,6 +199,9 @@ func TestDecodeResizedPNG(t *testing.T) {
 			for _, interlaced := range []bool{false, true} {
 				for _, opaque := range []bool{false, true} {
 					for orientation := range byte(9) {
+						if orientation > 1 && depth != 8 {
+							continue
+						}
 						k := pngKind{depth, colour, interlaced, opaque, orientation}
 						for _, size := range []image.Point{{1, 1}, {2, 3}, {9, 8}, {33, 21}} {
 							name := fmt.Sprintf("%+v of %v", k, size)
@@ -216,7 +215,9 @@ func TestDecodeResizedPNG(t *testing.T) {
 								t.Errorf("%s: got by rows %t", name, got)
 							}
 							checkResized(t, name, data, nil)
-							checkResized(t, name, data, &Options{Background: White})
+							if !opaque {
+								checkResized(t, name, data, &Options{Background: White})
+							}
 						}
 					}
 				}
