@@ -10,6 +10,4 @@
 //
 // What is in a spool survives the end of the process. A failure of power may cost the
 // messages that the system had not written yet; one that was half written is dropped.
-//
-// Builds with the tag edge leave out MQTT and OPC UA.
 package outputs

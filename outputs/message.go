@@ -12,19 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Event is what was found of an image, or that it failed.
-type Event struct {
-	ModelName string // "" where it is not known
-	ModelHash string // in hexadecimal; "" where it is not known
-	Finding   *judge.Finding
-	// Image, where not nil, returns the image as an encoded file. It is called during
-	// Send, if an output keeps images.
-	Image func() ([]byte, error)
-}
-
 // A message is an event on its way, as it lies in a spool.
 type message struct {
-	ID      string    `json:"id"` // a UUID of version 7: by time
+	ID      string    `json:"id"` // a UUID: of an event's own ID, or by time
 	Time    time.Time `json:"time"`
 	Score   float32   `json:"score"`
 	Verdict string    `json:"verdict"`         // a runtime.Verdict, none or failed
@@ -42,10 +32,13 @@ const (
 
 // newMessage returns the message of an event. Its JSON is that of the finding with
 // "id", "time", "model_name" and "model_hash".
-func newMessage(e *Event) (*message, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
+func newMessage(e *judge.Event) (*message, error) {
+	id := uuid.NewSHA1(uuid.NameSpaceURL, []byte(e.ID))
+	if e.ID == "" {
+		var err error
+		if id, err = uuid.NewV7(); err != nil {
+			return nil, err
+		}
 	}
 	f := e.Finding
 	m := &message{ID: id.String(), Time: time.Now().UTC(), Score: f.Score, Verdict: string(f.Verdict)}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/cenkalti/backoff/v5"
 )
 
@@ -77,7 +78,7 @@ type output struct {
 //	opcua://HOST:PORT/?score=NODE&anomalous=NODE
 //	rejects:DIR?budget=10GB
 //
-// docs/plant.md has what may stand behind the question mark.
+// docs/outputs.md has what may stand behind the question mark.
 func Open(urls []string, o *Options) (*Outputs, error) {
 	c := Options{}
 	if o != nil {
@@ -138,7 +139,7 @@ func (o *Outputs) abandon() {
 // Send puts an event into the spools of all outputs that want it and returns, without
 // waiting for the other sides. What cannot be kept is logged and counted, and no
 // reason not to go on.
-func (o *Outputs) Send(e *Event) {
+func (o *Outputs) Send(e *judge.Event) {
 	m, err := newMessage(e)
 	if err != nil {
 		for _, out := range o.list {

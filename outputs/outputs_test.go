@@ -34,12 +34,12 @@ import (
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // the specification's example
 
 // testEvent is the event of a path, anomalous or not.
-func testEvent(path string, anomalous bool) *Event {
+func testEvent(path string, anomalous bool) *judge.Event {
 	threshold, verdict := float32(.3), runtime.Good
 	if anomalous {
 		verdict = runtime.Anomalous
 	}
-	return &Event{
+	return &judge.Event{
 		ModelName: "bottle", ModelHash: strings.Repeat("ab", 32),
 		Finding: &judge.Finding{Path: path, Score: .41, Threshold: &threshold, Anomalous: &anomalous, Verdict: verdict, Regions: []heatmap.Region{}},
 	}
@@ -167,7 +167,7 @@ func TestWebhook(t *testing.T) {
 	for _, path := range numbered(5) {
 		outs.Send(testEvent(path, false))
 	}
-	failed := &Event{Finding: &judge.Finding{Path: "torn.png", Err: errors.New("torn")}}
+	failed := &judge.Event{Finding: &judge.Finding{Path: "torn.png", Err: errors.New("torn")}}
 	outs.Send(failed)
 	closed(t, outs)
 	if got, want := r.paths(t), append(numbered(5), "torn.png"); !slices.Equal(got, want) {

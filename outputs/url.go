@@ -22,11 +22,13 @@ type target struct {
 	used    map[string]bool
 }
 
-// kinds are the outputs that there are by the scheme of their URLs. plantKinds has
-// those that builds with the tag edge leave out.
+// kinds are the outputs that there are by the scheme of their URLs.
 var kinds = map[string]func(t *target) (sink, error){
 	"webhook+http":  newWebhook,
 	"webhook+https": newWebhook,
+	"mqtt":          newMQTT,
+	"mqtts":         newMQTT,
+	"opcua":         newOPCUA,
 	"rejects":       newRejects,
 }
 
@@ -34,9 +36,6 @@ var kinds = map[string]func(t *target) (sink, error){
 func newOutput(raw string) (out *output, folder string, err error) {
 	kind, rest, ok := strings.Cut(raw, ":")
 	open := kinds[kind]
-	if open == nil {
-		open = plantKinds[kind]
-	}
 	if !ok || open == nil {
 		return nil, "", fmt.Errorf("%w: got %.40q, want webhook+https://…, mqtt://…, opcua://… or rejects:DIR", ErrInput, kind)
 	}
