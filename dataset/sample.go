@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
+	"image/png"
 	"os"
 	"strconv"
 	"strings"
@@ -67,6 +69,26 @@ func (s *Sample) OutputName() string {
 func (s *Sample) Image() (image.Image, error) {
 	img, notes, err := s.image()
 	return img, s.tell(notes, err)
+}
+
+// File returns the image as a file and how that is to be decoded: as it is, or as a PNG
+// of what Image returns, decoded already, where it is a row or a page of one.
+func (s *Sample) File() (file []byte, decoding *Decoding, err error) {
+	if s.Row < 0 && s.Page == 0 {
+		if file, err = os.ReadFile(s.Path); err != nil {
+			return nil, nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+		}
+		return file, s.Decoding, nil
+	}
+	img, err := s.Image()
+	if err != nil {
+		return nil, nil, err
+	}
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
+		return nil, nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	return b.Bytes(), nil, nil
 }
 
 func (s *Sample) image() (image.Image, []string, error) {

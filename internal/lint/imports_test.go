@@ -28,6 +28,11 @@ var mayImport = map[string][]string{
 		"runtime", "judge", "dataset", "internal/atomicfile",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nuid", "golang.org/x/sync",
 	},
+	"outputs": {
+		"judge", "runtime", "internal/atomicfile", "internal/text",
+		"github.com/cenkalti/backoff/v5", "github.com/dustin/go-humanize", "github.com/eclipse/paho.mqtt.golang", "github.com/google/uuid", "github.com/gopcua/opcua",
+		"github.com/prometheus/client_golang/prometheus", "github.com/standard-webhooks/standard-webhooks/libraries/go",
+	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/appearance", "internal/lower", "internal/atomicfile", "internal/backbone", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "onnxexport", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},

@@ -39,6 +39,7 @@ type surveyOptions struct {
 	try      func(ctx context.Context, model []byte) error
 	gate     gateOptions // of models to be swapped in
 	shadow   shadowOptions
+	tell     func(*judge.Event) // of each image, where not nil
 }
 
 // scoringFlags are flags of the commands that score images.
@@ -174,6 +175,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			failed--
 			delete(failing, f.Path)
 		}
+		if o.tell != nil {
+			o.tell(event(f, o.model))
+		}
 		if f.Err != nil {
 			c.notef("%s", failure(f))
 			return each(f)
@@ -242,6 +246,17 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
 	return report, err
+}
+
+// event is what is told of a finding.
+func event(f *judge.Finding, model string) *judge.Event {
+	return &judge.Event{
+		ModelName: strings.TrimSuffix(filepath.Base(model), filepath.Ext(model)), ModelHash: f.Result.Model, Finding: f,
+		Image: func() ([]byte, error) {
+			file, _, err := f.Sample.File()
+			return file, err
+		},
+	}
 }
 
 // mostUnlike is of how many images it is said in what they are unlike those that the
