@@ -1,9 +1,7 @@
 package serve
 
 import (
-	"bytes"
 	"fmt"
-	"image/png"
 	"net/http"
 
 	"github.com/anomaly-go/anomaly/feedback"
@@ -111,11 +109,9 @@ func (s *Server) markReject(w http.ResponseWriter, r *http.Request, mark feedbac
 	}
 	file := reject.file
 	if p := reject.picture; p != nil && reject.raw {
-		var b bytes.Buffer
-		if err := png.Encode(&b, imageio.FromPixels(p.pixels, p.height, p.width, p.channels)); err != nil {
+		if file, err = encodePNG(imageio.FromPixels(p.pixels, p.height, p.width, p.channels)); err != nil {
 			return err
 		}
-		file = b.Bytes()
 	}
 	if file == nil {
 		return fmt.Errorf("%w: the image of reject %d was not kept: send it", ErrModel, reject.Number)

@@ -11,7 +11,9 @@ import (
 
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/feedback"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -82,6 +84,12 @@ type Options struct {
 	// Feedback, where not nil, keeps what people say of verdicts; the server does not
 	// close it.
 	Feedback Feedback
+
+	// Tell, where not nil, is called with what came of each image before its request is
+	// answered, by several goroutines at a time.
+	Tell func(*judge.Event)
+	// Collectors are metrics besides the server's own.
+	Collectors []prometheus.Collector
 
 	// Version is what the server says of itself; "" is "dev".
 	Version string

@@ -21,7 +21,7 @@ import (
 // A picture is one image of a request, on its way to a result.
 type picture struct {
 	name   string
-	file   []byte      // encoded; nil for one that came as pixels, and once decoded where there is no feedback
+	file   []byte      // encoded, until it is decoded, and told and taken note of; nil for one that came as pixels
 	size   image.Point // of the original
 	image  image.Image // kept where it is to be drawn or shadowed
 	pixels []uint8     // as the model sees it: [height, width, channels]
@@ -86,7 +86,10 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 		if shadowed {
 			imgs, results, names = append(imgs, p.picture()), append(results, p.result), append(names, p.name)
 		}
-		p.pixels = nil
+	}
+	for _, p := range pics {
+		j.tell(p)
+		p.file, p.pixels = nil, nil
 	}
 	if shadowed {
 		j.model.offer(imgs, results, names)
@@ -130,6 +133,27 @@ func (j *job) judge(ctx context.Context, pics []*picture, keep bool) error {
 	return nil
 }
 
+// found returns what is said of a picture that has a finding or an error.
+func (p *picture) found() *judge.Finding {
+	if p.err != nil {
+		return &judge.Finding{Path: p.name, Err: p.err}
+	}
+	return p.finding
+}
+
+// tell tells of a picture, as long as it has its file or its pixels.
+func (j *job) tell(p *picture) {
+	if j.options.Tell == nil {
+		return
+	}
+	j.options.Tell(&judge.Event{ModelName: j.model.name, ModelHash: j.loaded.info.Hash, Finding: p.found(), Image: func() ([]byte, error) {
+		if p.file != nil {
+			return p.file, nil
+		}
+		return encodePNG(p.picture())
+	}})
+}
+
 // decode decodes and resizes files, at most as many at a time as there are cores in
 // the whole server.
 func (j *job) decode(ctx context.Context, pics []*picture, keep bool) error {
@@ -165,7 +189,7 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	img, notes, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
 		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
 	})
-	if j.options.Feedback == nil {
+	if j.options.Tell == nil && j.options.Feedback == nil {
 		p.file = nil
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ package commands
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/urfave/cli/v2"
@@ -20,18 +21,26 @@ func plantCommands() []*cli.Command {
 			Hidden:          true,
 			SkipFlagParsing: true,
 			Action: func(*cli.Context) error {
-				return missing(name)
+				return leftOut(name)
 			},
 		})
 	}
 	return list
 }
 
-func missing(what string) error {
+func leftOut(what string) error {
 	return usagef("%s is not in this build, which was made with -tags edge for devices beside the line: build without it", what)
 }
 
-// openFeedback stands for what keeps feedback.
+// openPlant refuses outputs.
+func (c *console) openPlant(o *outputOptions, _ *slog.Logger) (*plant, error) {
+	if len(o.urls) > 0 {
+		return nil, leftOut("--output")
+	}
+	return &plant{close: func() {}}, nil
+}
+
+// openFeedback refuses feedback.
 func openFeedback(context.Context, string, *feedback.Options) (feedbackStore, error) {
-	return nil, missing("feedback")
+	return nil, leftOut("feedback")
 }
