@@ -58,13 +58,13 @@ func (d *Decoding) options(page int) (*imageio.Options, error) {
 	case Ignore:
 		opts.Background = imageio.Ignore
 	default:
-		return nil, fmt.Errorf("dataset: got background %q, want %s, %s or %s", d.Background, Black, White, Ignore)
+		return nil, fmt.Errorf("dataset: background: got %q, want %s, %s or %s", d.Background, Black, White, Ignore)
 	}
 	switch {
 	case d.MaxPixels < 0:
-		return nil, fmt.Errorf("dataset: got at most %d pixels, want 0 or more", d.MaxPixels)
+		return nil, fmt.Errorf("dataset: max-pixels: got %d, want 0 or more", d.MaxPixels)
 	case d.Levels < 0 || d.Levels == 1:
-		return nil, fmt.Errorf("dataset: got %d levels, want 2 or more, or how many bits", d.Levels)
+		return nil, fmt.Errorf("dataset: levels: got %d, want 2 or more, or how many bits", d.Levels)
 	case d.Levels > 0 && d.Levels <= 32:
 		opts.Levels = 1 << d.Levels
 	}

@@ -236,7 +236,7 @@ func (a *Appraisal) evaluated(e *Evidence, when string) {
 	for _, name := range slices.Sorted(maps.Keys(m.Kinds)) {
 		if d := m.Kinds[name].Decided; d.Recall.Share < hardlyAny {
 			a.say(Doubtful, MissesKind, fmt.Sprintf("it misses %d of %d images of kind %s", d.Recall.Of-d.Recall.Above, d.Recall.Of, name),
-				"look at them in the report (--out DIR); small defects want a larger --size or --preset best")
+				"look at them in the report; small defects want a larger --size or --preset best")
 		}
 	}
 }

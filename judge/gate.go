@@ -180,9 +180,12 @@ func (g *Gate) Check(ctx context.Context, current, candidate *runtime.Detector) 
 			g.current, g.hash = r, hash
 		}
 	}
-	r, err := g.measure(ctx, candidate)
-	if err != nil {
-		return err
+	r := g.current
+	if current != candidate { // else it is in use already
+		var err error
+		if r, err = g.measure(ctx, candidate); err != nil {
+			return err
+		}
 	}
 	in := &g.current
 	if current == nil {

@@ -25,7 +25,8 @@ type DeployOptions struct {
 	// [WatchOptions].Try is.
 	Try func(ctx context.Context, model []byte) error
 	// Gate, where not nil, may refuse a model that has passed its self-test by an
-	// error; current is nil where there is none in place, or none that can be used.
+	// error; current is nil where there is none in place, or none that can be used, and
+	// the candidate itself where that is in place already.
 	Gate func(ctx context.Context, current, candidate *Detector) error
 	// Keep is how many earlier models stay beside the file; 0 is [DefaultKeep].
 	Keep int
@@ -164,14 +165,15 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 	if err != nil {
 		return nil, err
 	}
-	if d.Already = old != nil && Hash(old) == d.Hash; d.Already {
-		d.Replaced = d.Hash
-		return d, nil
-	}
+	d.Already = old != nil && Hash(old) == d.Hash
 	if o.Gate != nil {
 		if err := o.pass(ctx, old, next); err != nil {
 			return nil, err
 		}
+	}
+	if d.Already {
+		d.Replaced = d.Hash
+		return d, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -215,7 +217,11 @@ func (d *Deployment) place(b, old []byte, live string, keep int) error {
 // pass puts a candidate through the gate, beside the model in place, nil for none.
 func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector) error {
 	var current *Detector
-	if old != nil {
+	switch {
+	case old == nil:
+	case Hash(old) == next.Info().Hash:
+		current = next
+	default:
 		options := *o.Detector
 		options.Provider = next.Info().Provider
 		f, err := readModel(old)

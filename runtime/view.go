@@ -43,13 +43,16 @@ type View struct {
 // image at Scale. Results have no reconstructions.
 type Tiles struct {
 	// Scale is how many of the model's pixels one of the image's gets on each axis:
-	// above 0, to 1.
+	// [LeastScale] to 1.
 	Scale float64 `json:"scale"`
 	// Overlap of tiles side by side, in the model's pixels, at the least: up to half of
 	// the tile's shorter side; 0 is a quarter of it, in steps of 16. Multiples of the
 	// network's strides keep its grid the same in all tiles but the last of a row or column.
 	Overlap int `json:"overlap"`
 }
+
+// LeastScale is the least scale of [Tiles]: less leaves nothing of an image to look at.
+const LeastScale = .01
 
 const (
 	maskedAspect = .01     // how far an image's aspect may be from the region's, as a share
@@ -70,8 +73,8 @@ func (t Tiles) withDefaults(height, width int) Tiles {
 
 func (t Tiles) check(height, width int) error {
 	switch {
-	case !(t.Scale > 0 && t.Scale <= 1):
-		return fmt.Errorf("%w: tiles: scale: got %v, want above 0, up to 1", ErrInput, t.Scale)
+	case !(t.Scale >= LeastScale && t.Scale <= 1):
+		return fmt.Errorf("%w: tiles: scale: got %v, want %v to 1", ErrInput, t.Scale, LeastScale)
 	case t.Overlap < 0 || t.Overlap > min(height, width)/2:
 		return fmt.Errorf("%w: tiles: overlap: got %d, want 0 to %d, half of the model's %dx%d", ErrInput, t.Overlap, min(height, width)/2, width, height)
 	}

@@ -33,7 +33,7 @@ func word(r *runtime.Result) string { return cmp.Or(string(r.Verdict), "none") }
 // images answers POST /v1/models/{model}/images.
 func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("model")
-	draw, alone, err := drawing(r)
+	draw, alone, err := readDrawing(r)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer job.end()
-	if err := job.detect(ctx, pics, draw != ""); err != nil {
+	if err := job.detect(ctx, pics, draw.what != ""); err != nil {
 		return err
 	}
 	if alone {
@@ -88,12 +88,12 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 
 // item is what a list says of a picture: its finding, with "picture" where one is to
 // be drawn, or its error.
-func (p *picture) item(draw string) (json.RawMessage, error) {
+func (p *picture) item(draw drawing) (json.RawMessage, error) {
 	if p.err != nil {
 		return json.Marshal(judge.Finding{Path: p.name, Err: p.err})
 	}
 	b, err := json.Marshal(p.finding)
-	if err != nil || draw == "" {
+	if err != nil || draw.what == "" {
 		return b, err
 	}
 	png, err := drawn(p, draw)
@@ -110,21 +110,38 @@ const (
 	drawHeatmap = "heatmap" // the map in colours, from what good parts reach on
 )
 
-// drawing returns what is to be drawn, "" for nothing, and whether the picture is the
-// answer alone.
-func drawing(r *http.Request) (draw string, alone bool, err error) {
-	draw = r.URL.Query().Get("draw")
-	switch draw {
+// A drawing says what is to be drawn of a picture.
+type drawing struct {
+	what  string         // "" for nothing
+	scale *heatmap.Scale // of a heat map's colours; nil is that of the result
+}
+
+// readDrawing reads it from a request, and whether the picture is the answer alone.
+func readDrawing(r *http.Request) (draw drawing, alone bool, err error) {
+	query := r.URL.Query()
+	draw.what = query.Get("draw")
+	switch draw.what {
 	case "", drawOverlay, drawHeatmap:
 	default:
-		return "", false, fmt.Errorf("%w: draw: got %.32q, want %s or %s", ErrInput, draw, drawOverlay, drawHeatmap)
+		return draw, false, fmt.Errorf("%w: draw: got %.32q, want %s or %s", ErrInput, draw.what, drawOverlay, drawHeatmap)
+	}
+	if query.Has("heat") {
+		scale, err := heatmap.ParseScale(query.Get("heat"))
+		if err != nil {
+			return draw, false, fmt.Errorf("%w: heat: got %.32q, want LO:HI, two numbers in ascending order", ErrInput, query.Get("heat"))
+		}
+		if draw.what != drawHeatmap {
+			return draw, false, fmt.Errorf("%w: heat: it is of draw=%s", ErrInput, drawHeatmap)
+		}
+		draw.scale = &scale
 	}
 	for item := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
 		kind, _, err := mime.ParseMediaType(item)
 		switch {
 		case err != nil:
 		case kind == "image/png", kind == "image/*":
-			return cmp.Or(draw, drawOverlay), true, nil
+			draw.what = cmp.Or(draw.what, drawOverlay)
+			return draw, true, nil
 		case kind == "application/json", kind == "*/*":
 			return draw, false, nil
 		}
@@ -133,7 +150,7 @@ func drawing(r *http.Request) (draw string, alone bool, err error) {
 }
 
 // drawn draws what was found in a picture as a PNG of the original's size.
-func drawn(p *picture, draw string) ([]byte, error) {
+func drawn(p *picture, draw drawing) ([]byte, error) {
 	img, err := drawnImage(p, draw)
 	if err != nil {
 		return nil, err
@@ -144,17 +161,21 @@ func drawn(p *picture, draw string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func drawnImage(p *picture, draw string) (image.Image, error) {
+func drawnImage(p *picture, draw drawing) (image.Image, error) {
 	m, threshold := p.result.Map, p.result.PixelThreshold
 	switch {
 	case m == nil:
 		return nil, fmt.Errorf("%w: the model gives no map to draw", ErrState)
-	case draw == drawOverlay && threshold == nil:
+	case draw.what == drawOverlay && threshold == nil:
 		return nil, fmt.Errorf("%w: the model has no threshold to draw an overlay by: ask for draw=%s", ErrState, drawHeatmap)
-	case draw == drawOverlay:
+	case draw.what == drawOverlay:
 		return heatmap.Overlay(p.image, m, *threshold, nil), nil
 	}
-	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), p.result.Scale, nil), nil
+	scale := p.result.Scale
+	if draw.scale != nil {
+		scale = *draw.scale
+	}
+	return heatmap.Colorize(m.Resize(p.size.Y, p.size.X), scale, nil), nil
 }
 
 // readImages reads a body: an image file, or a form with several. Several says

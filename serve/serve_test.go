@@ -222,6 +222,22 @@ func TestImages(t *testing.T) {
 			t.Errorf("%s in JSON: got %d, %v, want the finding and the same picture", draw, code, err)
 		}
 	}
+	// A scale of one's own: of residuals that all lie below it, black; above it, the last colour.
+	seen := map[string]bool{}
+	for heat, brightness := range map[string]func(color.Color) bool{
+		"10:11": func(c color.Color) bool { r, g, b, _ := c.RGBA(); return r+g+b < 0x1000 },
+		"-2:-1": func(c color.Color) bool { r, _, _, _ := c.RGBA(); return r > 0xf000 },
+	} {
+		code, body, _ = ask(t, "POST", url+"?draw=heatmap&heat="+heat, bytes.NewReader(pngBytes(t, img)), "Accept", "image/png")
+		drawn, err := png.Decode(strings.NewReader(body))
+		if code != 200 || err != nil || !brightness(drawn.At(20, 20)) {
+			t.Errorf("heat=%s: got %d, %v", heat, code, err)
+		}
+		seen[body] = true
+	}
+	if len(seen) != 2 {
+		t.Error("the scale of the colours makes no difference")
+	}
 }
 
 func TestErrors(t *testing.T) {
@@ -262,6 +278,8 @@ func TestErrors(t *testing.T) {
 		{"bad content type", "POST", images, "x", 415, "Content-Type", []string{"Content-Type", ";;"}},
 		{"two drawn", "POST", images, two, 400, "want 1 to be drawn", []string{"Content-Type", twoKind, "Accept", "image/png"}},
 		{"draw what", "POST", images + "?draw=cat", string(small), 400, "overlay", nil},
+		{"heat of what", "POST", images + "?heat=0:1", string(small), 400, "draw=heatmap", nil},
+		{"heat from what", "POST", images + "?draw=heatmap&heat=1:0", string(small), 400, "LO:HI", nil},
 		{"another version", "POST", images + "?version=7", string(small), 404, "version", nil},
 
 		{"no JSON", "POST", infer, "{", 400, "JSON", nil},

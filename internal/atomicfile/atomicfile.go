@@ -65,7 +65,8 @@ func create(path string) (*os.File, error) {
 		mode, replaces = info.Mode().Perm(), true
 	}
 	for {
-		name := filepath.Join(filepath.Dir(path), prefix(path)+strconv.FormatUint(rand.Uint64(), 10))
+		dir, _ := filepath.Split(path) // as it is: absent/../ leads nowhere
+		name := dir + prefix(path) + strconv.FormatUint(rand.Uint64(), 10)
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 		if errors.Is(err, fs.ErrExist) {
 			continue

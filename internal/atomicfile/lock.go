@@ -43,6 +43,28 @@ func Lock(path string) (release func(), err error) {
 	}
 }
 
+var errNoFolder = errors.New("not a folder")
+
+// WritableIn reports early that nothing can be written into a folder, which is made with
+// those above it where they are not there.
+func WritableIn(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && filepath.Dir(at) != at:
+			continue
+		case err != nil:
+			return fmt.Errorf("cannot write into %s: %w", dir, errors.Unwrap(err))
+		case !info.IsDir():
+			return fmt.Errorf("cannot write into %s: %w", dir, errNoFolder)
+		}
+		if err := Writable(filepath.Join(at, "x")); err != nil {
+			return fmt.Errorf("cannot write into %s: %w", dir, errors.Unwrap(err))
+		}
+		return nil
+	}
+}
+
 // Writable reports early that nothing can be written at path.
 func Writable(path string) error {
 	f, err := create(path)

@@ -33,3 +33,20 @@ func TestLock(t *testing.T) {
 		}
 	}
 }
+
+// A folder that is to be made is as good as one that is there; nothing is made meanwhile.
+func TestWritableIn(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, fine := range map[string]bool{dir: true, filepath.Join(dir, "a", "b"): true, file: false, filepath.Join(file, "a"): false} {
+		if err := WritableIn(path); (err == nil) != fine {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("got %v, %v left in the folder", entries, err)
+	}
+}

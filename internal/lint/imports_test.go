@@ -24,6 +24,10 @@ var mayImport = map[string][]string{
 		"graph", "residual", "onnxexport", "heatmap", "internal/appearance", "internal/engine", "internal/onnx", "internal/imageio", "internal/atomicfile", "internal/foreground", "internal/regular", "internal/settle", "internal/tile",
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
+	"fleet": {
+		"runtime", "judge", "dataset", "internal/atomicfile",
+		"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nuid", "golang.org/x/sync",
+	},
 	"heatmap":   {"internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/appearance", "internal/lower", "internal/atomicfile", "internal/backbone", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "onnxexport", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
@@ -40,7 +44,7 @@ var mayImport = map[string][]string{
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "calibrate", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/regular", "internal/text", "golang.org/x/sync",
+		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/onnx", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 

@@ -1,5 +1,7 @@
 package onnx
 
+import "strings"
+
 // Names of inputs and outputs in files of ours, and of initializers. Those of
 // outputs are anomalib's too.
 const (
@@ -35,11 +37,17 @@ const (
 	KeyModel          = Prefix + "model"     // the network, as JSON
 	KeySettings       = Prefix + "settings"  // of training, as JSON
 	KeyEpoch          = Prefix + "epoch"     // of the weights, from 1
+	KeyFinalLoss      = Prefix + "final_loss"
+	KeyTool           = Prefix + "tool"      // that trained it, and its version
+	KeyConfig         = Prefix + "config"    // flags of training, as JSON
+	KeyChoice         = Prefix + "choice"    // why the network was chosen
 	KeyLateFall       = Prefix + "late_fall" // share of all that the loss fell by, that it fell by in the second half
 
 	// Of scores of images that the network was not trained on; JSON.
-	KeyNormalCount  = Prefix + "normal.count"     // of good ones
-	KeyNormal       = Prefix + "normal.quantiles" // of their scores, brightness and sharpness, at levels
+	KeyNormalCount  = Prefix + "normal.count" // of good ones
+	KeyNormalMin    = Prefix + "normal.score.min"
+	KeyNormalMax    = Prefix + "normal.score.max"
+	KeyNormal       = Prefix + "normal.quantiles" // a Normal
 	KeyPseudoScores = Prefix + "pseudo.scores"    // of artificial defects, ascending
 	KeyPseudoAUROC  = Prefix + "pseudo.auroc"
 
@@ -55,6 +63,9 @@ const (
 	// KeySidecar is where [File.Gather] puts anomalib's metadata.json.
 	KeySidecar = "anomalib.metadata"
 )
+
+// Bare is a key of ours without the prefix, as those are named that build a file.
+func Bare(key string) string { return strings.TrimPrefix(key, Prefix) }
 
 // LegacyOutput is the first output of files of anomalib 0.x and 1.x.
 const LegacyOutput = "output"

@@ -7,9 +7,14 @@ import (
 )
 
 // A Normal is what metadata say of good images: quantiles, at Levels, of the scores of
-// those that the network was not trained on, and of what all of them look like.
+// those that the network was not trained on, of the errors of their reconstructions, and
+// of what all of them look like.
 type Normal struct {
-	Levels, Score, Brightness, Sharpness []float64
+	Brightness []float64 `json:"brightness"`
+	Error      []float64 `json:"error,omitempty"`
+	Levels     []float64 `json:"levels"`
+	Score      []float64 `json:"score,omitempty"`
+	Sharpness  []float64 `json:"sharpness"`
 }
 
 // ReadNormal reads it; zero where it is not there, or cannot be read.

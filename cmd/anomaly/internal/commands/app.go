@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 )
 
 // Exit codes.
@@ -69,11 +71,11 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
-		Commands: []*cli.Command{
+		Commands: slices.Concat([]*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
 			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), serveCommand(), benchCommand(), doctorCommand(),
 			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
-		},
+		}, plantCommands()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				name := c.Args().First()
@@ -87,15 +89,20 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		if !unknown {
 			return usagef("%v", err)
 		}
-		flags := c.App.Flags
-		if c.Command != nil {
-			flags = c.Command.Flags
+		flags, help := c.App.Flags, "anomaly --help"
+		if c.Command != nil && c.Command.Name != "" {
+			flags, help = c.Command.Flags, "anomaly "+c.Command.Name+" --help"
 		}
-		return usagef("there is no flag --%s, the nearest is %s", strings.TrimPrefix(name, "-"), cli.SuggestFlag(flags, strings.TrimPrefix(name, "-"), true))
+		name = strings.TrimPrefix(name, "-")
+		near := strings.TrimLeft(cli.SuggestFlag(flags, name, true), "-")
+		if smetrics.WagnerFischer(name, near, 1, 1, 1) > max(len(name)/3, 2) { // it is another word
+			return usagef("there is no flag --%s; %s lists them", name, help)
+		}
+		return usagef("there is no flag --%s, the nearest is --%s", name, near)
 	}
 	app.OnUsageError = wrongFlag
 	for _, c := range app.Commands {
-		c.OnUsageError = wrongFlag
+		c.OnUsageError, c.Before = wrongFlag, refuseEmpty
 	}
 	return app
 }

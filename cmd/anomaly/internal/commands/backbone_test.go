@@ -47,7 +47,17 @@ func TestTrainBackboneFile(t *testing.T) {
 	tinyModel(t)
 	data, dir, backbone := filepath.Join(scratch, "train"), t.TempDir(), backboneFileFor(t)
 	out := filepath.Join(dir, "m.onnx")
-	_, stderr := mustRun(t, 0, "train", "--data", data, "--out", out, "--provider", "go", "--size", "64", "--scales", "1", "--backbone", backbone)
+	_, stderr := mustRun(t, 0, "train", "--data", data, "--out", out, "--provider", "go", "--size", "64", "--scales", "1", "--backbone", backbone, "--report", filepath.Join(dir, "m.html"))
+	// --report leaves the network to be chosen, which features, without epochs, have a page of too.
+	report := string(mustRead(t, filepath.Join(dir, "m.html")))
+	for _, want := range []string{`<section class="banner `, "fitted in closed form; ", ", provider go.", "<td>" + backbone + "</td>"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+	if strings.Contains(report, "<svg") || strings.Contains(report, "epochs") {
+		t.Errorf("the report of what has no epochs is\n%s", report)
+	}
 	for _, want := range []string{"net.onnx: features are four (6 channels), eight (6 channels)", "ImageNet's, as nothing says another"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("got standard error %q, want %q in it", stderr, want)

@@ -124,7 +124,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"schedule": "step"}`:                 "step",
 		`{"optimizer": "sgd", "momentum": 1}`:  "momentum",
 		`{"optimizer": "adam", "momentum": 1}`: "momentum",
-		`{"weight-decay": 0.1}`:                "weight decay",
+		`{"weight-decay": 0.1}`:                "--weight-decay: got 0.1",
 		`{"clip": -1}`:                         "clip",
 		`{"ema": 1}`:                           "ema",
 		`{"patience": -1}`:                     "patience",

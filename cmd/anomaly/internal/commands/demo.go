@@ -40,8 +40,6 @@ model.onnx and results (index.html is the report). Nothing needs to be installed
 			switch {
 			case c.Args().Present():
 				return usagef("demo takes no arguments but flags, got %q", c.Args().Slice())
-			case c.String("out") == "":
-				return usagef("--out: want a folder")
 			case c.Uint64("seed") == 0:
 				return usagef("--seed: got 0, want 1 or more")
 			}

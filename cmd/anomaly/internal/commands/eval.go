@@ -11,7 +11,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
@@ -294,8 +293,7 @@ func printEvaluation(w io.Writer, e *judge.Evaluation) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	kinds := slices.Sorted(maps.Keys(e.Kinds))
-	if err := printDecided(w, e, kinds); err != nil {
+	if err := printDecided(w, e); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -311,19 +309,7 @@ func printEvaluation(w io.Writer, e *judge.Evaluation) error {
 			against += fmt.Sprintf("; pixels at %[1]dx%[1]d", *e.Resolution)
 		}
 	}
-	line := func(name string, of judge.OfKind) {
-		fmt.Fprintf(t, "%s\t%d\t%.4f\t%.4f\t%.4f\t", name, of.N, of.Image.AUROC, of.Image.AP, of.Image.F1Max)
-		if p := of.Pixel; p != nil {
-			fmt.Fprintf(t, "%.4f\t%.4f\t%.4f\t%.4f\t%.4f\t", p.AUROC, p.AP, p.F1Max, p.AUPRO30, p.AUPRO05)
-		} else if e.Pixel != nil {
-			fmt.Fprint(t, "-\t-\t-\t-\t-\t")
-		}
-		fmt.Fprintln(t)
-	}
-	for _, kind := range kinds {
-		line(kind, e.Kinds[kind])
-	}
-	line("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
+	printRows(t, page.MetricsTable(e, 4))
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -332,8 +318,15 @@ func printEvaluation(w io.Writer, e *judge.Evaluation) error {
 	return err
 }
 
+// printRows prints rows of figures into a table.
+func printRows(w io.Writer, rows []page.TableRow) {
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%d\t%s\t\n", r.Name, r.N, strings.Join(r.Figures, "\t"))
+	}
+}
+
 // printDecided prints what the verdicts do, nothing where there are none.
-func printDecided(w io.Writer, e *judge.Evaluation, kinds []string) error {
+func printDecided(w io.Writer, e *judge.Evaluation) error {
 	if e.Decided == nil {
 		return nil
 	}
@@ -343,18 +336,7 @@ func printDecided(w io.Writer, e *judge.Evaluation, kinds []string) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "%s\timages\tmissed\tfound\trecall\tat least\tprecision\tF1\t\n", head)
-	line := func(name string, d *calibrate.Decided) {
-		precision := "-" // nothing is above
-		if d.Precision != nil {
-			precision = fmt.Sprintf("%.4f", *d.Precision)
-		}
-		r := d.Recall
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.4f\t%.4f\t%s\t%.4f\t\n", name, r.Of, r.Of-r.Above, r.Above, r.Share, r.AtLeast, precision, d.F1)
-	}
-	for _, kind := range kinds {
-		line(kind, e.Kinds[kind].Decided)
-	}
-	line("all", e.Decided)
+	printRows(t, page.DecidedTable(e, 4))
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -119,7 +118,7 @@ func exportAction(c *cli.Context) error {
 		of.Blur = *o.blur
 	}
 	if err := of.Validate(); err != nil {
-		return usagef("%v", err)
+		return flagError(c.Command, err)
 	}
 	return newConsole(c).export(o)
 }
@@ -202,8 +201,8 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		return nil, err
 	}
 	var settings train.Settings
-	if err := json.Unmarshal([]byte(is.Metadata["settings"]), &settings); err != nil {
-		return nil, fmt.Errorf("metadata anomaly.settings: got %q: %w", is.Metadata["settings"], err)
+	if stored := m.Metadata[onnx.KeySettings]; json.Unmarshal([]byte(stored), &settings) != nil {
+		return nil, fmt.Errorf("metadata %s: got %q, want settings as JSON", onnx.KeySettings, stored)
 	}
 	judges := is.Profile.Judges()
 	otherMap := false // than that of the thresholds
@@ -218,22 +217,22 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		spec := net.Spec()
 		spec.AEGrad, spec.AEGradStop = *o.aegrad, 0
 		if spec.AEGrad > 0 {
-			if spec.AEGradStop, err = stopError(is.Metadata); err != nil {
-				return nil, err
-			}
-			if spec.AEGradStop == 0 {
-				notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
-			}
+			normal := onnx.ReadNormal(m.Metadata)
+			spec.AEGradStop, _ = normal.At(normal.Error, stopLevel)
 		}
 		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
-			return nil, fmt.Errorf("%w: --aegrad: %w", errUsage, err)
+			return nil, flagError(exportCommand(), err)
+		}
+		if spec.AEGrad > 0 && spec.AEGradStop == 0 {
+			notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
 		}
 		b, err := json.Marshal(net.Spec())
 		if err != nil {
 			return nil, err
 		}
-		otherMap = want.Metadata["model"] != string(b)
-		want.Metadata["model"] = string(b)
+		model := onnx.Bare(onnx.KeyModel)
+		otherMap = want.Metadata[model] != string(b)
+		want.Metadata[model] = string(b)
 	}
 	if o.profile != "" {
 		want.Profile = o.profile
@@ -299,7 +298,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		forgetThreshold(want.Metadata)
 	}
 	if otherMap {
-		if err := forgetScores(want.Metadata); err != nil {
+		if err := forgetScores(m, want.Metadata); err != nil {
 			return nil, err
 		}
 	}
@@ -318,7 +317,7 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 // forgetThreshold removes from metadata what is about a threshold that goes.
 func forgetThreshold(metadata map[string]string) {
 	for _, key := range []string{onnx.KeyReview, onnx.KeyCalibration} {
-		delete(metadata, strings.TrimPrefix(key, onnx.Prefix))
+		delete(metadata, onnx.Bare(key))
 	}
 }
 
@@ -327,52 +326,22 @@ func forgetThreshold(metadata map[string]string) {
 // image would decide.
 const stopLevel = .05
 
-// stopError returns that quantile; 0 where metadata has none.
-func stopError(metadata map[string]string) (float64, error) {
-	quantiles, err := normalQuantiles(metadata)
-	if err != nil || quantiles["error"] == nil {
-		return 0, err
-	}
-	var levels, errors []float64
-	if err := cmp.Or(json.Unmarshal(quantiles["levels"], &levels), json.Unmarshal(quantiles["error"], &errors)); err != nil || len(levels) != len(errors) {
-		return 0, fmt.Errorf("metadata anomaly.%s: got %d levels and %d errors: %w", quantilesKey, len(levels), len(errors), err)
-	}
-	for i, level := range levels {
-		if level == stopLevel {
-			return errors[i], nil
-		}
-	}
-	return 0, nil
-}
-
-// quantilesKey is the metadata's that has quantiles of good images.
-const quantilesKey = "normal.quantiles"
-
-// normalQuantiles returns them by what they are of; nil where there are none.
-func normalQuantiles(metadata map[string]string) (map[string]json.RawMessage, error) {
-	stored, ok := metadata[quantilesKey]
-	if !ok {
-		return nil, nil
-	}
-	var quantiles map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(stored), &quantiles); err != nil {
-		return nil, fmt.Errorf("metadata anomaly.%s: got %q: %w", quantilesKey, stored, err)
-	}
-	return quantiles, nil
-}
-
-// forgetScores removes the scores of good images and of artificial defects from
+// forgetScores removes the scores of good images and of artificial defects of a model from
 // metadata that is to describe another map.
-func forgetScores(metadata map[string]string) error {
-	for _, key := range []string{"normal.score.min", "normal.score.max", "normal.count", "pseudo.scores", "pseudo.auroc"} {
-		delete(metadata, key)
+func forgetScores(m *onnxexport.Model, metadata map[string]string) error {
+	for _, key := range []string{onnx.KeyNormalMin, onnx.KeyNormalMax, onnx.KeyNormalCount, onnx.KeyPseudoScores, onnx.KeyPseudoAUROC} {
+		delete(metadata, onnx.Bare(key))
 	}
-	quantiles, err := normalQuantiles(metadata)
-	if err != nil || quantiles == nil {
-		return err
+	stored, there := m.Metadata[onnx.KeyNormal]
+	if !there {
+		return nil
 	}
-	delete(quantiles, "score")
-	b, err := json.Marshal(quantiles)
-	metadata[quantilesKey] = string(b)
+	normal := onnx.ReadNormal(m.Metadata)
+	if normal.Levels == nil {
+		return fmt.Errorf("metadata %s: got %q, want quantiles at levels", onnx.KeyNormal, stored)
+	}
+	normal.Score = nil
+	b, err := json.Marshal(normal)
+	metadata[onnx.Bare(onnx.KeyNormal)] = string(b)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,55 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		}
 	}
 	return slices.Concat(flags, []string{"--"}, rest), nil
+}
+
+// settingFlags are the flags of settings that the packages below call otherwise.
+var settingFlags = map[string]string{"learning rate": "lr", "held-back share": "val", "false-reject rate": "false-reject", "workers": "threads"}
+
+// flagError makes what a package says of a setting, "train: learning rate: got 11, want
+// …", an error of use that names the command's flag for it, if it has one.
+func flagError(command *cli.Command, err error) error {
+	text := err.Error()
+	for stripped := true; stripped; {
+		stripped = false
+		for _, of := range []string{"train: ", "models: ", "residual: ", "dataset: "} {
+			var cut bool
+			text, cut = strings.CutPrefix(text, of)
+			stripped = stripped || cut
+		}
+	}
+	setting, rest, _ := strings.Cut(text, ":")
+	setting, _, _ = strings.Cut(setting, ` "`)
+	name := cmp.Or(settingFlags[setting], strings.ReplaceAll(setting, " ", "-"))
+	if !slices.ContainsFunc(command.Flags, func(f cli.Flag) bool { return f.Names()[0] == name }) {
+		return usagef("%s", text)
+	}
+	return usagef("--%s:%s", name, rest)
+}
+
+// placeholder finds the name of a flag's value in its usage.
+var placeholder = regexp.MustCompile("`(.+?)`")
+
+// refuseEmpty refuses flags whose value is empty, as an unset variable of a shell makes
+// them: what they ask for is not nothing.
+func refuseEmpty(c *cli.Context) error {
+	for _, f := range c.Command.Flags {
+		name, usage, values := f.Names()[0], "", []string(nil)
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			usage, values = f.Usage, []string{c.String(name)}
+		case *cli.StringSliceFlag:
+			usage, values = f.Usage, c.StringSlice(name)
+		}
+		if c.IsSet(name) && slices.Contains(values, "") {
+			want := "a value"
+			if m := placeholder.FindStringSubmatch(usage); m != nil {
+				want = m[1]
+			}
+			return usagef("--%s: got nothing, want %s", name, want)
+		}
+	}
+	return nil
 }
 
 // isURL reports whether an argument is the address of something that is no file here.
@@ -126,7 +176,7 @@ func parseDecoding(c *cli.Context) (*dataset.Decoding, error) {
 		return nil, usagef("--max-pixels: got %d, want 1 or more", d.MaxPixels)
 	}
 	if err := d.Validate(); err != nil {
-		return nil, usagef("%s", strings.TrimPrefix(err.Error(), "dataset: "))
+		return nil, flagError(c.Command, err)
 	}
 	return d, nil
 }
@@ -161,7 +211,7 @@ func (c *console) noteTrained(metadata map[string]string, d *dataset.Decoding) {
 		Background dataset.Background `json:"background"`
 		Levels     int                `json:"levels"`
 	}
-	if err := json.Unmarshal([]byte(metadata[onnx.Prefix+"config"]), &trained); err != nil {
+	if err := json.Unmarshal([]byte(metadata[onnx.KeyConfig]), &trained); err != nil {
 		return // another tool's, or older
 	}
 	levels := func(n int) string {

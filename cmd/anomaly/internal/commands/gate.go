@@ -28,9 +28,6 @@ type gateOptions struct {
 // parseGate reads gateFlags.
 func parseGate(c *cli.Context) (gateOptions, error) {
 	o := gateOptions{c.String("gate"), given(c, "gate-false-reject"), given(c, "gate-recall")}
-	if c.IsSet("gate") && o.dir == "" {
-		return o, usagef("--gate: want a folder")
-	}
 	for _, name := range []string{"gate-false-reject", "gate-recall"} {
 		switch share := c.Float64(name); {
 		case !c.IsSet(name):

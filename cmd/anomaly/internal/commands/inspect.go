@@ -220,7 +220,7 @@ func trainedLine(t *judge.Training, metadata map[string]string) string {
 	if t.Width > 0 {
 		line += fmt.Sprintf(" of %dx%d", t.Width, t.Height)
 	}
-	if tool := metadata[onnx.Prefix+"tool"]; tool != "" {
+	if tool := metadata[onnx.KeyTool]; tool != "" {
 		line += ", by " + tool
 	}
 	return line

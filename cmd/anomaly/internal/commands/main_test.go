@@ -244,7 +244,7 @@ func TestExitCodes(t *testing.T) {
 		{"train --data DATA --epochs 0", 2, "--epochs"},
 		{"train --data DATA --lr 0", 2, "--lr"},
 		{"train --data DATA --seed 0", 2, "--seed"},
-		{"train --data DATA --val 1", 2, "held-back"},
+		{"train --data DATA --val 1", 2, "--val: got 1"},
 		{"train --data DATA --channels 2", 2, "channels"},
 		{"train --data DATA --model nosuch", 2, "nosuch"},
 		{"train --data DATA --loss nosuch", 2, "nosuch"},

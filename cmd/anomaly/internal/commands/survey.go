@@ -97,8 +97,6 @@ func parseSurvey(c *cli.Context, model string) (surveyOptions, error) {
 	switch {
 	case c.IsSet("heat") && o.dir == "":
 		return o, usagef("--heat needs --out")
-	case c.IsSet("out") && o.dir == "":
-		return o, usagef("--out: want a folder")
 	case c.IsSet("save") && o.dir == "":
 		return o, usagef("--save needs --out")
 	}
@@ -147,6 +145,8 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	started := time.Now()
 	if o.inbox == nil {
 		c.startBar(len(samples), "images")
+	} else {
+		c.notef("looking for images until interrupted")
 	}
 	handle := func(f *judge.Finding) error {
 		c.stepBar()

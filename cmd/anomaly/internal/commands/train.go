@@ -33,9 +33,11 @@ func trainCommand() *cli.Command {
 		Description: `DIR is a folder of images, a data set in MVTec AD's or VisA's layout (its training
 images are used), a folder with MNIST's idx files, or an .npy or idx file.
 
-The state is kept in FILE.ckpt after every epoch and when interrupted; --resume
-goes on from it, however the run ended, and is an error without one. It is removed
-when the model is written. A model that was FILE is kept beside it: anomaly versions
+The state of a network that learns by epochs is kept in FILE.ckpt after every epoch
+and when interrupted; --resume goes on from it, however the run ended, and is an error
+without one. Without --resume, one that is there is an error: it would be lost. It is
+removed when the model is written. Features are fitted in minutes and keep none: when
+interrupted they begin anew. A model that was FILE is kept beside it: anomaly versions
 lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.
@@ -82,7 +84,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "profile", Usage: "`PROFILE` of the exported model: detector, reconstruction or anomalib (see export)", Value: "detector"},
 			&cli.StringFlag{Name: "input", Usage: "`TYPE` of the exported model's input: uint8 (NHWC) or float (NCHW in [0,1])", Value: "uint8"},
 			&cli.StringFlag{Name: "config", Usage: "JSON `FILE` with flags by name; those given beside it come first"},
-			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: curves, and reconstructions of some epochs"},
+			&cli.StringFlag{Name: "report", Usage: "`PAGE.html` to write: the verdict, settings and, of networks that learn by epochs, curves and reconstructions"},
 			&cli.StringFlag{Name: "suspects", Usage: "`DIR` for pictures of the training images that may have a defect (small networks find them, whatever the other flags say)"},
 			&cli.BoolFlag{Name: "drop-suspects", Usage: "train without the images that may have a defect", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
@@ -104,8 +106,6 @@ func trainAction(c *cli.Context) error {
 		return usagef("train takes no arguments but flags, got %q; --data names the images", c.Args().Slice())
 	case c.String("data") == "":
 		return usagef("--data is missing: a folder with images of good parts")
-	case c.String("out") == "":
-		return usagef("--out: want a file")
 	case c.Uint64("seed") == 0:
 		return usagef("--seed: got 0, want 1 or more")
 	}
@@ -118,11 +118,6 @@ func trainAction(c *cli.Context) error {
 	for _, name := range []string{"lr", "val", "false-reject"} {
 		if x := c.Float64(name); !(x > 0) && c.IsSet(name) {
 			return usagef("--%s: got %v, want more than 0", name, x)
-		}
-	}
-	for _, name := range []string{"loss", "corruption", "augment", "optimizer", "schedule", "map", "size"} {
-		if c.IsSet(name) && c.String(name) == "" {
-			return usagef("--%s: got nothing, want a name", name)
 		}
 	}
 	o := &trainOptions{
@@ -192,7 +187,7 @@ func trainAction(c *cli.Context) error {
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
 	"filters", "depth", "passes", "loss", "corruption", "augment", "epochs", "coarse", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
-	"map", "resume", "report",
+	"map", "resume",
 }
 
 // featureFlags are of the network features alone.
@@ -272,6 +267,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
+	if o.suspects != "" {
+		if err := atomicfile.WritableIn(o.suspects); err != nil {
+			return fmt.Errorf("--suspects: %w", err)
+		}
+	}
 	if err := replaceable(o.out); err != nil {
 		return err
 	}
@@ -286,8 +286,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 			return err
 		}
 	}
-	if s.Resume && !slices.ContainsFunc(checkpoints, isThere) {
+	switch at := slices.IndexFunc(checkpoints, isThere); {
+	case s.Resume && at < 0:
 		return fmt.Errorf("--resume: there is no checkpoint %s to go on from: leave it out to begin", s.Checkpoint)
+	case !s.Resume && at >= 0:
+		return fmt.Errorf("%s has what a run that has not ended came to: --resume goes on from it; remove it to begin anew, or choose another --out", checkpoints[at])
 	}
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
@@ -325,12 +328,6 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 		set.Train = set.Train[:mostFeatureImages]
 	}
-	for _, path := range checkpoints {
-		if isThere(path) && !s.Resume {
-			c.notef("replacing the checkpoint %s of an earlier run (--resume would go on from it)", path)
-		}
-	}
-
 	started := time.Now()
 	data, err := o.load(ctx, set.Train)
 	if err != nil {
@@ -356,7 +353,7 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		}
 	}
 	var sample *sampler
-	if o.page != "" {
+	if _, fitted := o.net.(models.Fitter); o.page != "" && !fitted {
 		sample = newSampler(o, data)
 		show := s.Progress
 		s.Progress = func(p train.Progress) {
@@ -381,8 +378,13 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	if err != nil {
 		return err
 	}
-	if sample != nil {
+	switch {
+	case sample != nil:
 		if err := sample.end(); err != nil {
+			return err
+		}
+	case o.page != "":
+		if err := page.WriteFitted(o.page, o.out, fmt.Sprintf("%s, provider %s", s.Machine, result.Provider), time.Since(started).Seconds()); err != nil {
 			return err
 		}
 	}
@@ -462,7 +464,7 @@ func (o *trainOptions) open(images, width, height int) error {
 		return err
 	}
 	if o.net, err = models.Open(o.spec, resources); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return flagError(trainCommand(), err)
 	}
 	o.spec = o.net.Spec()
 	o.settings.Steps = o.preset.Steps(o.spec.Model)
@@ -480,7 +482,7 @@ func (o *trainOptions) open(images, width, height int) error {
 		o.settings.Map = &m
 	}
 	if err := o.settings.Validate(o.net); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return flagError(trainCommand(), err)
 	}
 	return nil
 }
@@ -497,7 +499,7 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 		return nil, err
 	}
 	if !o.tiled() && o.settings.View.Region == nil { // else other sizes are looked at
-		e.Metadata[strings.TrimPrefix(onnx.KeyDataSize, onnx.Prefix)] = fmt.Sprintf("%dx%d", o.width, o.height)
+		e.Metadata[onnx.Bare(onnx.KeyDataSize)] = fmt.Sprintf("%dx%d", o.width, o.height)
 	}
 	config := o.config()
 	// The path is of this machine, and the metadata has the images' hash; the form
@@ -512,9 +514,9 @@ func (c *console) exportTrained(o *trainOptions, result *train.Result) (*judge.A
 	if err != nil {
 		return nil, err
 	}
-	e.Metadata["config"] = string(b)
+	e.Metadata[onnx.Bare(onnx.KeyConfig)] = string(b)
 	if o.why != "" {
-		e.Metadata["choice"] = o.why
+		e.Metadata[onnx.Bare(onnx.KeyChoice)] = o.why
 	}
 	m, err := onnxexport.Build(result.Network, result.Weights, &e)
 	if err != nil {

@@ -22,8 +22,6 @@ reconstructions that train --report has left in RUN.samples.`,
 			switch {
 			case !c.Args().Present():
 				return usagef("train-report needs logs of training: RUN%s", page.LogSuffix)
-			case c.String("out") == "":
-				return usagef("--out: want a file")
 			}
 			if err := page.WriteTraining(c.String("out"), c.Args().Slice()); err != nil {
 				return err

@@ -20,7 +20,7 @@ import (
 // viewFlags say what of an image is looked at, and how closely.
 var viewFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "tiles", Usage: "look at images in tiles of the network's size, which overlap, not resized to it; --tiles=false at the whole image", DisableDefaultText: true},
-	&cli.Float64Flag{Name: "tile-scale", Usage: "`SCALE` at which images are cut into tiles, up to 1", DefaultText: "1"},
+	&cli.Float64Flag{Name: "tile-scale", Usage: "`SCALE` at which images are cut into tiles, 0.01 to 1", DefaultText: "1"},
 	&cli.IntFlag{Name: "tile-overlap", Usage: "`PIXELS` of the network's by which tiles overlap", DefaultText: "a quarter of a tile"},
 	&cli.StringFlag{Name: "roi", Usage: "image `FILE` of what is looked at, in white, and black what is not, of the images' aspect"},
 	&cli.BoolFlag{Name: "foreground", Usage: "look at the part alone, where one stands out from a background of one colour", DisableDefaultText: true},
@@ -32,11 +32,11 @@ func parseView(c *cli.Context) (v anrt.View, err error) {
 	switch {
 	case c.Bool("tiles"):
 		t := anrt.Tiles{Scale: 1, Overlap: overlap}
-		if scale != 0 {
+		if c.IsSet("tile-scale") {
 			t.Scale = scale
 		}
-		if !(t.Scale > 0 && t.Scale <= 1) {
-			return v, usagef("--tile-scale: got %v, want above 0, up to 1", scale)
+		if !(t.Scale >= anrt.LeastScale && t.Scale <= 1) {
+			return v, usagef("--tile-scale: got %v, want %v to 1", scale, anrt.LeastScale)
 		}
 		if overlap < 0 {
 			return v, usagef("--tile-overlap: got %d, want 1 or more", overlap)

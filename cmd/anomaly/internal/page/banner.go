@@ -3,6 +3,7 @@ package page
 import (
 	_ "embed"
 	"html/template"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,10 +50,13 @@ func Capital(text string) string {
 	return string(unicode.ToUpper(r)) + text[n:]
 }
 
-// sentence returns a text with a capital, unless it begins with a command, and a full stop.
-func sentence(text string) string {
+var flagName = regexp.MustCompile(`--[a-z0-9-]+`)
+
+// sentence returns a text with a capital, unless it begins with a command, and a full
+// stop; lines do not break within flags.
+func sentence(text string) template.HTML {
 	if !strings.HasPrefix(text, "anomaly ") {
 		text = Capital(text)
 	}
-	return text + "."
+	return template.HTML(flagName.ReplaceAllString(template.HTMLEscapeString(text+"."), `<span class="flag">$0</span>`))
 }

@@ -14,7 +14,7 @@ func TestBanner(t *testing.T) {
 	poor := &judge.Appraisal{Severity: judge.Poor, Statements: []judge.Statement{
 		{Severity: judge.Poor, Code: judge.NearChance, Text: "it is near <chance>", Do: "train anew"},
 		{Severity: judge.Doubtful, Code: judge.FewImages, Text: "two images are few", Do: "train anew"},
-		{Severity: judge.Note, Code: judge.Squashed, Text: "images are squashed", Do: "anomaly calibrate"},
+		{Severity: judge.Note, Code: judge.Squashed, Text: "images are squashed", Do: "anomaly calibrate --good <DIR>"},
 		{Severity: judge.Note, Code: judge.NoneAnomalous, Text: "none is"},
 	}}
 	good := &judge.Appraisal{Severity: judge.Good, Statements: []judge.Statement{{Severity: judge.Good, Code: judge.Finds, Text: "it finds all"}}}
@@ -25,7 +25,7 @@ func TestBanner(t *testing.T) {
 		with      []string
 		without   []string
 	}{
-		"poor":                    {poor, false, []string{doubted, `class="banner poor"`, "<b>Poor.</b> It is near &lt;chance&gt;.", "<b>Doubtful:</b> Two images are few.", `<li class="note">`, "→ anomaly calibrate.", "<summary>1 note</summary>"}, nil},
+		"poor":                    {poor, false, []string{doubted, `class="banner poor"`, "<b>Poor.</b> It is near &lt;chance&gt;.", "<b>Doubtful:</b> Two images are few.", `<li class="note">`, `→ anomaly calibrate <span class="flag">--good</span> &lt;DIR&gt;.`, "<summary>1 note</summary>"}, nil},
 		"poor by labelled images": {poor, true, []string{`class="banner poor"`}, []string{doubted}},
 		"good":                    {good, false, []string{`class="banner good"`, "<b>Good.</b> It finds all."}, []string{doubted, "<ul>", "<details>", "→ "}},
 		"none":                    {nil, false, nil, []string{"<section class=\"banner", doubted}},

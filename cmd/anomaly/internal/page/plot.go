@@ -5,9 +5,9 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/metrics"
@@ -16,60 +16,67 @@ import (
 // An evaluation is what index.html shows of an evaluation beside the images.
 type evaluation struct{ *judge.Evaluation }
 
-// A tableRow is a line of the figures.
-type tableRow struct {
+// A TableRow is a line of figures: of a kind of anomaly, or of all.
+type TableRow struct {
 	Name    string
-	N       int
+	N       int // images
 	Figures []string
 	Total   bool
 }
 
-// Table returns the figures of each kind and of all.
-func (e *evaluation) Table() []tableRow {
-	var rows []tableRow
-	add := func(name string, of judge.OfKind) {
-		figures := []float64{of.Image.AUROC, of.Image.AP, of.Image.F1Max}
-		if p := of.Pixel; p != nil {
-			figures = append(figures, p.AUROC, p.AP, p.F1Max, p.AUPRO30, p.AUPRO05)
-		}
-		row := tableRow{Name: name, N: of.N}
-		for _, f := range figures {
-			row.Figures = append(row.Figures, fmt.Sprintf("%.4f", f))
-		}
-		rows = append(rows, row)
-	}
+// nothing is the figure that there is none of.
+const nothing = "–"
+
+// tabulate makes a row of each kind and of all, of figures of so many digits.
+func tabulate(e *judge.Evaluation, digits int, figures func(judge.OfKind, func(float64) string) []string) []TableRow {
+	spell := func(x float64) string { return strconv.FormatFloat(x, 'f', digits, 64) }
+	var rows []TableRow
 	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
-		add(kind, e.Kinds[kind])
+		of := e.Kinds[kind]
+		rows = append(rows, TableRow{Name: kind, N: of.N, Figures: figures(of, spell)})
 	}
-	add("all", judge.OfKind{Image: e.Image, Pixel: e.Pixel, N: e.N.Anomalous})
-	rows[len(rows)-1].Total = true
-	return rows
+	all := judge.OfKind{Image: e.Image, Pixel: e.Pixel, Decided: e.Decided, N: e.N.Anomalous}
+	return append(rows, TableRow{Name: "all", N: all.N, Figures: figures(all, spell), Total: true})
 }
 
-// DecidedTable returns what the verdicts do to each kind and to all; nil where there
-// are none.
-func (e *evaluation) DecidedTable() []tableRow {
+// MetricsTable returns what scores and residuals tell whatever the threshold: AUROC, AP
+// and F1-max of images, and where pixels were measured those of them, AU-PRO .3 and .05.
+func MetricsTable(e *judge.Evaluation, digits int) []TableRow {
+	return tabulate(e, digits, func(of judge.OfKind, spell func(float64) string) []string {
+		figures := []string{spell(of.Image.AUROC), spell(of.Image.AP), spell(of.Image.F1Max)}
+		switch p := of.Pixel; {
+		case p != nil:
+			figures = append(figures, spell(p.AUROC), spell(p.AP), spell(p.F1Max), spell(p.AUPRO30), spell(p.AUPRO05))
+		case e.Pixel != nil:
+			figures = append(figures, nothing, nothing, nothing, nothing, nothing)
+		}
+		return figures
+	})
+}
+
+// DecidedTable returns what the verdicts do: missed, found, recall, its bound, precision
+// and F1; nil where there are none.
+func DecidedTable(e *judge.Evaluation, digits int) []TableRow {
 	if e.Decided == nil {
 		return nil
 	}
-	var rows []tableRow
-	add := func(name string, d *calibrate.Decided) {
-		precision := "–" // nothing is above
+	return tabulate(e, digits, func(of judge.OfKind, spell func(float64) string) []string {
+		d := of.Decided
+		precision := nothing // is above
 		if d.Precision != nil {
-			precision = fmt.Sprintf("%.3f", *d.Precision)
+			precision = spell(*d.Precision)
 		}
 		r := d.Recall
-		rows = append(rows, tableRow{Name: name, N: r.Of, Figures: []string{
-			fmt.Sprint(r.Of - r.Above), fmt.Sprint(r.Above), fmt.Sprintf("%.3f", r.Share), fmt.Sprintf("%.3f", r.AtLeast), precision, fmt.Sprintf("%.3f", d.F1),
-		}})
-	}
-	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
-		add(kind, e.Kinds[kind].Decided)
-	}
-	add("all", e.Decided)
-	rows[len(rows)-1].Total = true
-	return rows
+		return []string{fmt.Sprint(r.Of - r.Above), fmt.Sprint(r.Above), spell(r.Share), spell(r.AtLeast), precision, spell(d.F1)}
+	})
 }
+
+// Table returns the figures of each kind and of all.
+func (e *evaluation) Table() []TableRow { return MetricsTable(e.Evaluation, 4) }
+
+// DecidedTable returns what the verdicts do to each kind and to all; nil where there
+// are none.
+func (e *evaluation) DecidedTable() []TableRow { return DecidedTable(e.Evaluation, 3) }
 
 // A plot is a curve's picture: lines in a square of 100x100, y downwards.
 type plot struct {

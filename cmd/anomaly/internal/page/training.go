@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/internal/regular"
 	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/judge"
@@ -44,7 +45,7 @@ const palette = 8
 type trainingRun struct {
 	Name     string
 	Colour   int
-	Lines    []train.LogLine // of the last network
+	Lines    []train.LogLine // of the last network; none of one that is fitted in closed form
 	Networks int             // trained before it, to set the threshold
 	Seconds  float64         // of all networks
 	Machines []string        // that computed them
@@ -85,17 +86,7 @@ func readTrainingRun(log string) (*trainingRun, error) {
 		}
 	}
 	r.conclude(runOf(log))
-	content, err := text.Read(runOf(log) + ConfigSuffix)
-	switch {
-	case err == nil:
-		var config map[string]any
-		if err := json.Unmarshal([]byte(content), &config); err != nil {
-			return nil, fmt.Errorf("%s%s: %w", runOf(log), ConfigSuffix, err)
-		}
-		for name, value := range config {
-			r.Config[name] = fmt.Sprint(value)
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	if err := r.configured(runOf(log)); err != nil {
 		return nil, err
 	}
 	for _, l := range r.Lines {
@@ -133,12 +124,35 @@ func (r *trainingRun) conclude(model string) {
 	if err != nil {
 		return
 	}
-	of := func(name string) string { return d.Metadata["anomaly."+name] }
-	if i := slices.IndexFunc(r.Lines, func(l train.LogLine) bool { return strconv.Itoa(l.Epoch) == of("epoch") }); i < 0 || of("final_loss") != strconv.FormatFloat(r.Lines[i].Loss, 'g', 6, 64) {
+	epoch, loss := d.Metadata[onnx.KeyEpoch], d.Metadata[onnx.KeyFinalLoss]
+	if i := slices.IndexFunc(r.Lines, func(l train.LogLine) bool { return strconv.Itoa(l.Epoch) == epoch }); i < 0 || loss != strconv.FormatFloat(r.Lines[i].Loss, 'g', 6, 64) {
 		return
 	}
+	r.judged(d)
+}
+
+// judged takes over how good the model is that came of the run.
+func (r *trainingRun) judged(d *anrt.Description) {
 	r.Threshold = d.Threshold
 	r.Appraisal = judge.Appraise(judge.FileEvidence(d.Metadata, d.Threshold))
+}
+
+// configured reads what the run of a model was configured with, if that is there.
+func (r *trainingRun) configured(model string) error {
+	content, err := text.Read(model + ConfigSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var config map[string]any
+	if err := json.Unmarshal([]byte(content), &config); err != nil {
+		return fmt.Errorf("%s%s: %w", model, ConfigSuffix, err)
+	}
+	for name, value := range config {
+		r.Config[name] = fmt.Sprint(value)
+	}
+	return nil
 }
 
 // Time spells how long the run took.
@@ -191,7 +205,6 @@ func spellLoss(loss *float64) string {
 func WriteTraining(path string, logs []string) error {
 	page := &trainReport{}
 	var loss, rate, norm []curve
-	settings := map[string]bool{}
 	for i, log := range logs {
 		r, err := readTrainingRun(log)
 		if err != nil {
@@ -208,11 +221,35 @@ func WriteTraining(path string, logs []string) error {
 		loss = append(loss, r.curve("loss", false, func(l train.LogLine) float64 { return l.Loss }), r.curve("held back", true, val))
 		rate = append(rate, r.curve("learning rate", false, func(l train.LogLine) float64 { return l.LearningRate }))
 		norm = append(norm, r.curve("gradient norm", false, func(l train.LogLine) float64 { return l.GradNorm }))
+	}
+	page.Loss, page.Rate, page.Norm = chart("loss, logarithmic", "epoch", loss), chart("learning rate, logarithmic", "epoch", rate), chart("gradient norm, logarithmic", "epoch", norm)
+	return page.write(path)
+}
+
+// WriteFitted writes the page of a network that was fitted in closed form, which has no
+// log: to what model it came on a machine in so many seconds.
+func WriteFitted(path, model, machine string, seconds float64) error {
+	r := &trainingRun{Name: filepath.Base(model), Seconds: seconds, Machines: []string{machine}, Config: map[string]string{}}
+	d, err := anrt.InspectFile(model)
+	if err != nil {
+		return err
+	}
+	r.judged(d)
+	if err := r.configured(model); err != nil {
+		return err
+	}
+	page := &trainReport{Runs: []*trainingRun{r}}
+	return page.write(path)
+}
+
+// write writes the page with the settings of its runs.
+func (page *trainReport) write(path string) error {
+	settings := map[string]bool{}
+	for _, r := range page.Runs {
 		for name := range r.Config {
 			settings[name] = true
 		}
 	}
-	page.Loss, page.Rate, page.Norm = chart("loss, logarithmic", "epoch", loss), chart("learning rate, logarithmic", "epoch", rate), chart("gradient norm, logarithmic", "epoch", norm)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		row := settingRow{Name: name}
 		for _, r := range page.Runs {
