@@ -303,7 +303,11 @@ func (a *Appraisal) pseudo(e *Evidence) {
 		share := calibrate.ShareAbove(*e.Threshold, t.Pseudo)
 		a.Pseudo = &share
 		s, do := byShare(share.Share), ""
-		if s > Good {
+		switch {
+		case s == Good:
+		case e.Calibration != nil && t.PseudoAUROC >= goodEnough:
+			do = recalibrate
+		default:
 			do = t.better()
 		}
 		a.say(s, FindsPseudo, "it finds "+found(share, "artificial defect")+", put on good images that were held back", do)

@@ -46,6 +46,7 @@ func TestAppraiseCalibration(t *testing.T) {
 		{"of another product", &high, &Calibration{Rule: RuleFalseReject, Target: .1, Good: 50, Unlike: share(50, 50)}, nil, Unlike, "50 of 50 images that it was calibrated on are unlike", Doubtful},
 		{"labelled, of another product", &high, &Calibration{Rule: RuleF1, Measured: evaluation(.99, 0, 50, 50, 50), Unlike: share(50, 50)}, nil, Unlike, "50 of 50 images", Note},
 		{"a run of another product", &high, &Calibration{Rule: RuleF1, Measured: evaluation(.99, 0, 50, 50, 50)}, share(9, 9), Unlike, "9 of 9 images are unlike", Doubtful},
+		{"set too high", new(float32(9)), &Calibration{Rule: RuleGiven}, nil, FindsPseudo, "finds 0 of 96", Poor},
 		{"a run of its own", &high, &Calibration{Rule: RuleF1, Measured: evaluation(.99, 0, 50, 50, 50), Unlike: share(50, 50)}, share(0, 9), Unlike, "", 0},
 	} {
 		training := goodTraining()
@@ -58,6 +59,12 @@ func TestAppraiseCalibration(t *testing.T) {
 		}
 		if tt.want == "more than 10 %" && strings.Contains(s.Text, "set for") {
 			t.Errorf("%s: got %q", tt.name, s.Text)
+		}
+	}
+	// What was set too high is to be set anew, not trained.
+	for _, c := range []*Calibration{nil, {Rule: RuleGiven}} {
+		if s := statement(Appraise(&Evidence{Threshold: new(float32(9)), Training: goodTraining(), Calibration: c}), FindsPseudo); (s.Do == recalibrate) != (c != nil) {
+			t.Errorf("%+v: got %q", c, s.Do)
 		}
 	}
 	// What is measured now counts.

@@ -43,6 +43,7 @@ type contract struct {
 	inRange, outRange                       Range      // of floating-point input and reconstruction
 
 	threshold, pixelThreshold    *float32         // nil: none
+	usual                        *float32         // threshold that the training images are below as a rule; nil: none
 	good                         *float32         // residual that most good images do not reach; nil: not known
 	normalizeScore, normalizeMap *minMax          // nil: as the model gives them
 	review                       *Band            // nil: none
@@ -381,6 +382,10 @@ func (c *contract) setThresholds(m *onnx.File) error {
 	}
 	if normalized {
 		c.normalize(m)
+	}
+	c.usual = cmp.Or(c.pixelThreshold, c.threshold)
+	if t := onnx.TrainedThreshold(m.Metadata); t != nil && !normalized {
+		c.usual = t
 	}
 	return nil
 }

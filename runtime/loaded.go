@@ -463,7 +463,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 			r.Anomalous = labels[i] != 0
 		}
 		r.Verdict = r.verdict()
-		r.Unlike = append(r.Unlike, l.usual.area(r.Map, cmp.Or(c.pixelThreshold, c.threshold))...)
+		r.Unlike = append(r.Unlike, l.usual.area(r.Map, c.usual)...)
 		if reconstruction && c.reconstruction != nil {
 			t := c.reconstructed.at(f.height, f.width)
 			size := t.pixels()

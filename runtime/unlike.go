@@ -82,8 +82,8 @@ func (u *usual) pixels(pix []uint8, h, w, c int) (unlike []string) {
 }
 
 // area says that an image is as far from the training images over most of its area as
-// only defects are: above the model's own threshold, as another one that is asked for,
-// such as that below all scores which calibrating takes, says nothing of the training.
+// only defects are: above the threshold that training had set, as another one, that is
+// asked for or was set anew, says nothing of the training.
 func (u *usual) area(m *heatmap.Map, threshold *float32) (unlike []string) {
 	if math.IsNaN(u.brightness[0]) || m == nil || threshold == nil {
 		return nil

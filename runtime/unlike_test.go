@@ -130,6 +130,29 @@ func TestUnlikeAreaOtherThreshold(t *testing.T) {
 	}
 }
 
+// Nor does one that was set anew in the file, from other images or by hand.
+func TestUnlikeAreaCalibrated(t *testing.T) {
+	for calibration, want := range map[string]int{`{"rule":"given","trained":1.9}`: 0, `{"rule":"given","trained":null}`: 1, "": 1} {
+		metadata := map[string]string{"data.size": "160x120", "normal.quantiles": `{"levels":[0,0.05,0.5,0.95,1],"brightness":[0.4,0.41,0.45,0.49,0.5],"sharpness":[0.01,0.011,0.015,0.019,0.02]}`}
+		if calibration != "" {
+			metadata["calibration"] = calibration
+		}
+		model := detectorModel(t, models.Spec{Channels: 1, Height: 16, Width: 16, Filters: 2, Depth: 1}, &onnxexport.Options{Threshold: 1e-9, Metadata: metadata})
+		det, err := OpenBytes(model, &Options{SessionOptions: SessionOptions{Provider: Go}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer det.Close()
+		results, err := det.Detect(t.Context(), scene(160, 120, .45, .02))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := results[0].Unlike; len(got) != want {
+			t.Errorf("%s: got %q, want %d", calibration, got, want)
+		}
+	}
+}
+
 // What nothing is known of is not called unlike.
 func TestUnlikeUnknown(t *testing.T) {
 	for _, metadata := range []map[string]string{

@@ -34,6 +34,18 @@ func (n *Normal) At(quantiles []float64, level float64) (value float64, known bo
 	return 0, false
 }
 
+// TrainedThreshold returns the threshold that training had set where it was set anew since,
+// else nil.
+func TrainedThreshold(metadata map[string]string) *float32 {
+	var c struct {
+		Trained *float32 `json:"trained"`
+	}
+	if json.Unmarshal([]byte(metadata[KeyCalibration]), &c) != nil {
+		return nil
+	}
+	return c.Trained
+}
+
 // DataSize returns the size of the usual training image that metadata say, in pixels;
 // 0 where they do not.
 func DataSize(metadata map[string]string) (width, height int) {

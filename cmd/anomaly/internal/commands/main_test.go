@@ -21,6 +21,10 @@ import (
 // dies names the variable that says how processes which test a model end.
 const dies = "ANOMALY_TEST_DIES"
 
+// processes are what tests run in processes of their own, by the first argument, and
+// their exit codes.
+var processes = map[string]func() int{}
+
 // scratch is a folder for what several tests need.
 var scratch string
 
@@ -38,6 +42,13 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 1 && (os.Args[1] == "doctor" || os.Args[1] == "self-test") {
 		os.Exit(Run(context.Background(), "dev", os.Args, os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && processes[os.Args[1]] != nil {
+		go func() { // nor does it stay when the test is no more
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
+		os.Exit(processes[os.Args[1]]())
 	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "anomaly-test-*"); err != nil {
