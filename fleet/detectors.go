@@ -3,9 +3,6 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"image"
-	"math"
 	"slices"
 	"sync"
 
@@ -17,7 +14,7 @@ import (
 // An examiner judges images; a detector, but in tests.
 type examiner interface {
 	// examine returns the finding of an image, of no path. The error wraps
-	// errUnreadable where no other attempt can do better.
+	// unreadable where no other attempt can do better.
 	examine(ctx context.Context, file []byte, d *dataset.Decoding) (*judge.Finding, error)
 	Close() error
 }
@@ -31,7 +28,7 @@ func (u unreadable) Unwrap() error { return u.error }
 type detector struct{ *runtime.Detector }
 
 func (d detector) examine(ctx context.Context, file []byte, decoding *dataset.Decoding) (*judge.Finding, error) {
-	img, _, err := decode(file, decoding)
+	img, _, err := dataset.Decode(bytes.NewReader(file), "", decoding)
 	if err != nil {
 		return nil, unreadable{err}
 	}
@@ -44,20 +41,10 @@ func (d detector) examine(ctx context.Context, file []byte, decoding *dataset.De
 	if err != nil {
 		return nil, err
 	}
-	if s := float64(results[0].Score); math.IsNaN(s) || math.IsInf(s, 0) {
-		return nil, unreadable{fmt.Errorf("%w: %v", judge.ErrScore, s)}
+	if err := judge.CheckScore(results[0].Score); err != nil {
+		return nil, unreadable{err}
 	}
 	return judge.NewFinding("", size, results[0], &judge.Options{MinArea: 1}), nil
-}
-
-// decode is dataset.Decode, of which a panic is an error.
-func decode(file []byte, d *dataset.Decoding) (img image.Image, notes []string, err error) {
-	defer func() {
-		if r := recover(); r != nil { // a decoder's fault is one image's
-			err = fmt.Errorf("dataset: panic: %v", r)
-		}
-	}()
-	return dataset.Decode(bytes.NewReader(file), "", d)
 }
 
 // mostOpen is how many models a worker has open: the one in use, and the one before,

@@ -397,6 +397,45 @@ func TestLarge(t *testing.T) {
 	t.Error("the image is in the object store, want nothing there: it is judged")
 }
 
+// An object that is removed while it is fetched, by a worker that was given the same
+// image and was faster, keeps nobody waiting.
+func TestRemovedMeanwhile(t *testing.T) {
+	s := startServer(t)
+	q := open(t, s, Limits{})
+	big := bytes.Repeat([]byte("0123456789abcdef"), 64<<20/16) // more than is on its way at a time
+	if err := put(t.Context(), q.images, "x", big); err != nil {
+		t.Fatal(err)
+	}
+	fetched := make(chan error, 1)
+	go func() {
+		b, err := get(t.Context(), removing{q.images}, "x")
+		if err == nil {
+			err = fmt.Errorf("got %d bytes of it", len(b))
+		}
+		fetched <- err
+	}()
+	select {
+	case err := <-fetched:
+		if !errors.Is(err, jetstream.ErrObjectNotFound) {
+			t.Errorf("got error %v, want ErrObjectNotFound", err)
+		}
+	case <-time.After(transferTime / 5):
+		t.Error("an object that was removed is still waited for")
+	}
+}
+
+// removing removes an object as soon as it is being fetched.
+type removing struct{ jetstream.ObjectStore }
+
+func (r removing) Get(ctx context.Context, name string, o ...jetstream.GetObjectOpt) (jetstream.ObjectResult, error) {
+	object, err := r.ObjectStore.Get(ctx, name, o...)
+	if err == nil {
+		time.Sleep(50 * time.Millisecond) // some of it is on its way, the rest waits to be read
+		err = r.Delete(context.WithoutCancel(ctx), name)
+	}
+	return object, err
+}
+
 // Images are judged by the model that was in use when they were submitted, whatever
 // workers have open.
 func TestSwap(t *testing.T) {

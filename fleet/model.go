@@ -1,10 +1,13 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/anomaly-go/anomaly/runtime"
@@ -134,11 +137,36 @@ func put(ctx context.Context, s jetstream.ObjectStore, name string, b []byte) er
 	})
 }
 
-// get fetches an object; what is sent is checked against the store's digest.
+// get fetches an object; what is sent is checked against the store's digest. One that
+// is removed meanwhile stops coming, of which nobody tells: it is asked for again.
 func get(ctx context.Context, s jetstream.ObjectStore, name string) (b []byte, err error) {
 	err = within(ctx, transferTime, func(ctx context.Context) error {
-		b, err = s.GetBytes(ctx, name)
+		object, err := s.Get(patient{ctx}, name)
+		if err != nil {
+			return err
+		}
+		defer object.Close()
+		var all bytes.Buffer
+		_, err = io.Copy(&all, reader(func(p []byte) (int, error) {
+			n, err := object.Read(p)
+			if n == 0 && err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				err = fmt.Errorf("no more of it came for %v: %w", askTime, context.DeadlineExceeded)
+			}
+			return n, err
+		}))
+		b = all.Bytes()
 		return err
 	})
 	return b, err
 }
+
+// A patient context always has askTime left, which is how long each read of an object
+// waits.
+type patient struct{ context.Context }
+
+func (patient) Deadline() (time.Time, bool) { return time.Now().Add(askTime), true }
+
+// A reader is an io.Reader that is a function.
+type reader func([]byte) (int, error)
+
+func (r reader) Read(p []byte) (int, error) { return r(p) }

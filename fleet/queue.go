@@ -191,29 +191,17 @@ func (q *Queue) ensure(ctx context.Context) (err error) {
 			l.Replicas = 3
 		}
 	}
-	stream := func(c jetstream.StreamConfig) (s jetstream.Stream, err error) {
+	stream := func(c jetstream.StreamConfig) (jetstream.Stream, error) {
 		c.Name, c.Replicas, c.AllowDirect, c.Storage = name+"-"+c.Name, l.Replicas, true, jetstream.FileStorage
-		err = patiently(ctx, func(ctx context.Context) error {
-			if s, err = q.js.Stream(ctx, c.Name); errors.Is(err, jetstream.ErrStreamNotFound) {
-				if s, err = q.js.CreateStream(ctx, c); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // made meanwhile
-					s, err = q.js.Stream(ctx, c.Name)
-				}
-			}
-			return err
-		})
-		return s, err
+		return findOrMake(ctx, jetstream.ErrStreamNotFound, jetstream.ErrStreamNameAlreadyInUse,
+			func(ctx context.Context) (jetstream.Stream, error) { return q.js.Stream(ctx, c.Name) },
+			func(ctx context.Context) (jetstream.Stream, error) { return q.js.CreateStream(ctx, c) })
 	}
-	store := func(c jetstream.ObjectStoreConfig) (s jetstream.ObjectStore, err error) {
+	store := func(c jetstream.ObjectStoreConfig) (jetstream.ObjectStore, error) {
 		c.Bucket, c.Replicas = name+"-"+c.Bucket, l.Replicas
-		err = patiently(ctx, func(ctx context.Context) error {
-			if s, err = q.js.ObjectStore(ctx, c.Bucket); errors.Is(err, jetstream.ErrBucketNotFound) {
-				if s, err = q.js.CreateObjectStore(ctx, c); errors.Is(err, jetstream.ErrBucketExists) {
-					s, err = q.js.ObjectStore(ctx, c.Bucket)
-				}
-			}
-			return err
-		})
-		return s, err
+		return findOrMake(ctx, jetstream.ErrBucketNotFound, jetstream.ErrBucketExists,
+			func(ctx context.Context) (jetstream.ObjectStore, error) { return q.js.ObjectStore(ctx, c.Bucket) },
+			func(ctx context.Context) (jetstream.ObjectStore, error) { return q.js.CreateObjectStore(ctx, c) })
 	}
 	if q.jobs, err = stream(jetstream.StreamConfig{
 		Name: "jobs", Subjects: []string{q.jobSubject()}, Retention: jetstream.WorkQueuePolicy,
@@ -258,6 +246,20 @@ func (q *Queue) ensure(ctx context.Context) (err error) {
 		q.ackWait = q.consumer.CachedInfo().Config.AckWait
 	}
 	return err
+}
+
+// findOrMake returns what find does, or makes it where the error is missing; made is the
+// error where somebody else has made it meanwhile.
+func findOrMake[T any](ctx context.Context, missing, made error, find, create func(context.Context) (T, error)) (v T, err error) {
+	err = patiently(ctx, func(ctx context.Context) error {
+		if v, err = find(ctx); errors.Is(err, missing) {
+			if v, err = create(ctx); errors.Is(err, made) {
+				v, err = find(ctx)
+			}
+		}
+		return err
+	})
+	return v, err
 }
 
 func (q *Queue) jobSubject() string { return q.options.Queue + ".jobs" }

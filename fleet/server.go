@@ -39,6 +39,7 @@ type ServerOptions struct {
 type Server struct {
 	server *server.Server
 	token  string
+	own    bool
 	free   func()
 }
 
@@ -60,7 +61,8 @@ func StartServer(o *ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("%w: server: got address %q, want HOST:PORT: %w", ErrInput, c.Listen, err)
 	}
 	known := c.Token != "" || c.TLS != nil && c.TLS.ClientAuth == tls.RequireAndVerifyClientCert
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && !known {
+	own := host == "localhost" || net.ParseIP(host).IsLoopback()
+	if !own && !known {
 		return nil, fmt.Errorf("%w: server: others reach %s and could put models in use: want a token, or TLS with certificates of clients", ErrInput, c.Listen)
 	}
 	if c.Store == "" {
@@ -73,7 +75,7 @@ func StartServer(o *ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: server: %w", err)
 	}
-	s := &Server{token: c.Token, free: free}
+	s := &Server{token: c.Token, own: own, free: free}
 	if err = s.start(&c, host); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("fleet: server on %s: %w", c.Listen, err)
@@ -115,6 +117,9 @@ func (s *Server) start(c *ServerOptions, host string) error {
 
 // Addr is where the server listens, HOST:PORT.
 func (s *Server) Addr() string { return s.server.Addr().String() }
+
+// Own reports whether this machine alone reaches the server.
+func (s *Server) Own() bool { return s.own }
 
 // Close ends the server, once it has written what it holds.
 func (s *Server) Close() {

@@ -35,6 +35,14 @@ type Options struct {
 // ErrScore is wrapped by the error of an image whose score is not a finite number.
 var ErrScore = errors.New("the score is not a finite number")
 
+// CheckScore returns an error that wraps ErrScore if a score is not a finite number.
+func CheckScore(score float32) error {
+	if s := float64(score); math.IsNaN(s) || math.IsInf(s, 0) {
+		return fmt.Errorf("%w: %v", ErrScore, s)
+	}
+	return nil
+}
+
 // Run runs all samples through the detector, a batch at a time, and hands on the
 // findings in their order. Meanwhile the images of the next batch are read. An image
 // that cannot be read or computed is a finding with an error: where a batch fails,
@@ -137,8 +145,8 @@ func (r *runner) compute(ctx context.Context, batch []*Finding) {
 			if f.Result.Part == nil && foreground && f.Sample.Decoding != nil {
 				f.Sample.Decoding.Notes.Add(f.Sample.Name, "no part stands out from a background: the whole image is looked at")
 			}
-			if s := float64(f.Score); math.IsNaN(s) || math.IsInf(s, 0) {
-				f.Err = fmt.Errorf("%w: %v", ErrScore, s)
+			if err := CheckScore(f.Score); err != nil {
+				f.Err = err
 			}
 		}
 	}

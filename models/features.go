@@ -23,7 +23,7 @@ type features struct {
 	taps    []int                    // channels of the backbone's features
 	graphs  []*graph.Graph           // of a backbone of a file, by level; nil of an EfficientNet
 	weights map[string]*graph.Tensor // of the backbone
-	unmixed []bool                   // levels whose Gaussians have features as they are; nil of one that is to be fitted
+	unmixed map[int]bool             // levels whose Gaussians have features as they are
 }
 
 const (
@@ -284,7 +284,7 @@ func (n *features) distance(f *graph.Value, i int, l level) *graph.Value {
 
 	y := graph.Sub(f, param("mean", places, channels))
 	white := y
-	if n.unmixed == nil || !n.unmixed[i] {
+	if !n.unmixed[i] {
 		white = graph.MatMul(y, param("white", channels, channels))
 	}
 	square := graph.ReduceSum(graph.Square(white), false, 2)
@@ -311,8 +311,8 @@ func (n *features) distance(f *graph.Value, i int, l level) *graph.Value {
 func (n *features) Simplified(weights map[string]*graph.Tensor) (Network, map[string]*graph.Tensor) {
 	simple := *n
 	weights = maps.Clone(weights)
-	simple.unmixed = make([]bool, len(n.levels()))
-	for i := range simple.unmixed {
+	simple.unmixed = map[int]bool{}
+	for i := range n.levels() {
 		name := n.param(i, "white")
 		if w := weights[name]; w == nil || identity(w) {
 			simple.unmixed[i] = true

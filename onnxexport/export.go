@@ -175,7 +175,6 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	default:
 		x = g.Input(onnx.Input, graph.Float32, graph.Dynamic, channels, height, width)
 	}
-	weights = maps.Clone(weights)
 	if s, ok := net.(models.Simplifier); ok {
 		net, weights = s.Simplified(weights)
 	}
@@ -186,7 +185,7 @@ func Build(net Network, weights map[string]*graph.Tensor, o *Options) (*Model, e
 	if err := c.fit(x, out); err != nil {
 		return nil, err
 	}
-	m := &Model{Graph: g, Weights: weights, Metadata: c.metadata(channels)}
+	m := &Model{Graph: g, Weights: maps.Clone(weights), Metadata: c.metadata(channels)}
 	for key, value := range c.Metadata {
 		m.Metadata[onnx.Prefix+key] = value
 	}

@@ -167,7 +167,7 @@ func deploy(ctx context.Context, b []byte, live string, o *DeployOptions) (*Depl
 	}
 	d.Already = old != nil && Hash(old) == d.Hash
 	if o.Gate != nil {
-		if err := o.pass(ctx, old, next); err != nil {
+		if err := o.pass(ctx, old, next, d.Already); err != nil {
 			return nil, err
 		}
 	}
@@ -214,12 +214,13 @@ func (d *Deployment) place(b, old []byte, live string, keep int) error {
 	return nil
 }
 
-// pass puts a candidate through the gate, beside the model in place, nil for none.
-func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector) error {
+// pass puts a candidate through the gate, beside the model in place, nil for none, which
+// it may be already.
+func (o *DeployOptions) pass(ctx context.Context, old []byte, next *Detector, already bool) error {
 	var current *Detector
 	switch {
 	case old == nil:
-	case Hash(old) == next.Info().Hash:
+	case already:
 		current = next
 	default:
 		options := *o.Detector

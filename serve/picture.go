@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"math"
 	goruntime "runtime"
 	"runtime/debug"
 	"sync"
@@ -204,8 +203,8 @@ func (j *job) compute(ctx context.Context, pics []*picture) {
 		for i, p := range pics {
 			p.result = results[i]
 			p.result.Unlike = append(p.result.Unlike, p.unlike...)
-			if s := float64(p.result.Score); math.IsNaN(s) || math.IsInf(s, 0) {
-				p.err = fmt.Errorf("%w: %w: %v", runtime.ErrModel, judge.ErrScore, s)
+			if err := judge.CheckScore(p.result.Score); err != nil {
+				p.err = fmt.Errorf("%w: %w", runtime.ErrModel, err)
 			}
 		}
 	}

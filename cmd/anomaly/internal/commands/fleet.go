@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,19 +194,16 @@ func parseQueue(c *cli.Context) (fleet.Options, error) {
 		return o, nil
 	}
 	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
 	if ca != "" {
-		pem, err := text.Read(ca)
-		if err != nil {
-			return o, fmt.Errorf("--ca: %w", err)
-		}
-		if o.TLS.RootCAs = x509.NewCertPool(); !o.TLS.RootCAs.AppendCertsFromPEM([]byte(pem)) {
-			return o, fmt.Errorf("--ca: %s: got no certificate as PEM", ca)
+		if o.TLS.RootCAs, err = readAuthorities(c, "ca"); err != nil {
+			return o, err
 		}
 	}
 	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+		pair, err := readKeyPair(c, "cert", "key")
 		if err != nil {
-			return o, fmt.Errorf("--cert, --key: %w", err)
+			return o, err
 		}
 		o.TLS.Certificates = []tls.Certificate{pair}
 	}
@@ -261,8 +257,8 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 		defer server.Close()
 		o.queue.Server = server
 		c.notef("the queue is on nats://%s, and kept in %s", server.Addr(), printable(o.server.Store))
-		switch host, _, _ := net.SplitHostPort(o.server.Listen); {
-		case host == "localhost" || net.ParseIP(host).IsLoopback():
+		switch {
+		case server.Own():
 			c.notef("this machine alone reaches it: --listen :4222 --token-file FILE is for others too")
 		case o.server.TLS == nil:
 			c.notef("tokens and images travel unencrypted: --tls-cert and --tls-key change that")

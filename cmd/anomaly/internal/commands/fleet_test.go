@@ -35,7 +35,7 @@ import (
 )
 
 var (
-	fleetImages = flag.Int("fleet-images", 120, "how many images TestFleetKilled has judged")
+	fleetImages = flag.Int("fleet-images", 120, "how many images TestFleetKilled has judged at least")
 	fleetTable  = flag.Bool("update-fleet", false, "measure throughput by workers and write it to docs/fleet.md")
 )
 
@@ -171,8 +171,8 @@ func cluster(t testing.TB) (servers map[string]*process, urls string) {
 }
 
 // fleetFolder writes n images of ten kinds, two of them with a defect; no two files are
-// alike, by a text in them.
-func fleetFolder(t testing.TB, n, width, height int) string {
+// alike, by the number in them, which counts from first.
+func fleetFolder(t testing.TB, first, n, width, height int) string {
 	t.Helper()
 	dir := t.TempDir()
 	var kinds [10][]byte
@@ -193,7 +193,7 @@ func fleetFolder(t testing.TB, n, width, height int) string {
 		}
 		kinds[kind] = b.Bytes()
 	}
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		text := fmt.Appendf([]byte("tEXt"), "Comment\x00%d", i)
 		chunk := append(binary.BigEndian.AppendUint32(nil, uint32(len(text)-4)), text...)
 		chunk = binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(text))
@@ -214,9 +214,7 @@ func TestFleetKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seven processes")
 	}
-	n, began := *fleetImages, time.Now()
-	model, dir := tinyModel(t), fleetFolder(t, n, 1500, 1200)
-	want, _ := mustRun(t, 0, "run", "--json", "--provider", "go", model, dir)
+	share, began, model := *fleetImages/5, time.Now(), tinyModel(t)
 
 	servers, urls := cluster(t)
 	var stderr string
@@ -273,16 +271,23 @@ func TestFleetKilled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	var stdout string
+	n := 0
 	var submitted sync.WaitGroup
-	submitted.Go(func() {
-		var code int
-		if code, stdout, stderr = anomaly(t.Context(), "submit", "--nats", urls, dir); code != 0 {
-			t.Errorf("submit: got exit code %d\n%s", code, stderr)
-		}
-	})
+	submit := func() {
+		dir := fleetFolder(t, n, share, 1500, 1200)
+		n += share
+		submitted.Go(func() {
+			code, stdout, stderr := anomaly(t.Context(), "submit", "--nats", urls, dir)
+			if code != 0 {
+				t.Errorf("submit: got exit code %d\n%s", code, stderr)
+			}
+			if _, want, _ := anomaly(t.Context(), "run", "--json", "--provider", "go", model, dir); stdout != want {
+				t.Errorf("got findings\n%s\nwant run's\n%s", stdout, want)
+			}
+		})
+	}
 	leader := ""
-	for i, step := range []struct {
+	for _, step := range []struct {
 		what string
 		do   func()
 	}{
@@ -292,24 +297,25 @@ func TestFleetKilled(t *testing.T) {
 		{"the server comes back", func() { servers[leader].start() }},
 		{"worker 0 is killed again", func() { workers[0].kill(); workers[0].start() }},
 	} {
-		for int(given.Load()) < (i+1)*n/8 {
-			select {
-			case <-news:
-			case <-time.After(500 * time.Millisecond): // the connection was to the server that was killed
-				given.Store(int64(info("anomaly-findings").State.Msgs))
+		for { // until it happens while there is work: on a slow machine the last image may be judged before this test hears of the first
+			some := n + share/8
+			submit()
+			for int(given.Load()) < some {
+				select {
+				case <-news:
+				case <-time.After(500 * time.Millisecond): // the connection was to the server that was killed
+					given.Store(int64(info("anomaly-findings").State.Msgs))
+				}
+			}
+			if info("anomaly-jobs").State.Msgs > 0 {
+				break
 			}
 		}
 		t.Logf("%v: %d of %d findings: %s", time.Since(began).Round(time.Millisecond), given.Load(), n, step.what)
-		if int(given.Load()) > n*9/10 {
-			t.Errorf("%s: want it to happen under load", step.what)
-		}
 		step.do()
 	}
 	submitted.Wait()
 	t.Logf("%v: all are judged", time.Since(began).Round(time.Millisecond))
-	if stdout != want {
-		t.Errorf("got findings\n%s\nwant run's\n%s", stdout, want)
-	}
 	for range 200 { // a worker that was killed may have answered for none of its images
 		if info("anomaly-jobs").State.Msgs == 0 {
 			break
@@ -349,7 +355,7 @@ func TestFleetTable(t *testing.T) {
 		t.Skip("without -update-fleet nothing is measured")
 	}
 	const images, width, height = 600, 1500, 1200
-	model, dir := tinyModel(t), fleetFolder(t, images, width, height)
+	model, dir := tinyModel(t), fleetFolder(t, 0, images, width, height)
 	want, _ := mustRun(t, 0, "run", "--json", "--provider", "go", model, dir)
 	var table strings.Builder
 	fmt.Fprintf(&table, "%d PNG files of %d×%d, grey, a network of 16×16 pixels on provider go, each worker and each server a process on one core of\n%s; `submit` too; the machine has\nother work. All share these cores, of which three servers that each store every image take the larger part: what machines of their own bring is not\nmeasured here.\n\n",

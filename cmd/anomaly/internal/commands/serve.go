@@ -157,30 +157,48 @@ func parseTLS(c *cli.Context) (*tls.Config, error) {
 	case cert == "" || key == "":
 		return nil, usagef("--tls-cert and --tls-key go together, and --client-ca needs both")
 	}
-	certificate, err := text.Read(cert)
+	pair, err := readKeyPair(c, "tls-cert", "tls-key")
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert: %w", err)
-	}
-	secret, err := text.Read(key)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-key: %w", err)
-	}
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(secret))
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		return nil, err
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	if authorities != "" {
-		pem, err := text.Read(authorities)
-		if err != nil {
-			return nil, fmt.Errorf("--client-ca: %w", err)
-		}
-		config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !config.ClientCAs.AppendCertsFromPEM([]byte(pem)) {
-			return nil, fmt.Errorf("--client-ca: %s: got no certificate as PEM", authorities)
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+		if config.ClientCAs, err = readAuthorities(c, "client-ca"); err != nil {
+			return nil, err
 		}
 	}
 	return config, nil
+}
+
+// readKeyPair reads the files of two flags: a certificate and its key.
+func readKeyPair(c *cli.Context, cert, key string) (pair tls.Certificate, err error) {
+	certificate, err := text.Read(c.String(cert))
+	if err != nil {
+		return pair, fmt.Errorf("--%s: %w", cert, err)
+	}
+	secret, err := text.Read(c.String(key))
+	if err != nil {
+		return pair, fmt.Errorf("--%s: %w", key, err)
+	}
+	if pair, err = tls.X509KeyPair([]byte(certificate), []byte(secret)); err != nil {
+		return pair, fmt.Errorf("--%s, --%s: %w", cert, key, err)
+	}
+	return pair, nil
+}
+
+// readAuthorities reads the file of a flag: certificates of authorities.
+func readAuthorities(c *cli.Context, flag string) (*x509.CertPool, error) {
+	path := c.String(flag)
+	pem, err := text.Read(path)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(pem)) {
+		return nil, fmt.Errorf("--%s: %s: got no certificate as PEM", flag, path)
+	}
+	return pool, nil
 }
 
 // serve is `anomaly serve`.
