@@ -31,16 +31,16 @@ func Presets() []Preset { return []Preset{Fast, Default, Best} }
 // fromScratch is the network that is trained where there is no backbone.
 const fromScratch = "unet"
 
-// scratch is how large the images of fromScratch are, as a square, how many filters
-// it has, how many steps of 16 it takes, and what share of them sees images at half
-// their size: what fits into the time of a preset, two minutes, a quarter of an hour and
-// two hours, by the time of a step on two cores (docs/unet.md).
+// scratch is how large the images of fromScratch are, as a square, and how many
+// steps of 16 it takes: what fits into the time of a preset, two minutes, a
+// quarter of an hour and two hours, by the time of a step on two cores
+// (docs/benchmarks.md). More of the time goes into size than into steps, since
+// networks of more pixels found more at equal steps.
 var scratch = map[Preset]struct {
-	side           float64
-	filters, steps int
-	coarse         float64
+	side  float64
+	steps int
 }{
-	Fast: {64, 16, 700, 0}, Default: {128, 16, 1400, 0}, Best: {256, 32, 1600, .8},
+	Fast: {64, 700}, Default: {128, 1400}, Best: {256, 2500},
 }
 
 // Steps returns how many steps a network of that name trains for with the preset;
@@ -50,15 +50,6 @@ func (p Preset) Steps(model string) int {
 		return 0
 	}
 	return scratch[p].steps
-}
-
-// Coarse returns what share of its epochs a network sees images at half their size
-// with the preset; 0 where they have no half.
-func (p Preset) Coarse(spec models.Spec) float64 {
-	if spec.Model != fromScratch || (spec.Height|spec.Width)%(2<<spec.Depth) != 0 {
-		return 0
-	}
-	return scratch[p].coarse
 }
 
 // align is what the side of fromScratch's images is a multiple of.
@@ -139,20 +130,11 @@ func inAspect(spec models.Spec, preset Preset, width, height int) models.Spec {
 	if spec.Height != 0 || spec.Width != 0 {
 		return spec
 	}
-	if spec.Model != fromScratch {
-		return spec.InAspect(0, width, height) // as large as the network's
+	side := 0. // the network's
+	if spec.Model == fromScratch {
+		side = scratch[preset].side
 	}
-	s := scratch[preset]
-	spec.Filters = cmp.Or(spec.Filters, s.filters)
-	if s.coarse == 0 || spec.Depth != 0 {
-		return spec.InAspect(s.side, width, height)
-	}
-	spec.Depth = 5
-	spec = spec.InAspect(s.side, width, height)
-	if (spec.Height|spec.Width)%(2<<spec.Depth) != 0 {
-		spec.Depth-- // for images of half the size to be halved as often
-	}
-	return spec
+	return spec.InAspect(side, width, height)
 }
 
 func sizes(n int) string {

@@ -91,7 +91,6 @@ func (t *trainer) copies(n int) int {
 // A batch are images as a step takes them.
 type batch struct {
 	images []int
-	coarse bool // computed at half the size
 	// Pixels [n,H,W,C] of what is shown and of what is to be made of it. Where they
 	// are nil, images are as they are, corrupted in the way of held-back ones if
 	// there is a corruption.
@@ -112,7 +111,7 @@ func (t *trainer) batches(stage, epoch, step int) func() batch {
 		if len(chunks) == 0 {
 			return nil
 		}
-		b := batch{coarse: epoch < t.coarseEpochs()}
+		var b batch
 		var counters []uint64
 		for _, i := range chunks[0] {
 			b.images = append(b.images, train[i%len(train)])
@@ -153,50 +152,18 @@ func (t *trainer) corruptBatch(b *batch, counters []uint64) {
 // inputs returns what a program takes as images lo to hi-1 of a batch.
 func (t *trainer) inputs(b batch, lo, hi int) map[string]*graph.Tensor {
 	tensor := func(pixels []uint8) *graph.Tensor {
-		if b.coarse {
-			pixels = halved(pixels, (hi-lo)*t.height, t.width, t.channels)
-		}
-		height, width := t.sides(b.coarse)
-		return graph.NewTensor(pixels, hi-lo, height, width, t.channels)
+		return graph.NewTensor(pixels, hi-lo, t.height, t.width, t.channels)
 	}
-	if b.target != nil {
+	switch {
+	case t.corrupt == nil:
+		return map[string]*graph.Tensor{"input": t.pixels(b.images[lo:hi])}
+	case b.target != nil:
 		return map[string]*graph.Tensor{"input": tensor(b.target[lo*t.size : hi*t.size]), "shown": tensor(b.shown[lo*t.size : hi*t.size])}
 	}
-	target := make([]uint8, 0, (hi-lo)*t.size)
+	shown := make([]uint8, 0, (hi-lo)*t.size)
 	for _, i := range b.images[lo:hi] {
-		target = append(target, t.data.Pixels[i*t.size:][:t.size]...)
+		shown = shown[:len(shown)+t.size]
+		t.corrupt.Corrupt(shown[len(shown)-t.size:], nil, i, 0)
 	}
-	in := map[string]*graph.Tensor{"input": tensor(target)}
-	if t.corrupt != nil {
-		shown := make([]uint8, (hi-lo)*t.size)
-		for j, i := range b.images[lo:hi] {
-			t.corrupt.Corrupt(shown[j*t.size:][:t.size], nil, i, 0)
-		}
-		in["shown"] = tensor(shown)
-	}
-	return in
-}
-
-// sides returns the sides of images in pixels, coarse ones if asked for.
-func (t *trainer) sides(coarse bool) (height, width int) {
-	if coarse {
-		return t.height / 2, t.width / 2
-	}
-	return t.height, t.width
-}
-
-// halved returns the means of blocks of 2×2 pixels [rows,width,channels], rounded.
-func halved(pixels []uint8, rows, width, channels int) []uint8 {
-	out := make([]uint8, 0, len(pixels)/4)
-	row := width * channels
-	for y := 0; y < rows; y += 2 {
-		upper, lower := pixels[y*row:][:row], pixels[(y+1)*row:][:row]
-		for x := 0; x < row; x += 2 * channels {
-			for c := x; c < x+channels; c++ {
-				sum := 2 + int(upper[c]) + int(upper[c+channels]) + int(lower[c]) + int(lower[c+channels])
-				out = append(out, uint8(sum/4))
-			}
-		}
-	}
-	return out
+	return map[string]*graph.Tensor{"input": t.pixels(b.images[lo:hi]), "shown": tensor(shown)}
 }

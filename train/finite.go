@@ -50,7 +50,7 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 			return fmt.Sprintf("weight %s is not finite already", name), nil
 		}
 	}
-	g, err := t.lossGraph(1, b.coarse)
+	g, err := t.lossGraph(1)
 	if err != nil {
 		return "", err
 	}

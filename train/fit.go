@@ -216,7 +216,7 @@ type trainer struct {
 	block    int // of channels, for which training steps are lowered; 0 is none
 	log      *epochLog
 	start    time.Time
-	resumed  int // work that had been done when this run began
+	resumed  int // steps that had been done when this run began
 }
 
 // prepare checks what it is given. Stages are the caller's to set.
@@ -237,33 +237,7 @@ func prepare(net models.Network, data *Data, settings *Settings) (*trainer, erro
 	if t.images < 2 {
 		return nil, fmt.Errorf("%w: images: got tiles of %d, want those of two or more", ErrSettings, t.images)
 	}
-	if t.settings.Coarse > 0 {
-		if err := t.checkCoarse(); err != nil {
-			return nil, err
-		}
-	}
 	return t, t.prepareCorruption()
-}
-
-// checkCoarse reports why the network cannot learn from images of half the size.
-func (t *trainer) checkCoarse() error {
-	wrong := func(why string) error {
-		return fmt.Errorf("%w: coarse: got %v, want 0: %s", ErrSettings, t.settings.Coarse, why)
-	}
-	if t.height%2 != 0 || t.width%2 != 0 {
-		return wrong(fmt.Sprintf("images of %dx%d have no half", t.width, t.height))
-	}
-	half, err := t.lossGraph(1, true)
-	if err != nil {
-		return wrong(err.Error())
-	}
-	weights := t.net.Init(t.settings.Seed)
-	for _, p := range half.Params() {
-		if w := weights[p.Name()]; w == nil || !slices.Equal(w.Shape(), p.Shape) {
-			return wrong(fmt.Sprintf("%s at %dx%d has other weights", t.net.Spec().Model, t.width/2, t.height/2))
-		}
-	}
-	return nil
 }
 
 func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
@@ -326,7 +300,7 @@ func (t *trainer) initial() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.resumed = t.workBefore(st)
+	t.resumed = t.stepsBefore(st)
 	t.settings.Logf("resuming from %s at epoch %d, step %d", t.settings.Checkpoint, st.Epoch+1, st.Step)
 	return st, nil
 }
@@ -407,34 +381,17 @@ func (t *trainer) stepsIn(stage int) int {
 	return (t.samplesIn(stage) + t.settings.Batch - 1) / t.settings.Batch
 }
 
-// coarseEpochs returns how many epochs, the first of a stage, see images at half their size.
-func (t *trainer) coarseEpochs() int {
-	return int(math.Round(t.settings.Coarse * float64(t.settings.Epochs)))
-}
-
-// work returns what a stage's first steps cost, of so many an epoch, in those of coarse
-// images where there are any. The learning rate goes by it.
-func (t *trainer) work(step, steps int) int {
-	coarse := t.coarseEpochs() * steps
-	if coarse == 0 || step <= coarse {
-		return step
-	}
-	const pixels = 4 // of an image, for one of a coarse one
-	return coarse + pixels*(step-coarse)
-}
-
-// workBefore is the work of the whole run up to st.
-func (t *trainer) workBefore(st *state) int {
-	sum := 0
+// stepsBefore counts the steps of the whole run up to st.
+func (t *trainer) stepsBefore(st *state) int {
+	steps := st.Epoch*t.stepsIn(st.Stage) + st.Step
 	for i := range st.Stage {
-		sum += t.work(t.settings.Epochs*t.stepsIn(i), t.stepsIn(i))
+		steps += t.settings.Epochs * t.stepsIn(i)
 	}
-	steps := t.stepsIn(st.Stage)
-	return sum + t.work(st.Epoch*steps+st.Step, steps)
+	return steps
 }
 
-func (t *trainer) workAll() int {
-	return t.workBefore(&state{Stage: len(t.stages) - 1, Epoch: t.settings.Epochs})
+func (t *trainer) stepsAll() int {
+	return t.stepsBefore(&state{Stage: len(t.stages) - 1, Epoch: t.settings.Epochs})
 }
 
 // runStage trains from st to the end of its stage.
@@ -448,10 +405,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 			st.Seconds += time.Since(began).Seconds()
 			return t.interrupted(ctx, st)
 		}
-		coarse := st.Epoch < t.coarseEpochs()
-		rate := func(step int) float64 {
-			return s.Schedule.rate(s.LearningRate, t.work(step, steps), t.work(s.Epochs*steps, steps))
-		}
+		rate := func(step int) float64 { return s.Schedule.rate(s.LearningRate, step, s.Epochs*steps) }
 		next := t.batches(st.Stage, st.Epoch, st.Step)
 		for st.Step < steps {
 			if ctx.Err() != nil {
@@ -475,7 +429,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 				s.Progress(t.progress(st, math.NaN()))
 			}
 		}
-		val, err := t.loss(ctx, st.current(), stg.heldBack, coarse)
+		val, err := t.loss(ctx, st.current(), stg.heldBack)
 		if err != nil {
 			if ctx.Err() != nil {
 				return interrupted()
@@ -485,7 +439,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 		e := Epoch{
 			Stage: st.Stage + 1, Epoch: st.Epoch + 1, Loss: st.LossSum / float64(t.samplesIn(st.Stage)), Val: val,
 			LearningRate: rate((st.Epoch+1)*steps - 1), GradNorm: st.NormSum / float64(steps), Seconds: st.Seconds + time.Since(began).Seconds(),
-			Best:    s.Patience > 0 && !coarse && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
+			Best:    s.Patience > 0 && (val < st.BestVal || st.BestEpoch == 0 && !math.IsNaN(val)),
 			Machine: strings.TrimPrefix(fmt.Sprintf("%s, provider %s", s.Machine, s.Provider), ", "),
 		}
 		if e.Best {
@@ -526,7 +480,7 @@ func (t *trainer) progress(st *state, val float64) Progress {
 		Loss: st.LossSum / float64(min(st.Step*t.settings.Batch, t.samplesIn(st.Stage))), Val: val,
 		Elapsed: time.Since(t.start),
 	}
-	done, all := t.workBefore(st), t.workAll()
+	done, all := t.stepsBefore(st), t.stepsAll()
 	if new := done - t.resumed; new > 0 {
 		p.Left = time.Duration(float64(p.Elapsed) / float64(new) * float64(all-done))
 	}

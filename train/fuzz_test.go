@@ -48,7 +48,7 @@ func FuzzRestore(f *testing.F) {
 			}
 			return
 		}
-		if done, all := t.workBefore(st), t.workAll(); done < 0 || done > all {
+		if done, all := t.stepsBefore(st), t.stepsAll(); done < 0 || done > all {
 			test.Errorf("got %d of %d steps", done, all)
 		}
 	})

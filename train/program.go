@@ -39,7 +39,6 @@ func (p *program) outputs(i int) map[string]*graph.Tensor {
 type programKey struct {
 	images    int
 	gradients bool
-	coarse    bool // of images half as large
 }
 
 // microBatch returns how many images one run takes. On CPUs few, so that what
@@ -53,23 +52,21 @@ func microBatch(height, width, batch int, provider anrt.Provider) int {
 	return min((batch+3)/4, max(1, 128*128/(height*width)))
 }
 
-func (t *trainer) microBatch(coarse bool) int {
-	height, width := t.sides(coarse)
-	return microBatch(height, width, t.settings.Batch, t.settings.Provider)
+func (t *trainer) microBatch() int {
+	return microBatch(t.height, t.width, t.settings.Batch, t.settings.Provider)
 }
 
 // lossGraph builds the graph of the loss of n images: uint8 images `input`
 // [n,H,W,C], where they are corrupted `shown` of the same shape too, and the
 // parameters in, `loss` [1] out.
-func (t *trainer) lossGraph(n int, coarse bool) (*graph.Graph, error) {
+func (t *trainer) lossGraph(n int) (*graph.Graph, error) {
 	l, err := residual.ParseLoss(t.settings.Loss)
 	if err != nil {
 		return nil, err
 	}
 	g := graph.New("train")
-	height, width := t.sides(coarse)
 	images := func(name string) *graph.Value {
-		return onnxexport.Pixels(g.Input(name, graph.Uint8, n, height, width, t.channels))
+		return onnxexport.Pixels(g.Input(name, graph.Uint8, n, t.height, t.width, t.channels))
 	}
 	target := images("input")
 	shown := target
@@ -85,7 +82,7 @@ func (t *trainer) lossGraph(n int, coarse bool) (*graph.Graph, error) {
 
 // step builds what a program runs, in the form that is fastest on the provider.
 func (t *trainer) step(key programKey) (*lower.Step, error) {
-	g, err := t.lossGraph(key.images, key.coarse)
+	g, err := t.lossGraph(key.images)
 	switch {
 	case err != nil:
 		return nil, err
@@ -106,7 +103,7 @@ func (t *trainer) step(key programKey) (*lower.Step, error) {
 // form of the training step.
 func (t *trainer) open() error {
 	t.programs = map[programKey]*program{}
-	probe, err := t.step(programKey{images: 1})
+	probe, err := t.step(programKey{1, false})
 	if err != nil {
 		return err
 	}
@@ -181,7 +178,7 @@ func (t *trainer) trial(block int) (map[string][]float32, error) {
 	one := *t
 	one.block, one.settings.Workers, one.programs = block, 1, map[programKey]*program{}
 	defer one.close()
-	images := make([]int, min(t.n, t.microBatch(false)))
+	images := make([]int, min(t.n, t.microBatch()))
 	for i := range images {
 		images[i] = i
 	}
@@ -258,14 +255,14 @@ func (p part) share(images []int) float64 { return float64(p.images) / float64(l
 // micro-batch a run, on all workers; parts come in the order of the images, and
 // last until the next call.
 func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor, b batch, gradients bool) ([]part, *lower.Step, error) {
-	micro := t.microBatch(b.coarse)
+	micro := t.microBatch()
 	chunks := slices.Collect(slices.Chunk(b.images, micro))
 	parts := make([]part, len(chunks))
 	var step *lower.Step // of the first chunk: those of others pack alike
 	var packed map[string]*graph.Tensor
 	var wg sync.WaitGroup
 	for i, chunk := range chunks {
-		p, err := t.program(programKey{len(chunk), gradients, b.coarse})
+		p, err := t.program(programKey{len(chunk), gradients})
 		if err != nil {
 			wg.Wait()
 			return nil, nil, err
@@ -288,6 +285,15 @@ func (t *trainer) compute(ctx context.Context, weights map[string]*graph.Tensor,
 		}
 	}
 	return parts, step, nil
+}
+
+// pixels gathers images into one tensor [n,H,W,C].
+func (t *trainer) pixels(images []int) *graph.Tensor {
+	pix := make([]uint8, 0, len(images)*t.size)
+	for _, i := range images {
+		pix = append(pix, t.data.Pixels[i*t.size:(i+1)*t.size]...)
+	}
+	return graph.NewTensor(pix, len(images), t.height, t.width, t.channels)
 }
 
 // gradients returns the mean loss of the images and its gradient by parameter,
@@ -323,12 +329,12 @@ func (t *trainer) gradients(ctx context.Context, weights map[string]*graph.Tenso
 	return loss, step.Unpack(sums), nil
 }
 
-// loss returns the mean loss of the images, coarse ones if asked for; NaN for none.
-func (t *trainer) loss(ctx context.Context, weights map[string]*graph.Tensor, images []int, coarse bool) (float64, error) {
+// loss returns the mean loss of the images; NaN for none.
+func (t *trainer) loss(ctx context.Context, weights map[string]*graph.Tensor, images []int) (float64, error) {
 	if len(images) == 0 {
 		return math.NaN(), nil
 	}
-	parts, _, err := t.compute(ctx, weights, batch{images: images, coarse: coarse}, false)
+	parts, _, err := t.compute(ctx, weights, batch{images: images}, false)
 	if err != nil {
 		return 0, err
 	}

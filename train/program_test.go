@@ -109,9 +109,9 @@ func TestStepParameters(t *testing.T) {
 		block int
 		outs  int
 	}{
-		{"loss", programKey{images: 2}, 8, 1},
-		{"plain", programKey{images: 2, gradients: true}, 0, 1 + len(weights)},
-		{"native", programKey{images: 2, gradients: true}, 8, 1 + len(weights)},
+		{"loss", programKey{2, false}, 8, 1},
+		{"plain", programKey{2, true}, 0, 1 + len(weights)},
+		{"native", programKey{2, true}, 8, 1 + len(weights)},
 	} {
 		tr.block = c.block
 		s, err := tr.step(c.key)

@@ -28,14 +28,13 @@ var (
 // that are fitted in closed form have no use for a loss, an optimiser and what
 // belongs to them.
 type Settings struct {
-	Loss         string  `json:"loss"`             // as residual.ParseLoss reads it; default the network's ("ssim")
-	Epochs       int     `json:"epochs"`           // default the network's (50, or as many as have its number of steps)
-	Steps        int     `json:"-"`                // where Epochs is 0: as many epochs as have so many; default the network's
-	Coarse       float64 `json:"coarse,omitempty"` // share of the epochs, the first, that see images at half their size (Howard's progressive resizing), a quarter of the work; default 0
-	Batch        int     `json:"batch"`            // images a step; default 16
-	LearningRate float64 `json:"learning_rate"`    // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
-	Seed         uint64  `json:"seed"`             // of weights, order and split; default 1
-	Val          float64 `json:"val"`              // share of images held back for the threshold; default 0.1, at least 5 images
+	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default the network's ("ssim")
+	Epochs       int     `json:"epochs"`        // default the network's (50, or as many as have its number of steps)
+	Steps        int     `json:"-"`             // where Epochs is 0: as many epochs as have so many; default the network's
+	Batch        int     `json:"batch"`         // images a step; default 16
+	LearningRate float64 `json:"learning_rate"` // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
+	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
+	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
 
 	// Corruption is what the network is shown, and the clean image what it is to
 	// make of it; default the network's (CorruptionNone). Held-back images are
@@ -219,8 +218,6 @@ func (s *Settings) Validate(net models.Network) error {
 		return bad("steps", c.Steps, "1 or more, or 0 for the network's")
 	case c.Epochs < 0 || c.Epochs == 0 && c.Steps == 0 && net.Recipe().Steps == 0:
 		return bad("epochs", c.Epochs, "1 or more")
-	case !(c.Coarse >= 0 && c.Coarse < 1):
-		return bad("coarse", c.Coarse, "0, or a number between 0 and 1")
 	case c.Batch < 1:
 		return bad("batch", c.Batch, "1 or more")
 	case !(c.LearningRate > 0 && c.LearningRate < 10):

@@ -65,7 +65,6 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
 			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
 			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
-			&cli.Float64Flag{Name: "coarse", Usage: "`SHARE` of the epochs, the first, that see images at half their size, a quarter of the work", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", Value: 16},
 			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
 			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), DefaultText: networks},
@@ -123,7 +122,7 @@ func trainAction(c *cli.Context) error {
 	o := &trainOptions{
 		data: c.String("data"), out: c.String("out"), page: c.String("report"),
 		suspects: c.String("suspects"), drop: c.Bool("drop-suspects"), strict: c.Bool("strict"), json: c.Bool("json"),
-		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"), coarse: given(c, "coarse"),
+		mapKind: residual.Kind(c.String("map")), blur: given(c, "blur"),
 		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
 			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
@@ -186,7 +185,7 @@ func trainAction(c *cli.Context) error {
 // trainedFlags are of networks that learn by gradient descent, or of
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
-	"filters", "depth", "passes", "loss", "corruption", "augment", "epochs", "coarse", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"filters", "depth", "passes", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
 	"map", "resume",
 }
 
@@ -239,7 +238,7 @@ type trainOptions struct {
 	why             string        // it was chosen; "" where the flags say which
 	net             models.Network
 	mapKind         residual.Kind // "" is the network's
-	blur, coarse    *float64      // nil is the network's, or the preset's
+	blur            *float64      // nil is the network's
 	settings        train.Settings
 	export          onnxexport.Options
 	decoding        *dataset.Decoding
@@ -468,11 +467,6 @@ func (o *trainOptions) open(images, width, height int) error {
 	}
 	o.spec = o.net.Spec()
 	o.settings.Steps = o.preset.Steps(o.spec.Model)
-	if o.coarse != nil {
-		o.settings.Coarse = *o.coarse
-	} else {
-		o.settings.Coarse = o.preset.Coarse(o.spec)
-	}
 	if o.mapKind != "" || o.blur != nil {
 		m := o.net.Recipe().Map
 		m.Kind = cmp.Or(o.mapKind, m.Kind)
