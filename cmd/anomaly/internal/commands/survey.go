@@ -132,6 +132,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	}
 	defer files.Release()
 	look := &judge.Options{Path: spell, MinArea: o.regions(), KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
+	if o.shadow.model == "" { // another model would look at the images themselves
+		look.Longest = page.Tile
+	}
 	end, err := c.startTrials(ctx, det, o, look)
 	if err != nil {
 		return nil, err
