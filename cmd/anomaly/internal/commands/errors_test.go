@@ -131,6 +131,8 @@ var mishaps = []group{
 		{what: "a golden set that is absent, while it runs", args: "run model.onnx images --watch --gate absent", code: 1},
 		{what: "a truncated model in its shadow", prepare: both(folder("new", "model.onnx"), truncate("new/model.onnx")), args: "run model.onnx images --shadow new/model.onnx", code: 1},
 		{what: "itself in its shadow", args: "run model.onnx images --shadow model.onnx", code: 1},
+		{what: "not signed, where that is required", prepare: write("key.pub", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAO2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=\n-----END PUBLIC KEY-----\n"), args: "run model.onnx images --watch --require-signature key.pub", code: 1},
+		{what: "signed by what is no key", args: "sign --key images/a.png model.onnx", code: 1},
 		{what: "findings told to what is no output", args: "run model.onnx images --watch --output https://example.com/hook", code: 2},
 		{what: "with a key that is absent", args: "run model.onnx images --watch --output webhook+https://example.com/hook?secret-file=absent", code: 2},
 		{what: "nothing to watch", args: "run model.onnx absent --watch", code: 1},

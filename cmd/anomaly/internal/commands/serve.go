@@ -65,6 +65,7 @@ for each change of a model.
 			&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` for HTTP", Value: "127.0.0.1:8080"},
 			&cli.StringFlag{Name: "grpc-listen", Usage: "`ADDRESS` for gRPC, or none", Value: "127.0.0.1:8081"},
 			&cli.StringFlag{Name: "tokens", Usage: "`FILE` of the tokens that clients must bring"},
+			signatureFlag,
 			&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` of the server's certificate, and those it leans on, as PEM"},
 			&cli.StringFlag{Name: "tls-key", Usage: "`FILE` of its key, as PEM"},
 			&cli.StringFlag{Name: "client-ca", Usage: "`FILE` of the authorities whose certificates clients must bring, as PEM"},
@@ -119,6 +120,9 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 		return nil, err
 	}
 	s := &o.server
+	if survey.detector.Signers, err = parseSigners(c); err != nil {
+		return nil, err
+	}
 	s.Detector, s.Version = survey.detector, c.App.Version
 	s.Try = tryApart(c)
 	o.decoding = survey.decoding

@@ -62,6 +62,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.IntFlag{Name: "passes", Usage: "`N` times that an image goes through unet, each time what came of it before: more of large defects is made good", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "latent", Usage: "`N` numbers that an image goes through in ssimae", DefaultText: "100"},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
@@ -111,7 +112,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"filters", "depth", "latent", "epochs", "batch", "scales"} {
+	for _, name := range []string{"filters", "depth", "latent", "passes", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -128,7 +129,7 @@ func trainAction(c *cli.Context) error {
 		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
 			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
-			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"),
+			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"), Passes: c.Int("passes"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
@@ -191,7 +192,7 @@ func trainAction(c *cli.Context) error {
 // trainedFlags are of networks that learn by gradient descent, or of
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
-	"filters", "depth", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"filters", "depth", "passes", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
 	"map", "resume",
 }
 
