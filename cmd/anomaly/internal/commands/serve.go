@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/text"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -52,6 +53,10 @@ feedback or admin, each of which includes those before) and its token, or sha256
 --feedback DIR keeps what people mark as false alarms and misses, on the page or by
 POST /v1/models/NAME/feedback: anomaly feedback lists it, calibrate and train use it.
 
+Every --drift-window images scores, brightness and sharpness are compared with those
+of the images that the model was trained on. Where they differ by more than chance, as
+--drift-false-alarms has it, that is logged, a metric, and on the page.
+
 --concurrent requests compute at a time and --queue wait, those of models with a
 higher --priority first; another one is told by 429 and Retry-After when to come
 again. On SIGTERM the server says that it is not ready, answers what has come, and
@@ -80,6 +85,8 @@ for each change of a model.
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
 			&cli.StringFlag{Name: "feedback", Usage: "`DIR` to keep what people say of verdicts in (see anomaly feedback)", DefaultText: "nothing is kept"},
 			&cli.IntFlag{Name: "feedback-budget", Usage: "`MIB` that its images may take", Value: defaultBudget},
+			&cli.IntFlag{Name: "drift-window", Usage: "`N` images that are compared with the training images at a time", Value: drift.DefaultWindow},
+			&cli.Float64Flag{Name: "drift-false-alarms", Usage: "`SHARE` of windows that may alarm by chance", Value: drift.DefaultFalseAlarms},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
 		}, gateFlags, outputFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
@@ -153,6 +160,13 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 	}
 	if c.IsSet("feedback-budget") && o.feedback == "" {
 		return nil, usagef("--feedback-budget needs --feedback")
+	}
+	s.Drift = drift.Options{Window: c.Int("drift-window"), FalseAlarms: c.Float64("drift-false-alarms")}
+	switch {
+	case s.Drift.Window < 20 || s.Drift.Window > 10_000:
+		return nil, usagef("--drift-window: got %d, want 20 to 10000", s.Drift.Window)
+	case !(s.Drift.FalseAlarms > 0 && s.Drift.FalseAlarms < 1):
+		return nil, usagef("--drift-false-alarms: got %v, want a share between 0 and 1", s.Drift.FalseAlarms)
 	}
 	s.Priority = map[string]int{}
 	for _, item := range c.StringSlice("priority") {
