@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/appearance":       nil,
+	"internal/benchpeers":       {"dataset", "graph", "judge", "models", "onnxexport", "runtime", "train", "internal/atomicfile", "internal/npy", "internal/parallel", "gonum.org/v1/plot"},
 	"internal/backbone":         {"graph", "internal/onnx", "internal/regular"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
