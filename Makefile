@@ -42,7 +42,7 @@ testnocgo: ## build without cgo and test what must work so
 	CGO_ENABLED=0 $(GO) build ./...
 	@$(GO) run ./internal/testsum "$(NOCGOTESTS)"
 
-testarm: ## test the kernels of provider go as arm64 and arm run them, under qemu-user, which it installs where it is missing
+testarm: ## test the kernels of provider go and the decoder of PNG as arm64 and arm run them, under qemu-user, which it installs where it is missing
 	@scripts/testarm
 
 testrace: ## run the race detector on RACE

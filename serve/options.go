@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -77,6 +79,12 @@ type Options struct {
 	// also makes the server refuse requests whose Host is not this machine's, so that
 	// no web page can reach it through a name of its own.
 	OpenAdmin bool
+
+	// Tell, where not nil, is called with what came of each image before its request is
+	// answered, by several goroutines at a time.
+	Tell func(*judge.Event)
+	// Collectors are metrics besides the server's own.
+	Collectors []prometheus.Collector
 
 	// Version is what the server says of itself; "" is "dev".
 	Version string

@@ -21,7 +21,7 @@ import (
 // A picture is one image of a request, on its way to a result.
 type picture struct {
 	name   string
-	file   []byte      // encoded; nil for one that came as pixels
+	file   []byte      // encoded, until it is decoded and told of; nil for one that came as pixels
 	size   image.Point // of the original
 	image  image.Image // kept where it is to be drawn or shadowed
 	pixels []uint8     // as the model sees it: [height, width, channels]
@@ -104,7 +104,10 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 			p.finding = j.finding(p)
 			j.model.recent.add(p, p.finding)
 		}
-		p.pixels = nil
+	}
+	for _, p := range pics {
+		j.tell(p)
+		p.file, p.pixels = nil, nil
 	}
 	if shadowed {
 		var imgs []image.Image
@@ -121,6 +124,27 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 		return pics[0].err
 	}
 	return nil
+}
+
+// found returns what is said of a picture that has a finding or an error.
+func (p *picture) found() *judge.Finding {
+	if p.err != nil {
+		return &judge.Finding{Path: p.name, Err: p.err}
+	}
+	return p.finding
+}
+
+// tell tells of a picture, as long as it has its file or its pixels.
+func (j *job) tell(p *picture) {
+	if j.options.Tell == nil {
+		return
+	}
+	j.options.Tell(&judge.Event{ModelName: j.model.name, ModelHash: j.loaded.info.Hash, Finding: p.found(), Image: func() ([]byte, error) {
+		if p.file != nil {
+			return p.file, nil
+		}
+		return encodePNG(p.picture())
+	}})
 }
 
 // decode decodes and resizes files, at most as many at a time as there are cores in
@@ -158,7 +182,9 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	img, notes, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
 		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
 	})
-	p.file = nil
+	if j.options.Tell == nil {
+		p.file = nil
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}

@@ -3,7 +3,6 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
-	"image/png"
 	"net/http"
 	"slices"
 	"strconv"
@@ -123,7 +122,11 @@ func (s *Server) recentPicture(w http.ResponseWriter, r *http.Request) error {
 	if t := p.result.PixelThreshold; t != nil {
 		img = heatmap.Overlay(img, p.result.Map, *t, nil)
 	}
+	b, err := encodePNG(img)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "image/png")
-	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-	return encoder.Encode(w, img)
+	_, err = w.Write(b)
+	return err
 }

@@ -131,6 +131,8 @@ var mishaps = []group{
 		{what: "a golden set that is absent, while it runs", args: "run model.onnx images --watch --gate absent", code: 1},
 		{what: "a truncated model in its shadow", prepare: both(folder("new", "model.onnx"), truncate("new/model.onnx")), args: "run model.onnx images --shadow new/model.onnx", code: 1},
 		{what: "itself in its shadow", args: "run model.onnx images --shadow model.onnx", code: 1},
+		{what: "findings told to what is no output", args: "run model.onnx images --watch --output https://example.com/hook", code: 2},
+		{what: "with a key that is absent", args: "run model.onnx images --watch --output webhook+https://example.com/hook?secret-file=absent", code: 2},
 		{what: "nothing to watch", args: "run model.onnx absent --watch", code: 1},
 		{what: "nothing to roll back to", args: "rollback model.onnx", code: 1},
 		{what: "nothing to roll forward to", args: "rollback --forward model.onnx", code: 1},

@@ -2,7 +2,11 @@
 
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"log/slog"
+
+	"github.com/urfave/cli/v2"
+)
 
 // plantCommands stand for the commands that this build leaves out, so that it is
 // said of them what they are missing.
@@ -15,9 +19,21 @@ func plantCommands() []*cli.Command {
 			Hidden:          true,
 			SkipFlagParsing: true,
 			Action: func(*cli.Context) error {
-				return usagef("%s is not in this build, which was made with -tags edge for devices beside the line: build without it", name)
+				return leftOut(name)
 			},
 		})
 	}
 	return list
+}
+
+func leftOut(what string) error {
+	return usagef("%s is not in this build, which was made with -tags edge for devices beside the line: build without it", what)
+}
+
+// openPlant refuses outputs.
+func (c *console) openPlant(o *outputOptions, _ *slog.Logger) (*plant, error) {
+	if len(o.urls) > 0 {
+		return nil, leftOut("--output")
+	}
+	return &plant{close: func() {}}, nil
 }

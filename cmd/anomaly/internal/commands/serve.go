@@ -54,7 +54,9 @@ again. On SIGTERM the server says that it is not ready, answers what has come, a
 ends. Standard output has a JSON object for each request and, with "audit": true,
 for each change of a model.
 
-` + gateHelp,
+` + gateHelp + `
+
+` + outputHelp,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` for HTTP", Value: "127.0.0.1:8080"},
 			&cli.StringFlag{Name: "grpc-listen", Usage: "`ADDRESS` for gRPC, or none", Value: "127.0.0.1:8081"},
@@ -72,7 +74,7 @@ for each change of a model.
 			&cli.DurationFlag{Name: "drain-timeout", Usage: "`TIME` that requests may then take", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
-		}, gateFlags, scoringFlags),
+		}, gateFlags, outputFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("serve takes a folder of models or one model, got %q", c.Args().Slice())
@@ -91,6 +93,7 @@ type serveOptions struct {
 	models, listen, grpc string
 	otlp                 string
 	gate                 gateOptions
+	outputs              outputOptions
 	decoding             *dataset.Decoding
 	server               serve.Options
 }
@@ -102,6 +105,9 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 		return nil, err
 	}
 	if o.gate, err = parseGate(c); err != nil {
+		return nil, err
+	}
+	if o.outputs, err = parseOutputs(c); err != nil {
 		return nil, err
 	}
 	s := &o.server
@@ -205,6 +211,12 @@ func readAuthorities(c *cli.Context, flag string) (*x509.CertPool, error) {
 func (c *console) serve(ctx context.Context, o *serveOptions) error {
 	s := &o.server
 	s.Logger = slog.New(slog.NewJSONHandler(c.out, nil))
+	plant, err := c.openPlant(&o.outputs, s.Logger)
+	if err != nil {
+		return err
+	}
+	defer plant.close()
+	s.Tell, s.Collectors = plant.tell, plant.collectors
 	web, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

@@ -1,0 +1,5 @@
+//go:build !amd64 || purego
+
+package png
+
+var undoPaeths [5]func(dst, src, above *byte, pixels int)
