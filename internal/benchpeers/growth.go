@@ -186,7 +186,7 @@ func (g growth) String() string {
 	for i, p := range g.curves[0].points {
 		s += fmt.Sprintf("| %.0f |", p.x)
 		for _, c := range g.curves {
-			s += fmt.Sprintf(" %.3g |", c.points[i].y)
+			s += fmt.Sprintf(" %v |", digits(c.points[i].y, 3))
 			if p := c.points[i]; p.memory > 0 {
 				s += fmt.Sprintf(" %.0f |", p.memory)
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	goruntime "runtime"
-	"strings"
 	"time"
 )
 
@@ -110,7 +108,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer b.peer.close()
-	p := page{settings: s, madeUp: b.madeUp}
+	p := page{settings: s, files: len(b.files), madeUp: b.madeUp}
 	if p.versions, err = b.peer.versions(); err != nil {
 		return err
 	}
@@ -138,6 +136,9 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	if s.only != nil {
+		if len(p.measured) == 0 {
+			return fmt.Errorf("-only: got %v, which is none of the rows, want a part of such names as %s", s.only, rows[0].name)
+		}
 		return errors.Join(wrong...)
 	}
 	if p.growth, err = b.growth(ctx); err != nil {
@@ -152,15 +153,18 @@ func cores() int { return goruntime.GOMAXPROCS(0) }
 
 // command is what was asked for.
 func (s *settings) command() string {
-	return "make bench-peers" + cmp.Or(map[bool]string{true: " QUICK=1"}[s.quick], "")
+	if s.quick {
+		return "make bench-peers QUICK=1"
+	}
+	return "make bench-peers"
 }
 
-// shared returns what make_ makes, once.
-func shared[T any](b *bench, key string, make_ func() (T, error)) (T, error) {
+// shared returns what build makes under a key, once.
+func shared[T any](b *bench, key string, build func() (T, error)) (T, error) {
 	if v, ok := b.made[key]; ok {
 		return v.(T), nil
 	}
-	v, err := make_()
+	v, err := build()
 	if err == nil {
 		b.made[key] = v
 	}
@@ -170,4 +174,4 @@ func shared[T any](b *bench, key string, make_ func() (T, error)) (T, error) {
 // A notMeasured is why a row is not measured here though nothing is wrong.
 type notMeasured string
 
-func (n notMeasured) Error() string { return strings.TrimSpace(string(n)) }
+func (n notMeasured) Error() string { return string(n) }

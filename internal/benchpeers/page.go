@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
@@ -15,7 +16,8 @@ import (
 // A page is what is written of a run.
 type page struct {
 	settings
-	madeUp     bool // the images
+	files      int
+	madeUp     bool // the files
 	versions   string
 	conditions string
 	measured   []measured
@@ -38,17 +40,16 @@ func (p *page) results() []result {
 	for _, m := range p.measured {
 		r := result{Name: m.name, Peer: m.with, Target: m.target}
 		if m.why == "" {
-			r.Ours, r.PeerMS, r.Ratio = new(digits(m.ours.best)), new(digits(m.peer.best)), new(digits(m.ratio()))
+			r.Ours, r.PeerMS, r.Ratio = new(digits(m.ours.best, 4)), new(digits(m.peer.best, 4)), new(digits(m.ratio(), 4))
 		}
 		out = append(out, r)
 	}
 	return out
 }
 
-// digits rounds to four of them, which is more than can be measured.
-func digits(v float64) float64 {
-	var rounded float64
-	fmt.Sscanf(fmt.Sprintf("%.4g", v), "%g", &rounded)
+// digits rounds to so many of them.
+func digits(v float64, n int) float64 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', n, 64), 64)
 	return rounded
 }
 
@@ -104,8 +105,8 @@ func (p *page) markdown() string {
 		if m.ratio() <= m.target {
 			met = "yes"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s, a %s | %.3g (%.3g) | %s | %.3g (%.3g) | %.2f (%.2f) | %v | %s |\n", m.name, m.work, m.unit,
-			m.ours.best, m.ours.median, m.with, m.peer.best, m.peer.median, m.ratio(), m.ours.median/m.peer.median, m.target, met)
+		fmt.Fprintf(&b, "| `%s` | %s, a %s | %v (%v) | %s | %v (%v) | %.2f (%.2f) | %v | %s |\n", m.name, m.work, m.unit,
+			digits(m.ours.best, 3), digits(m.ours.median, 3), m.with, digits(m.peer.best, 3), digits(m.peer.median, 3), m.ratio(), m.ours.median/m.peer.median, m.target, met)
 	}
 	b.WriteString("\nThe best of the runs and, in brackets, their median; the ratio is ours by the peer's. That both sides compute the same was checked before:\n\n")
 	b.WriteString("| | what is the same | largest difference, by the largest value | allowed |\n|---|---|--:|--:|\n")
@@ -124,7 +125,7 @@ func (p *page) markdown() string {
 // of says which images there were.
 func (p *page) of() string {
 	if p.madeUp {
-		return fmt.Sprintf("Files: %d made-up PNG of %d×%d pixels", p.images, madeSide, madeSide)
+		return fmt.Sprintf("Files: %d made-up PNG of %d×%d pixels", p.files, madeSide, madeSide)
 	}
-	return fmt.Sprintf("Files: %d PNG of MVTec AD's bottle, 900×900 pixels", p.images)
+	return fmt.Sprintf("Files: %d PNG of MVTec AD's bottle, 900×900 pixels", p.files)
 }
