@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
 	"internal/foreground":       nil,
-	"internal/imageio":          {"internal/jpeg", "internal/png", "internal/tiff", "golang.org/x/image"},
+	"internal/imageio":          {"internal/jpeg", "internal/png", "internal/tiff", "github.com/klauspost/cpuid", "golang.org/x/image"},
 	"internal/kernels":          {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/jpeg":             nil,
 	"internal/label":            nil,
