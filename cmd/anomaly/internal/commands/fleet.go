@@ -97,7 +97,7 @@ By default this machine alone reaches the queue. --listen :4222 is for others to
 			&cli.DurationFlag{Name: "ack-wait", Usage: "`TIME` after which a silent worker's image goes to another, of a queue that is made", Value: 30 * time.Second},
 			&cli.IntFlag{Name: "replicas", Usage: "`N` servers that each have the queue, where it is made", DefaultText: "3 in a cluster, else 1"},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
-			maxPixelsFlag,
+			maxPixelsFlag, signatureFlag,
 		}, natsFlags, outputFlags, engineFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
@@ -137,6 +137,9 @@ func parseWorker(c *cli.Context) (*workerOptions, error) {
 	}
 	w := &o.worker
 	if w.Detector.SessionOptions, err = parseEngine(c); err != nil {
+		return nil, err
+	}
+	if w.Detector.Signers, err = parseSigners(c); err != nil {
 		return nil, err
 	}
 	w.Detector.Batch, w.MaxPixels = c.Int("batch"), c.Int("max-pixels")

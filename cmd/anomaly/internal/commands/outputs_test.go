@@ -4,7 +4,6 @@ package commands
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -217,21 +215,10 @@ func TestWorkerOutputs(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(images, "torn.png"), []byte("torn"), 0o644))
 	h := newHook(t)
 	h.arrive()
-	ctx, stop := context.WithCancel(t.Context())
-	var out, log lockedBuffer
-	code := make(chan int, 1)
-	args := []string{"anomaly", "worker", "--provider", "go", "--listen", "127.0.0.1:0", "--store", filepath.Join(dir, "queues"),
-		"--spool", filepath.Join(dir, "spool"), "--output", h.url(), "--output", "rejects:" + rejects, withThreshold(t, "1e-9")}
-	go func() { code <- Run(ctx, "dev", args, &out, &log) }()
-	where := regexp.MustCompile(`on (nats://\S+),`)
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "model in use"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) || len(code) > 0 {
-			t.Fatalf("worker does not begin: %s", &log)
-		}
-	}
+	w := startWorker(t, "--spool", filepath.Join(dir, "spool"), "--output", h.url(), "--output", "rejects:"+rejects, withThreshold(t, "1e-9"))
 	submit := func() {
 		t.Helper()
-		mustRun(t, exitFailure, "submit", "--nats", where.FindStringSubmatch(log.String())[1], images) // for the torn one
+		mustRun(t, exitFailure, "submit", "--nats", w.url, images) // for the torn one
 	}
 	submit()
 	got := h.got(2)
@@ -241,10 +228,7 @@ func TestWorkerOutputs(t *testing.T) {
 	must(t, writePNG(filepath.Join(images, "b.png"), goodImage(2)))
 	submit() // a.png has its finding, and is not told again
 	h.got(3)
-	stop()
-	if code := <-code; code != 0 {
-		t.Errorf("got exit code %d, want 0: %s", code, &log)
-	}
+	w.end(t)
 	told := map[string]string{}
 	for _, b := range h.bodies {
 		if name := fmt.Sprint(b["path"]); name != "torn.png" { // which is parked each time that it is submitted

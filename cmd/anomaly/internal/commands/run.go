@@ -100,7 +100,7 @@ what is anomalous, and so are thresholds that no score can be above.`,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
-			jsonFlag,
+			jsonFlag, signatureFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "watch", Usage: "keep on: new images as they come, a new model when there is one", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks of --watch", Value: time.Second},
@@ -133,6 +133,9 @@ func runAction(c *cli.Context) error {
 	case c.IsSet("threshold"):
 		t := float32(t)
 		o.survey.detector.Threshold = &t
+	}
+	if o.survey.detector.Signers, err = parseSigners(c); err != nil {
+		return err
 	}
 	if o.survey.detector.Review, err = parseBand(c); err != nil {
 		return err
