@@ -523,3 +523,33 @@ func TestSharedMNISTC(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFile: a row is a PNG of its pixels, decoded already; an image is its file.
+func TestFile(t *testing.T) {
+	root := t.TempDir()
+	write(t, array[uint8](10, 2, 3, 4), root, "rows.npy")
+	d := &Decoding{Levels: 12}
+	samples, err := (&Options{Decoding: d}).Find(filepath.Join(root, "rows.npy"))
+	if err != nil || len(samples) != 2 {
+		t.Fatalf("got %d samples, %v", len(samples), err)
+	}
+	file, decoding, err := samples[1].File()
+	if err != nil || decoding != nil {
+		t.Fatalf("got decoding %v, %v, want none", decoding, err)
+	}
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := img.Bounds(), image.Rect(0, 0, 4, 3); got != want || img.At(1, 0) != (color.Gray{130}) {
+		t.Errorf("got %v, pixel %v, want %v, 130", got, img.At(1, 0), want)
+	}
+	write(t, file, root, "a.png")
+	if samples, err = (&Options{Decoding: d}).Find(filepath.Join(root, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	whole, decoding, err := samples[0].File()
+	if err != nil || !bytes.Equal(whole, file) || decoding != d {
+		t.Errorf("got %d bytes, decoding %v, %v, want the file and how it is decoded", len(whole), decoding, err)
+	}
+}

@@ -4,14 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
+	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
@@ -70,7 +78,7 @@ func TestStream(t *testing.T) {
 	}
 	for _, ahead := range []int{0, 1, 2, 100} {
 		next := 0
-		for item := range Stream(t.Context(), samples, 2, 2, 1, ahead) {
+		for item := range Stream(t.Context(), samples, &StreamOptions{Height: 2, Width: 2, Channels: 1, Ahead: ahead}) {
 			i := item.Index
 			if i != next || item.Sample != &samples[i] {
 				t.Fatalf("got item %d, want %d", i, next)
@@ -91,14 +99,76 @@ func TestStream(t *testing.T) {
 			t.Errorf("got %d items, want %d", next, len(samples))
 		}
 	}
-	for item := range Stream(t.Context(), samples[:1], 0, 0, 3, 1) {
+	for item := range Stream(t.Context(), samples[:1], &StreamOptions{Channels: 3, Ahead: 1}) {
 		if item.Err != nil || item.Height != 2 || item.Width != 3 || len(item.Pixels) != 18 {
 			t.Errorf("own size: got %dx%d, %d bytes, error %v", item.Height, item.Width, len(item.Pixels), item.Err)
 		}
 	}
-	for item := range Stream(t.Context(), samples, 2, 2, 2, 1) {
+	for item := range Stream(t.Context(), samples, &StreamOptions{Height: 2, Width: 2, Channels: 2, Ahead: 1}) {
 		if item.Err == nil {
 			t.Error("2 channels: got no error")
+		}
+	}
+}
+
+// TestStreamResized tests that what is streamed without whole images is what comes of whole ones.
+func TestStreamResized(t *testing.T) {
+	root := t.TempDir()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for name, img := range map[string]draw.Image{
+		"deep.png": image.NewNRGBA64(image.Rect(0, 0, 30, 70)), "grey.png": image.NewGray(image.Rect(0, 0, 64, 50)),
+		"rgb.png": image.NewRGBA(image.Rect(0, 0, 61, 47)), "rgba.png": image.NewNRGBA(image.Rect(0, 0, 40, 40)), "small.png": image.NewRGBA(image.Rect(0, 0, 7, 5)),
+	} {
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				c := color.NRGBA64{uint16(rng.Uint32()), uint16(rng.Uint32()), uint16(rng.Uint32()), 0xffff}
+				if name == "rgba.png" {
+					c.A = uint16(rng.Uint32())
+				}
+				img.Set(x, y, c)
+			}
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		write(t, b.Bytes(), root, name)
+	}
+	write(t, []byte("no image"), root, "z.png")
+	samples, err := Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const longest = 32
+	for _, o := range []StreamOptions{{Height: 16, Width: 24, Channels: 3}, {Height: 16, Width: 24, Channels: 1}, {Channels: 3}, {}} {
+		want := slices.Collect(Stream(t.Context(), samples, &o))
+		for _, no := range []bool{false, true} {
+			o := o
+			o.NoImages, o.Longest = no, longest
+			for i, got := range slices.Collect(Stream(t.Context(), samples, &o)) {
+				w := want[i]
+				name := fmt.Sprintf("%s as %+v", w.Sample.Name, o)
+				if fmt.Sprint(got.Err) != fmt.Sprint(w.Err) || got.Size != w.Size || got.Height != w.Height || got.Width != w.Width || !bytes.Equal(got.Pixels, w.Pixels) {
+					t.Errorf("%s: got %v, %dx%d, error %v, want %v, %dx%d, error %v", name, got.Size, got.Width, got.Height, got.Err, w.Size, w.Width, w.Height, w.Err)
+				}
+				if no || w.Err != nil {
+					if got.Image != nil {
+						t.Errorf("%s: got an image", name)
+					}
+					continue
+				}
+				size := w.Size
+				if side := max(size.X, size.Y); side > longest {
+					size = image.Pt(size.X*longest/side, size.Y*longest/side)
+				}
+				pixels := make([]uint8, size.X*size.Y*3)
+				if err := imageio.Resize(pixels, w.Image, size.Y, size.X, 3); err != nil {
+					t.Fatal(err)
+				}
+				if shown := imageio.FromPixels(pixels, size.Y, size.X, 3); !reflect.DeepEqual(got.Image, shown) {
+					t.Errorf("%s: got an image of %v, want the whole one resized to %v", name, got.Image.Bounds(), size)
+				}
+			}
 		}
 	}
 }
@@ -128,7 +198,7 @@ func TestStreamBound(t *testing.T) {
 		const ahead = 4
 		samples, rows := countedSamples()
 		yielded := 0
-		for range Stream(t.Context(), samples, 1, 1, 1, ahead) {
+		for range Stream(t.Context(), samples, &StreamOptions{Height: 1, Width: 1, Channels: 1, Ahead: ahead}) {
 			yielded++
 			synctest.Wait() // until nothing moves but this loop
 			if got, want := int(rows.started.Load()), min(yielded+ahead, len(samples)); got != want {
@@ -143,7 +213,7 @@ func TestStreamBound(t *testing.T) {
 func TestStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		samples, _ := countedSamples()
-		for item := range Stream(t.Context(), samples, 1, 1, 1, 3) {
+		for item := range Stream(t.Context(), samples, &StreamOptions{Height: 1, Width: 1, Channels: 1, Ahead: 3}) {
 			if item.Index == 5 {
 				break
 			}
@@ -151,7 +221,7 @@ func TestStreamEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		n := 0
-		for range Stream(ctx, samples, 1, 1, 1, 3) {
+		for range Stream(ctx, samples, &StreamOptions{Height: 1, Width: 1, Channels: 1, Ahead: 3}) {
 			if n++; n == 7 {
 				cancel()
 			}

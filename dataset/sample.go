@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
+	"image/png"
 	"os"
 	"strconv"
 	"strings"
@@ -66,13 +68,27 @@ func (s *Sample) OutputName() string {
 // stored as grey, else *image.RGBA, opaque.
 func (s *Sample) Image() (image.Image, error) {
 	img, notes, err := s.image()
+	return img, s.tell(notes, err)
+}
+
+// File returns the image as a file and how that is to be decoded: as it is, or as a PNG
+// of what Image returns, decoded already, where it is a row or a page of one.
+func (s *Sample) File() (file []byte, decoding *Decoding, err error) {
+	if s.Row < 0 && s.Page == 0 {
+		if file, err = os.ReadFile(s.Path); err != nil {
+			return nil, nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+		}
+		return file, s.Decoding, nil
+	}
+	img, err := s.Image()
 	if err != nil {
-		return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
+		return nil, nil, err
 	}
-	for _, note := range notes {
-		s.Decoding.notes().Add(s.Name, note)
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
+		return nil, nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
 	}
-	return img, nil
+	return b.Bytes(), nil, nil
 }
 
 func (s *Sample) image() (image.Image, []string, error) {
@@ -80,26 +96,65 @@ func (s *Sample) image() (image.Image, []string, error) {
 		img, err := s.rows.image(s.Row)
 		return img, nil, err
 	}
-	f, err := os.Open(s.Path)
+	f, opts, err := s.open()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
+	return imageio.Decode(f, opts)
+}
+
+// resized decodes the image and resizes it into the targets that are given for its size.
+func (s *Sample) resized(targets func(size image.Point) ([]imageio.Target, error)) error {
+	return s.tell(s.resizedInto(targets))
+}
+
+func (s *Sample) resizedInto(targets func(size image.Point) ([]imageio.Target, error)) ([]string, error) {
+	if s.rows != nil {
+		img, err := s.rows.image(s.Row)
+		if err != nil {
+			return nil, err
+		}
+		into, err := targets(img.Bounds().Size())
+		for _, t := range into {
+			err = errors.Join(err, imageio.Resize(t.Pixels, img, t.Height, t.Width, t.Channels))
+		}
+		return nil, err
+	}
+	f, opts, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return imageio.DecodeResized(f, opts, targets)
+}
+
+// tell passes on notes of the sample, or names it in an error.
+func (s *Sample) tell(notes []string, err error) error {
+	if err != nil {
+		return fmt.Errorf("dataset: %q: %w", s.Name, err)
+	}
+	for _, note := range notes {
+		s.Decoding.notes().Add(s.Name, note)
+	}
+	return nil
+}
+
+// open opens the sample's file, where it is in one.
+func (s *Sample) open() (*os.File, *imageio.Options, error) {
 	opts, err := s.Decoding.options(s.Page)
 	if err != nil {
 		return nil, nil, err
 	}
-	return imageio.Decode(f, opts)
+	f, err := os.Open(s.Path)
+	return f, opts, err
 }
 
 // Size returns the size in pixels that Image's image has, without decoding it where
 // the file tells.
 func (s *Sample) Size() (image.Point, error) {
 	size, err := s.size()
-	if err != nil {
-		return image.Point{}, fmt.Errorf("dataset: %q: %w", s.Name, err)
-	}
-	return size, nil
+	return size, s.tell(nil, err)
 }
 
 func (s *Sample) size() (image.Point, error) {
@@ -110,14 +165,10 @@ func (s *Sample) size() (image.Point, error) {
 		}
 		return img.Bounds().Size(), nil
 	}
-	f, err := os.Open(s.Path)
+	f, opts, err := s.open()
 	if err != nil {
 		return image.Point{}, err
 	}
 	defer f.Close()
-	opts, err := s.Decoding.options(s.Page)
-	if err != nil {
-		return image.Point{}, err
-	}
 	return imageio.Size(f, opts)
 }

@@ -3,12 +3,8 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -641,35 +637,5 @@ func TestJob(t *testing.T) {
 		if _, err := readJob(m.Header, m.Data); !errors.Is(err, ErrInput) {
 			t.Errorf("%s %q: got error %v, want ErrInput", header, value, err)
 		}
-	}
-}
-
-// Rows are sent as images of their pixels.
-func TestRows(t *testing.T) {
-	header := "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 4), }"
-	header += strings.Repeat(" ", 64-(10+len(header)+1)%64) + "\n"
-	b := append([]byte("\x93NUMPY\x01\x00"), binary.LittleEndian.AppendUint16(nil, uint16(len(header)))...)
-	b = append(b, header...)
-	for i := range 24 {
-		b = append(b, byte(10*i))
-	}
-	path := filepath.Join(t.TempDir(), "rows.npy")
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	samples, err := (&dataset.Options{}).Find(path)
-	if err != nil || len(samples) != 2 {
-		t.Fatalf("got %d samples, %v", len(samples), err)
-	}
-	encoded, err := fileOf(&samples[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := png.Decode(bytes.NewReader(encoded))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := img.Bounds(), image.Rect(0, 0, 4, 3); got != want || img.At(1, 0) != (color.Gray{130}) {
-		t.Errorf("got %v, pixel %v, want %v, 130", got, img.At(1, 0), want)
 	}
 }

@@ -1,13 +1,10 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image/png"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -302,16 +299,12 @@ func (s *submission) feed(ctx context.Context) error {
 // sample.
 func (s *submission) submit(ctx context.Context, i int) error {
 	sample := &s.samples[i]
-	file, err := fileOf(sample)
+	file, decoding, err := sample.File()
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.settle(i, judge.Finding{Err: err})
 		return nil
-	}
-	decoding := sample.Decoding
-	if !whole(sample) {
-		decoding = nil // it was decoded as that says
 	}
 	j := newJob(s.model, sample.Name, file, decoding)
 	s.mu.Lock()
@@ -343,27 +336,3 @@ func (s *submission) noteFull() {
 		s.options.Logf("the queue is full: waiting until there is room")
 	}
 }
-
-// fileOf returns an image as a file: as it is, or as a PNG where it is a row or a page
-// of one.
-func fileOf(s *dataset.Sample) ([]byte, error) {
-	if whole(s) {
-		b, err := os.ReadFile(s.Path)
-		if err != nil {
-			return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
-		}
-		return b, nil
-	}
-	img, err := s.Image()
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
-		return nil, fmt.Errorf("dataset: %q: %w", s.Name, err)
-	}
-	return b.Bytes(), nil
-}
-
-// whole reports whether a sample is all that its file has.
-func whole(s *dataset.Sample) bool { return s.Row < 0 && s.Page == 0 }

@@ -41,6 +41,10 @@ type WorkerOptions struct {
 	// DrainTimeout is how long images that were taken may take once ctx has ended; 0
 	// is 30 s.
 	DrainTimeout time.Duration
+	// Tell, where not nil, is called with what came of each image, before that is stored
+	// and by several goroutines at a time: where a worker ends meanwhile another one
+	// tells it again, with the same ID.
+	Tell func(*judge.Event)
 	// Logger gets a line for each image and each change of the model; nil discards them.
 	Logger *slog.Logger
 	// Health, where not nil, is told how the worker is.
@@ -328,7 +332,7 @@ func (w *worker) handle(ctx context.Context, m jetstream.Msg) {
 		w.answer(ctx, m, j)
 		return
 	}
-	f, err := w.examine(ctx, j)
+	f, file, err := w.examine(ctx, j)
 	var why unreadable
 	switch {
 	case ctx.Err() != nil: // which ended while it was judged: another worker begins it again
@@ -342,6 +346,7 @@ func (w *worker) handle(ctx context.Context, m jetstream.Msg) {
 		m.NakWithDelay(min(time.Duration(tries)*time.Second, w.ackWait))
 		return
 	}
+	w.tell(j, j.id(), f, file)
 	if w.publish(ctx, j, f) {
 		w.answer(ctx, m, j)
 		w.log.Info("judged", "image", j.image, "name", j.name, "model", j.model, "score", f.Score, "anomalous", f.Anomalous, "try", tries,
@@ -352,19 +357,29 @@ func (w *worker) handle(ctx context.Context, m jetstream.Msg) {
 // zeroHash is what is parked that names no image.
 var zeroHash = fmt.Sprintf("%064x", 0)
 
-func (w *worker) examine(ctx context.Context, j *job) (*judge.Finding, error) {
-	file, err := w.content(ctx, j)
-	if err != nil {
-		return nil, err
+func (w *worker) examine(ctx context.Context, j *job) (f *judge.Finding, file []byte, err error) {
+	if file, err = w.content(ctx, j); err != nil {
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.options.Timeout)
 	defer cancel()
 	e, release, err := w.models.acquire(ctx, j.model)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer release()
-	return e.examine(ctx, file, j.decoding(w.options.MaxPixels))
+	f, err = e.examine(ctx, file, j.decoding(w.options.MaxPixels))
+	return f, file, err
+}
+
+// tell tells of a job what came of it.
+func (w *worker) tell(j *job, id string, f *judge.Finding, file []byte) {
+	if w.options.Tell == nil {
+		return
+	}
+	named := *f
+	named.Path = j.name
+	w.options.Tell(&judge.Event{ID: id, ModelHash: j.model, Finding: &named, Image: func() ([]byte, error) { return file, nil }})
 }
 
 // publish stores a finding, once. What is stored already stays, and is the same.
@@ -424,6 +439,9 @@ func (w *worker) park(ctx context.Context, m jetstream.Msg, j *job, reason error
 	var why unreadable
 	if errors.As(reason, &why) {
 		parked.Header.Set(fileHeader, "true")
+	}
+	if meta, err := m.Metadata(); err == nil { // or it could not be told again as the same
+		w.tell(j, fmt.Sprintf("%s parked %d", j.id(), meta.Sequence.Stream), &judge.Finding{Err: reason}, j.file)
 	}
 	err := patiently(ctx, func(ctx context.Context) error {
 		_, err := w.js.PublishMsg(ctx, parked)

@@ -21,6 +21,9 @@ type Options struct {
 	MinArea int
 	// KeepImages leaves the images in their findings.
 	KeepImages bool
+	// Longest is a side in pixels that is enough of kept images: longer ones may come
+	// resized to it. 0 is no limit.
+	Longest int
 	// Alter, where not nil, changes pixels before the model sees them: those of
 	// sample i, uint8 [height, width, channels] of the model's size or, where it has
 	// none, of the image's. It does not go with Swapped.
@@ -77,14 +80,17 @@ func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o
 		batch = batch[:0]
 		return nil
 	}
-	ahead, channels := info.Batch+goruntime.GOMAXPROCS(0), info.Channels
+	stream := &dataset.StreamOptions{Height: info.Height, Width: info.Width, Channels: info.Channels, Ahead: info.Batch + goruntime.GOMAXPROCS(0)}
 	if info.View.Tiles != nil { // images that may be large: one is computed while the next is read
-		ahead = 1
+		stream.Ahead = 1
 		if o.Alter == nil {
-			channels = 0
+			stream.Channels = 0
 		}
 	}
-	for item := range dataset.Stream(ctx, samples, info.Height, info.Width, channels, ahead) {
+	if whole := stream.Channels == 0 || info.Height == 0 || o.Swapped; !whole { // the model sees nothing but the pixels
+		stream.NoImages, stream.Longest = !o.KeepImages, o.Longest
+	}
+	for item := range dataset.Stream(ctx, samples, stream) {
 		f := &Finding{Path: item.Sample.Name, Sample: item.Sample, Err: item.Err, pixels: item.Pixels, height: item.Height, width: item.Width}
 		if o.Path != nil {
 			f.Path = o.Path(item.Sample)
@@ -93,7 +99,7 @@ func Run(ctx context.Context, det *runtime.Detector, samples []dataset.Sample, o
 			if o.Alter != nil {
 				o.Alter(item.Index, f.pixels, f.height, f.width)
 			}
-			f.Image, f.Size = item.Image, item.Image.Bounds().Size()
+			f.Image, f.Size = item.Image, item.Size
 			if err := info.View.Fits(f.Size); err != nil && !o.Swapped {
 				f.Err, f.Image = err, nil
 			}

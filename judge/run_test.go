@@ -120,6 +120,14 @@ func TestRun(t *testing.T) {
 		t.Errorf("got %d findings, want %d", len(all), len(samples))
 	}
 
+	for longest, want := range map[int]image.Point{0: {20, 16}, 10: {10, 8}, 30: {20, 16}} {
+		for i, f := range collect(t, det, samples, &Options{KeepImages: true, Longest: longest}) {
+			if f.Score != all[i].Score || f.Size != all[i].Size || f.Err == nil && f.Image.Bounds() != (image.Rectangle{Max: want}) {
+				t.Errorf("image %d, longest %d: got score %v, size %v and an image %v, want %v, %v and %v", i, longest, f.Score, f.Size, f.Image, all[i].Score, all[i].Size, want)
+			}
+		}
+	}
+
 	fail := errors.New("enough")
 	if err := Run(t.Context(), det, samples, nil, func(*Finding) error { return fail }); err != fail {
 		t.Errorf("got %v, want the error of each", err)

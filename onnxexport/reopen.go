@@ -13,10 +13,12 @@ import (
 	"github.com/anomaly-go/anomaly/residual"
 )
 
-// Reopen reads a file that [Write] wrote and nobody changed but to set its thresholds: [Marshal] of the model gives the same bytes again, or in
+// Reopen reads a file that [Write] wrote and nobody changed but to set its thresholds or
+// to sign it: [Marshal] of the model gives the same bytes again, without a signature, or in
 // files of earlier versions the same fields in another order. Other files are
 // errors that wrap [ErrModel].
 func Reopen(b []byte) (*Model, error) {
+	b = onnx.Unsigned(b)
 	parsed, err := onnx.Parse(b)
 	if err != nil {
 		return nil, errorf("is no file that anomaly wrote: %w", err)

@@ -73,6 +73,11 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	if len(o.Signers) > 0 {
+		if err := m.CheckSignature(o.Signers); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+		}
+	}
 	if err := ready(m); err != nil {
 		return nil, err
 	}

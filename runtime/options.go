@@ -1,9 +1,11 @@
 package runtime
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"math"
 	goruntime "runtime"
+	"slices"
 	"time"
 
 	"github.com/pbnjay/memory"
@@ -96,6 +98,11 @@ type Options struct {
 	// the size to which its graph itself resizes its input, else its map's if that
 	// is fixed, else each image's own.
 	Height, Width int
+
+	// Signers, where there are any, are keys by one of which a model must be signed
+	// ([Sign]): one that is not, or was changed since, is an error that wraps
+	// ErrSignature, whatever way it was to come into use.
+	Signers []ed25519.PublicKey
 }
 
 func (o *SessionOptions) withDefaults() SessionOptions {
@@ -120,7 +127,7 @@ func (o *Options) withDefaults() Options {
 	}
 	c.SessionOptions = c.SessionOptions.withDefaults()
 	// A Swap looks at them again, when they are the caller's to change.
-	c.Threshold, c.Review = copied(c.Threshold), copied(c.Review)
+	c.Threshold, c.Review, c.Signers = copied(c.Threshold), copied(c.Review), slices.Clone(c.Signers)
 	return c
 }
 
@@ -152,6 +159,11 @@ func (o *SessionOptions) validate() error {
 func (o *Options) validate() error {
 	if err := o.SessionOptions.validate(); err != nil {
 		return err
+	}
+	for _, key := range o.Signers {
+		if len(key) != ed25519.PublicKeySize {
+			return fmt.Errorf("%w: signers: got a key of %d bytes, want %d", ErrInput, len(key), ed25519.PublicKeySize)
+		}
 	}
 	switch {
 	case o.Batch < 0:

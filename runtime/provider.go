@@ -29,6 +29,8 @@ var (
 	ErrModel    = engine.ErrModel               // it cannot be read, run or understood
 	ErrInput    = engine.ErrInput               // what was given does not fit the model
 	ErrClosed   = errors.New("runtime: closed") // Run, Detect or Swap after Close
+
+	ErrSignature = fmt.Errorf("%w: signature", ErrModel) // it is not signed as Options.Signers want it
 )
 
 // Check reports a name that is none of a provider, of Auto or of a list.

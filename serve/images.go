@@ -89,11 +89,8 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 // item is what a list says of a picture: its finding, with "picture" where one is to
 // be drawn, or its error.
 func (p *picture) item(draw drawing) (json.RawMessage, error) {
-	if p.err != nil {
-		return json.Marshal(judge.Finding{Path: p.name, Err: p.err})
-	}
-	b, err := json.Marshal(p.finding)
-	if err != nil || draw.what == "" {
+	b, err := json.Marshal(p.found())
+	if err != nil || p.err != nil || draw.what == "" {
 		return b, err
 	}
 	png, err := drawn(p, draw)
@@ -155,9 +152,14 @@ func drawn(p *picture, draw drawing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return encodePNG(img)
+}
+
+// encodePNG encodes an image quickly rather than small.
+func encodePNG(img image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-	err = encoder.Encode(&b, img)
+	err := encoder.Encode(&b, img)
 	return b.Bytes(), err
 }
 

@@ -63,6 +63,7 @@ func newMetrics(s *Server) *metrics {
 			return 0
 		}),
 		&modelCollector{s.repository})
+	m.registry.MustRegister(s.options.Collectors...)
 	return m
 }
 

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/feedback"
+	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 )
@@ -78,6 +81,16 @@ type Options struct {
 	// no web page can reach it through a name of its own.
 	OpenAdmin bool
 
+	// Feedback, where not nil, keeps what people say of verdicts; the server does not
+	// close it.
+	Feedback Feedback
+
+	// Tell, where not nil, is called with what came of each image before its request is
+	// answered, by several goroutines at a time.
+	Tell func(*judge.Event)
+	// Collectors are metrics besides the server's own.
+	Collectors []prometheus.Collector
+
 	// Version is what the server says of itself; "" is "dev".
 	Version string
 	// Logger gets a line for each request and, with "audit", for each change of a
@@ -85,6 +98,14 @@ type Options struct {
 	Logger *slog.Logger
 	// Tracer gives tracers; nil traces nothing.
 	Tracer trace.TracerProvider
+}
+
+// A Feedback keeps what people say of verdicts. The Store of package feedback is one,
+// which says what its methods do.
+type Feedback interface {
+	Add(ctx context.Context, e feedback.Entry, file []byte) (stored *feedback.Entry, added bool, err error)
+	List(ctx context.Context) ([]feedback.Entry, error)
+	Remove(ctx context.Context, image, model string) (removed []feedback.Entry, err error)
 }
 
 func (o *Options) withDefaults() Options {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"math"
+
+	"github.com/anomaly-go/anomaly/internal/png"
 )
 
 var (
@@ -117,7 +119,8 @@ type file struct {
 	orientation   int // EXIF, 1 to 8; 0 is 1
 	cost          int // bytes of memory that decode takes for a pixel
 	decode        func() (*stored, error)
-	notes         []string // what was chosen
+	usual         *png.File // that can be read by rows, else nil
+	notes         []string  // what was chosen
 }
 
 // A source is an encoded image.
@@ -272,6 +275,11 @@ func Decode(r io.Reader, opts *Options) (img image.Image, notes []string, err er
 	if err != nil {
 		return nil, nil, err
 	}
+	return f.image(opts)
+}
+
+// image is Decode of the file.
+func (f *file) image(opts *Options) (img image.Image, notes []string, err error) {
 	s, err := f.stored()
 	if err != nil {
 		return nil, nil, err
@@ -281,6 +289,42 @@ func Decode(r io.Reader, opts *Options) (img image.Image, notes []string, err er
 		return nil, nil, fmt.Errorf("imageio: %s: %w", f.format, err)
 	}
 	return upright(img, f.orientation), s.notes, nil
+}
+
+// DecodeResized is Decode, then Resize into each of the targets that are given for
+// the image's size, bit for bit. Of a usual PNG file (8 bits, grey, RGB or opaque
+// RGBA, not interlaced, upright) the image is never in memory: its rows are resized
+// as they come. After an error nothing in the targets counts; one that targets
+// returns is passed on as it is.
+func DecodeResized(r io.Reader, opts *Options, targets func(size image.Point) ([]Target, error)) (notes []string, err error) {
+	defer damaged(&err)
+	opts = opts.orDefaults()
+	f, err := open(r, opts)
+	if err != nil {
+		return nil, err
+	}
+	into, err := targets(f.size())
+	if err != nil {
+		return nil, err
+	}
+	for i := range into {
+		if err := into[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	if f.usual != nil && f.orientation <= 1 && shrink(f.usual, into) {
+		return f.notes, nil
+	}
+	img, notes, err := f.image(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range into {
+		if err := Resize(t.Pixels, img, t.Height, t.Width, t.Channels); err != nil {
+			return nil, err
+		}
+	}
+	return notes, nil
 }
 
 // damaged makes an error of a decoder's panic: a file is somebody else's, and in a
@@ -298,8 +342,13 @@ func Size(r io.Reader, opts *Options) (size image.Point, err error) {
 	if err != nil {
 		return image.Point{}, err
 	}
+	return f.size(), nil
+}
+
+// size is that of the upright image.
+func (f *file) size() image.Point {
 	if f.orientation >= 5 {
-		return image.Pt(f.height, f.width), nil
+		return image.Pt(f.height, f.width)
 	}
-	return image.Pt(f.width, f.height), nil
+	return image.Pt(f.width, f.height)
 }

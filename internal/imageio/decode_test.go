@@ -10,6 +10,7 @@ import (
 	"image/gif"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -459,8 +460,12 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	for _, colour := range []byte{0, 2, 6} {
+		f.Add(pngKind{depth: 8, colour: colour, opaque: true}.encode(rand.New(rand.NewPCG(7, 8)), 19, 7))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		opts := &Options{MaxPixels: 1 << 16}
+		checkResized(t, "", data, opts)
 		img, _, err := Decode(bytes.NewReader(data), opts)
 		if err != nil {
 			if strings.Contains(err.Error(), "a damaged file") {

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"image"
-	"image/png"
+	imagepng "image/png"
 	"io"
 	"strings"
+
+	"github.com/anomaly-go/anomaly/internal/png"
 )
 
 // openPNG reads the chunks of a PNG file apart from its pixels.
@@ -58,18 +60,102 @@ func openPNG(src *source, _ *Options) (*file, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	f.orientation = orientation(meta.exif, meta.xmp)
+	const densest = 1032 // Deflate packs no more to 1
+	holds := size <= densest*float64(len(data))
+	if holds {
+		f.usual = png.Usual(data)
+	}
 	f.decode = func() (*stored, error) {
-		const densest = 1032 // Deflate packs no more to 1
-		if size > densest*float64(len(data)) {
+		if !holds {
 			return nil, fmt.Errorf("the header tells of %dx%d pixels, which %d bytes cannot hold: %w", f.width, f.height, len(data), io.ErrUnexpectedEOF)
 		}
-		img, err := png.Decode(bytes.NewReader(data))
+		if f.usual != nil {
+			if img := whole(f.usual); img != nil {
+				return &stored{img: img}, nil
+			}
+		}
+		img, err := imagepng.Decode(bytes.NewReader(data))
 		if err != nil {
 			return nil, err
 		}
 		return &stored{img: img, levels: pngLevels(img, meta.bits)}, nil
 	}
 	return f, nil
+}
+
+// whole returns all of a usual file, as package image/png does; nil where it is
+// damaged, of which that package says how.
+func whole(f *png.File) image.Image {
+	bounds := image.Rect(0, 0, f.Width, f.Height)
+	var img image.Image
+	var pix []uint8
+	switch f.Channels {
+	case 1:
+		gray := image.NewGray(bounds)
+		img, pix = gray, gray.Pix
+	case 3:
+		rgba := image.NewRGBA(bounds)
+		img, pix = rgba, rgba.Pix
+	default:
+		nrgba := image.NewNRGBA(bounds)
+		img, pix = nrgba, nrgba.Pix
+	}
+	stride := len(pix) / f.Height
+	ok := f.Rows(func(y int, first, second []byte) bool {
+		for i, row := range [][]byte{first, second} {
+			if y+i == f.Height {
+				break
+			}
+			to := pix[(y+i)*stride:][:stride]
+			if f.Channels != 3 {
+				copy(to, row)
+				continue
+			}
+			for len(to) >= 4 && len(row) >= 3 {
+				binary.LittleEndian.PutUint32(to, uint32(row[0])|uint32(row[1])<<8|uint32(row[2])<<16|0xff<<24)
+				to, row = to[4:], row[3:]
+			}
+		}
+		return true
+	})
+	if !ok {
+		return nil
+	}
+	return img
+}
+
+// shrink resizes a usual file into targets as its rows come. It reports whether
+// that could be done: not where it is damaged or transparent, which is seen late.
+func shrink(f *png.File, targets []Target) bool {
+	resizers := make([]*resizer, len(targets))
+	for i := range targets {
+		resizers[i] = newResizer(&targets[i], image.Pt(f.Width, f.Height), f.Channels)
+		defer resizers[i].release()
+	}
+	ok := f.Rows(func(y int, first, second []byte) bool {
+		if f.Channels == 4 && !(solid(first) && solid(second)) {
+			return false
+		}
+		for _, r := range resizers {
+			r.rows(y, first, second)
+		}
+		return true
+	})
+	if ok {
+		for _, r := range resizers {
+			r.end()
+		}
+	}
+	return ok
+}
+
+// solid reports whether RGBA pixels are opaque.
+func solid(row []byte) bool {
+	all := byte(0xff)
+	for i := 3; i < len(row); i += 4 {
+		all &= row[i]
+	}
+	return all == 0xff
 }
 
 // firstFrame is the note of animations.

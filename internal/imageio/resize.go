@@ -1,7 +1,6 @@
 package imageio
 
 import (
-	"encoding/binary"
 	"fmt"
 	"image"
 	"sync"
@@ -30,61 +29,131 @@ import (
 func Resize(dst []uint8, img image.Image, height, width, channels int) (err error) {
 	defer rescue(img, &err)
 	size, err := ImageSize(img)
-	switch {
-	case err != nil:
-		return err
-	case channels != 1 && channels != 3:
-		return fmt.Errorf("imageio: resize: got %d channels, want 1 or 3", channels)
-	case height <= 0 || width <= 0:
-		return fmt.Errorf("imageio: resize: got a target of %dx%d pixels", width, height)
-	case len(dst) != height*width*channels:
-		return fmt.Errorf("imageio: resize: got room for %d bytes, want %d×%d×%d", len(dst), height, width, channels)
+	if err == nil {
+		err = (&Target{dst, height, width, channels}).check()
 	}
-
-	n := channels // that are computed: grey stays one channel until the end
-	switch img.(type) {
+	if err != nil {
+		return err
+	}
+	var pix []uint8
+	var stride, n int
+	switch img := img.(type) {
 	case *image.Gray:
-		n = 1
+		pix, stride, n = img.Pix, img.Stride, 1
 	case *image.RGBA: // premultiplied, and alpha is not read: over black as it is
+		pix, stride, n = img.Pix, img.Stride, 4
 	default:
 		return Resize(dst, convert(img, size), height, width, channels)
 	}
-	s := scratchPool.Get().(*scratch)
-	defer scratchPool.Put(s)
-
-	out := dst
-	if n < channels {
-		out = grow(&s.out, height*width)
-	}
-	between := out // [size.Y, width, n]
-	if size.Y != height {
-		between = grow(&s.between, size.Y*width*n)
-	}
-	across := newFilter(size.X, width)
-	planes := grow(&s.planes, n*size.X)
+	r := newResizer(&Target{dst, height, width, channels}, size, n)
+	defer r.release()
+	row := func(y int) []uint8 { return pix[y*stride:][:n*size.X] }
 	for y := 0; y < size.Y; y += 2 {
-		second := min(y+1, size.Y-1) // an odd last row goes with itself
-		pack(planes, img, y, second, n)
-		across.rows(between[y*width*n:][:width*n], between[second*width*n:][:width*n], planes, n)
+		r.rows(y, row(y), row(min(y+1, size.Y-1)))
 	}
-	if size.Y != height {
-		newFilter(size.Y, height).down(out, between, width*n)
-	}
-	if n < channels {
-		for i, v := range out {
-			dst[3*i], dst[3*i+1], dst[3*i+2] = v, v, v
-		}
+	r.end()
+	return nil
+}
+
+// A Target is what an image is resized into: [Height, Width, Channels], of 1 or 3
+// channels.
+type Target struct {
+	Pixels                  []uint8
+	Height, Width, Channels int
+}
+
+func (t *Target) check() error {
+	switch {
+	case t.Channels != 1 && t.Channels != 3:
+		return fmt.Errorf("imageio: resize: got %d channels, want 1 or 3", t.Channels)
+	case t.Height <= 0 || t.Width <= 0:
+		return fmt.Errorf("imageio: resize: got a target of %dx%d pixels", t.Height, t.Width)
+	case len(t.Pixels) != t.Height*t.Width*t.Channels:
+		return fmt.Errorf("imageio: resize: got room for %d bytes, want %d×%d×%d", len(t.Pixels), t.Height, t.Width, t.Channels)
 	}
 	return nil
 }
 
-// scratch is what one Resize needs in memory, kept for the next.
-type scratch struct {
+// A resizer resizes one image, whose rows it is given two at a time from the top on.
+// What it needs in memory, and weights, are kept for the next.
+type resizer struct {
+	Target
+	size image.Point // of the image
+	from int         // bytes of a pixel of its rows: 1, 3 or 4
+	n    int         // channels that are computed: grey stays one until the end
+
+	across, down filter
 	planes       []uint64
-	between, out []uint8
+	between      []uint8 // [size.Y, Width, n], rows resized; out where that is all
+	out          []uint8 // [Height, Width, n]; Pixels where these have n channels
+
+	spareBetween, spareOut []uint8
 }
 
-var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+var resizers = sync.Pool{New: func() any { return new(resizer) }}
+
+// newResizer begins to resize an image of a size whose pixels are from bytes: grey,
+// RGB, or RGBA whose alpha is left out.
+func newResizer(t *Target, size image.Point, from int) *resizer {
+	r := resizers.Get().(*resizer)
+	r.Target, r.size, r.from = *t, size, from
+	if r.n = t.Channels; from == 1 {
+		r.n = 1
+	}
+	if r.out = t.Pixels; r.n < t.Channels {
+		r.out = grow(&r.spareOut, t.Height*t.Width)
+	}
+	if r.between = r.out; size.Y != t.Height {
+		r.between = grow(&r.spareBetween, size.Y*t.Width*r.n)
+	}
+	r.across.set(size.X, t.Width)
+	r.down.set(size.Y, t.Height)
+	r.planes = grow(&r.planes, r.n*size.X)
+	return r
+}
+
+// rows takes row y and the next one; an odd last row goes with itself.
+func (r *resizer) rows(y int, first, second []uint8) {
+	below := min(y+1, r.size.Y-1)
+	row := r.Width * r.n
+	to, toBelow := r.between[y*row:][:row], r.between[below*row:][:row]
+	n := r.from * r.size.X
+	if across := acrossRGB[r.from]; across != nil && r.n == 3 && min(cap(first), cap(second)) >= n+4-r.from {
+		first, second = first[:n], second[:n]
+		f := &r.across
+		across(&to[0], &toBelow[0], &first[0], &second[0], &f.first[0], &f.count[0], &f.weights[0], f.taps, r.Width)
+		return
+	}
+	pack(r.planes, first, second, r.from, r.n)
+	r.across.rows(to, toBelow, r.planes, r.n)
+}
+
+// What there is that is better than Go, else nil.
+var (
+	// acrossRGB are filter.rows of n pixels from two rows of RGB, by how many bytes a
+	// pixel of these has, 3 or 4. Of each they read 4.
+	acrossRGB [5]func(dst0, dst1, src0, src1 *byte, first, count *int, weights *uint64, taps, n int)
+	// downColumns is filter.down of 16 columns a block, for one row.
+	downColumns func(dst, src *byte, stride int, weights *uint64, count, blocks int)
+)
+
+// end is called when all rows were.
+func (r *resizer) end() {
+	if r.size.Y != r.Height {
+		r.down.down(r.out, r.between, r.Width*r.n)
+	}
+	if r.n < r.Channels {
+		for i, v := range r.out {
+			r.Pixels[3*i], r.Pixels[3*i+1], r.Pixels[3*i+2] = v, v, v
+		}
+	}
+}
+
+// release keeps the resizer for the next image.
+func (r *resizer) release() {
+	r.Pixels, r.between, r.out = nil, nil, nil // which may be the caller's
+	resizers.Put(r)
+}
 
 // grow returns n elements of *buf, which it replaces where it is too small.
 func grow[T any](buf *[]T, n int) []T {
@@ -94,43 +163,38 @@ func grow[T any](buf *[]T, n int) []T {
 	return (*buf)[:n]
 }
 
-// pack writes two rows of src side by side: a pixel's value in the first row in
-// the lower half of a uint64, in the second row in the upper half, so that one
-// multiplication weights both. Of n = 3 channels each is a plane of its own; one
-// channel of an RGBA image is its grey.
-func pack(planes []uint64, src image.Image, first, second, n int) {
-	switch src := src.(type) {
-	case *image.Gray:
-		a := src.Pix[first*src.Stride:][:len(planes)]
-		b := src.Pix[second*src.Stride:][:len(planes)]
+// pack writes two rows, whose pixels are size bytes, side by side: a pixel's value
+// in the first row in the lower half of a uint64, in the second row in the upper
+// half, so that one multiplication weights both. Of n = 3 channels each is a plane
+// of its own; one channel of colours is their grey.
+func pack(planes []uint64, first, second []uint8, size, n int) {
+	const low = 0xff | 0xff<<32
+	width := len(planes) / n
+	switch {
+	case size == 1:
+		a, b := first[:width], second[:width]
 		for x := range planes {
 			planes[x] = uint64(a[x]) | uint64(b[x])<<32
 		}
-	case *image.RGBA:
-		width := len(planes) / n
-		a := src.Pix[first*src.Stride:][:4*width]
-		b := src.Pix[second*src.Stride:][:4*width]
-		const low = 0xff | 0xff<<32
-		if n == 1 {
-			for x := range planes {
-				rgba := pair(a, b, x)
-				grey := 19595*(rgba&low) + 38470*(rgba>>8&low) + 7471*(rgba>>16&low) + (1<<15 | 1<<47)
-				planes[x] = grey >> 16 & low
-			}
-			return
+	case n == 1:
+		for x := range planes {
+			rgb := pair(first, second, x*size)
+			grey := 19595*(rgb&low) + 38470*(rgb>>8&low) + 7471*(rgb>>16&low) + (1<<15 | 1<<47)
+			planes[x] = grey >> 16 & low
 		}
+	default:
 		red, green, blue := planes[:width], planes[width:][:width], planes[2*width:][:width]
 		for x := range red {
-			rgba := pair(a, b, x)
-			red[x], green[x], blue[x] = rgba&low, rgba>>8&low, rgba>>16&low
+			rgb := pair(first, second, x*size)
+			red[x], green[x], blue[x] = rgb&low, rgb>>8&low, rgb>>16&low
 		}
 	}
 }
 
-// pair returns the pixels x of two RGBA rows side by side.
-func pair(a, b []uint8, x int) uint64 {
-	p, q := a[4*x:4*x+4:4*x+4], b[4*x:4*x+4:4*x+4]
-	return uint64(binary.LittleEndian.Uint32(p)) | uint64(binary.LittleEndian.Uint32(q))<<32
+// pair returns the colours at i of two rows side by side.
+func pair(a, b []uint8, i int) uint64 {
+	p, q := a[i:i+3:i+3], b[i:i+3:i+3]
+	return uint64(uint32(p[0])|uint32(p[1])<<8|uint32(p[2])<<16) | uint64(uint32(q[0])|uint32(q[1])<<8|uint32(q[2])<<16)<<32
 }
 
 // Weights are integers, 1 being 1<<precision. They are positive and add up to 1
@@ -143,27 +207,31 @@ const (
 // A filter resizes one axis: output i is the sum of inputs first[i], first[i]+1,
 // … times weights[i*taps : (i+1)*taps], of which count[i] are in use.
 type filter struct {
+	in, out      int
 	first, count []int
 	weights      []uint64
 	taps         int
+	triangle     []float64 // what set needs
+	sums         []uint32  // what down needs
 }
 
-// newFilter computes the weights of a triangle as wide as the scale when
+// set computes the weights of a triangle as wide as the scale when
 // shrinking and 2 wide when growing, centred on half pixels and normalised over
-// the taps inside the image. The arithmetic, float64 truncated to integers, is
-// Pillow's (Resample.c, precompute_coeffs); the conversions keep compilers from
-// fusing multiplications and additions.
-func newFilter(in, out int) *filter {
+// the taps inside the image; those of the same sizes as before are there already.
+// The arithmetic, float64 truncated to integers, is Pillow's (Resample.c,
+// precompute_coeffs); the conversions keep compilers from fusing multiplications
+// and additions.
+func (f *filter) set(in, out int) {
+	if f.in == in && f.out == out {
+		return
+	}
 	scale := float64(in) / float64(out)
 	support := max(scale, 1)
-	taps := 2*int(support) + 3
-	f := &filter{
-		first:   make([]int, out),
-		count:   make([]int, out),
-		weights: make([]uint64, out*taps),
-		taps:    taps,
-	}
-	triangle := make([]float64, taps)
+	f.in, f.out, f.taps = in, out, 2*int(support)+3
+	f.first, f.count = grow(&f.first, out), grow(&f.count, out)
+	f.weights = grow(&f.weights, out*f.taps)
+	clear(f.weights)
+	triangle := grow(&f.triangle, f.taps)
 	for i := range out {
 		center := float64((float64(i) + .5) * scale)
 		first := max(int(center-support+.5), 0)
@@ -175,11 +243,10 @@ func newFilter(in, out int) *filter {
 			sum += triangle[j]
 		}
 		for j, w := range triangle[:count] {
-			f.weights[i*taps+j] = uint64(.5 + float64(w/sum*(1<<precision)))
+			f.weights[i*f.taps+j] = uint64(.5 + float64(w/sum*(1<<precision)))
 		}
 		f.first[i], f.count[i] = first, count
 	}
-	return f
 }
 
 // rows filters the two rows in planes into first and second, each [width, n].
@@ -217,21 +284,29 @@ func (f *filter) rows(first, second []uint8, planes []uint64, n int) {
 // down filters the columns of rows of n bytes, two rows at a time: past the last
 // the weight is 0.
 func (f *filter) down(dst, src []uint8, n int) {
-	sums := make([]uint32, n)
+	done := 0
+	if downColumns != nil {
+		done = n &^ 15
+	}
+	sums := grow(&f.sums, n-done)
 	for i, from := range f.first {
+		weights := f.weights[i*f.taps:][:f.taps]
+		if done > 0 {
+			to, column := dst[i*n:][:done], src[from*n:][:f.count[i]*n]
+			downColumns(&to[0], &column[0], n, &weights[0], f.count[i], done/16)
+		}
 		for x := range sums {
 			sums[x] = half
 		}
-		weights := f.weights[i*f.taps:][:f.taps]
 		for j := 0; j < f.count[i]; j += 2 {
 			v, w := uint32(weights[j]), uint32(weights[j+1])
-			a := src[(from+j)*n:][:len(sums)]
-			b := src[(from+min(j+1, f.count[i]-1))*n:][:len(sums)]
+			a := src[(from+j)*n+done:][:len(sums)]
+			b := src[(from+min(j+1, f.count[i]-1))*n+done:][:len(sums)]
 			for x := range sums {
 				sums[x] += v*uint32(a[x]) + w*uint32(b[x])
 			}
 		}
-		to := dst[i*n:][:len(sums)]
+		to := dst[i*n+done:][:len(sums)]
 		for x, sum := range sums {
 			to[x] = clip(sum)
 		}

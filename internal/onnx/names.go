@@ -51,6 +51,8 @@ const (
 	KeyPseudoScores = Prefix + "pseudo.scores"    // of artificial defects, ascending
 	KeyPseudoAUROC  = Prefix + "pseudo.auroc"
 
+	KeySignature = Prefix + "signature" // of all before it in the file
+
 	KeySelfTestImage = Prefix + "selftest.image"
 	KeySelfTestScore = Prefix + "selftest.score"
 	KeySelfTestMean  = Prefix + "selftest.mean"

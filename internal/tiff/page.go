@@ -154,7 +154,7 @@ func (f *form) readSamples(d *directory) error {
 	if err != nil {
 		return err
 	}
-	if bits == nil {
+	if len(bits) == 0 {
 		bits = []uint64{1}
 	}
 	if bits = bits[:min(len(bits), f.samples)]; slices.Min(bits) != slices.Max(bits) {

@@ -73,7 +73,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
 		Commands: slices.Concat([]*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
-			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), serveCommand(), benchCommand(), doctorCommand(),
+			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), signCommand(), serveCommand(), benchCommand(), doctorCommand(),
 			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
 		}, plantCommands()),
 		Action: func(c *cli.Context) error {

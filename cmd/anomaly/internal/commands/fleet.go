@@ -78,7 +78,9 @@ JSON object for each image.
 By default this machine alone reaches the queue. --listen :4222 is for others too and needs
 --token-file or --client-ca, for who reaches a queue can put models in use.
 
-` + natsHelp,
+` + natsHelp + `
+
+` + outputHelp,
 		Flags: slices.Concat([]cli.Flag{
 			natsFlag("", "a server in this process"),
 			&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` of the server in this process", Value: fleet.DefaultListen},
@@ -95,8 +97,8 @@ By default this machine alone reaches the queue. --listen :4222 is for others to
 			&cli.DurationFlag{Name: "ack-wait", Usage: "`TIME` after which a silent worker's image goes to another, of a queue that is made", Value: 30 * time.Second},
 			&cli.IntFlag{Name: "replicas", Usage: "`N` servers that each have the queue, where it is made", DefaultText: "3 in a cluster, else 1"},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
-			maxPixelsFlag,
-		}, natsFlags, engineFlags),
+			maxPixelsFlag, signatureFlag,
+		}, natsFlags, outputFlags, engineFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return usagef("worker takes one model at most, got %q", c.Args().Slice())
@@ -116,6 +118,7 @@ type workerOptions struct {
 	queue               fleet.Options
 	server              fleet.ServerOptions
 	worker              fleet.WorkerOptions
+	outputs             outputOptions
 }
 
 func parseWorker(c *cli.Context) (*workerOptions, error) {
@@ -126,11 +129,17 @@ func parseWorker(c *cli.Context) (*workerOptions, error) {
 		}
 	}
 	var err error
+	if o.outputs, err = parseOutputs(c); err != nil {
+		return nil, err
+	}
 	if o.queue, err = parseQueue(c); err != nil {
 		return nil, err
 	}
 	w := &o.worker
 	if w.Detector.SessionOptions, err = parseEngine(c); err != nil {
+		return nil, err
+	}
+	if w.Detector.Signers, err = parseSigners(c); err != nil {
 		return nil, err
 	}
 	w.Detector.Batch, w.MaxPixels = c.Int("batch"), c.Int("max-pixels")
@@ -229,9 +238,14 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 	w := &o.worker
 	w.Logger = slog.New(slog.NewJSONHandler(c.out, nil))
 	w.Health = &fleet.Health{}
+	plant, err := c.openPlant(&o.outputs, w.Logger)
+	if err != nil {
+		return err
+	}
+	defer plant.close()
+	w.Tell = plant.tell
 	var model []byte
 	if o.model != "" {
-		var err error
 		if model, err = anrt.ReadFile(o.model); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -346,6 +347,40 @@ func TestFleetKilled(t *testing.T) {
 		}
 	}
 	t.Logf("images by the try that was logged: %v", tries)
+}
+
+// startWorker starts an `anomaly worker` with a queue of its own, whose url it has.
+func startWorker(t *testing.T, args ...string) *service {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	w := &service{stop: stop, code: make(chan int, 1)}
+	args = append([]string{"anomaly", "worker", "--provider", "go", "--listen", "127.0.0.1:0", "--store", filepath.Join(t.TempDir(), "queues")}, args...)
+	go func() { w.code <- Run(ctx, "dev", args, &w.out, &w.log) }()
+	t.Cleanup(stop)
+	w.await(t, "a worker to begin", func() bool { return strings.Contains(w.out.String(), "model in use") })
+	w.url = regexp.MustCompile(`on (nats://\S+),`).FindStringSubmatch(w.log.String())[1]
+	return w
+}
+
+// TestWorkerSigned: a worker opens no model that is not signed, and says so.
+func TestWorkerSigned(t *testing.T) {
+	private, public := newKeys(t)
+	strict := withThreshold(t, "1e-9")
+	_, stderr := mustRun(t, exitFailure, "worker", "--provider", "go", "--listen", "127.0.0.1:0", "--store", t.TempDir(), "--require-signature", public, strict)
+	if !strings.Contains(stderr, "signature: not signed") {
+		t.Errorf("its own model: got %s", stderr)
+	}
+	w := startWorker(t, "--require-signature", public, signed(t, withThreshold(t, ".99"), private))
+	mustRun(t, 0, "submit", "--provider", "go", "--nats", w.url, "--model", strict)
+	w.await(t, "a refusal", func() bool {
+		return strings.Contains(w.out.String(), `"msg":"model not opened"`) && strings.Contains(w.out.String(), "signature: not signed")
+	})
+	hash := anrt.Hash(mustRead(t, signed(t, strict, private)))
+	mustRun(t, 0, "submit", "--provider", "go", "--nats", w.url, "--model", signed(t, strict, private))
+	w.await(t, "the signed one", func() bool {
+		return strings.Contains(w.out.String(), `"msg":"model in use","audit":true,"hash":"`+hash)
+	})
+	w.end(t)
 }
 
 // TestFleetTable measures throughput by workers, with one server and with three, and

@@ -199,6 +199,11 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 	if line := backboneLine(d.Metadata[onnx.KeyModel]); line != "" {
 		fmt.Fprintf(t, "backbone\t%s\n", printable(line))
 	}
+	if signature, ok := d.Metadata[onnx.KeySignature]; ok {
+		_, name, _ := strings.Cut(signature, ":")
+		name, _, _ = strings.Cut(name, ":")
+		fmt.Fprintf(t, "signed\tby the key %s, which is not checked here (anomaly sign --check)\n", printable(name))
+	}
 	if selfTest != "" {
 		fmt.Fprintf(t, "self-test\t%s\n", selfTest)
 	}

@@ -39,6 +39,11 @@ func (c *console) writeModel(path string, m *onnxexport.Model) error {
 	if err != nil {
 		return err
 	}
+	return c.replace(b, path)
+}
+
+// replace is writeModel of a file's bytes.
+func (c *console) replace(b []byte, path string) error {
 	d, err := anrt.Replace(b, path)
 	if err == nil && d.Kept != "" {
 		c.notef("the model that was %s is kept as %s (anomaly rollback %[1]s goes back)", path, d.Kept)

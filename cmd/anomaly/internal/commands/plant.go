@@ -2,10 +2,46 @@
 
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/anomaly-go/anomaly/feedback"
+	"github.com/anomaly-go/anomaly/outputs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v2"
+)
 
 // plantCommands are the commands that builds with the tag edge leave out, which
 // plant_edge.go names.
 func plantCommands() []*cli.Command {
-	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand()}
+	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
+}
+
+// openFeedback opens the folder where feedback is kept.
+func openFeedback(ctx context.Context, dir string, o *feedback.Options) (feedbackStore, error) {
+	return feedback.Open(ctx, dir, o)
+}
+
+// openPlant opens outputs, which log to log.
+func (c *console) openPlant(o *outputOptions, log *slog.Logger) (*plant, error) {
+	if len(o.urls) == 0 {
+		return &plant{close: func() {}}, nil
+	}
+	outs, err := outputs.Open(o.urls, &outputs.Options{Spool: o.spool, Logger: log})
+	if errors.Is(err, outputs.ErrInput) {
+		return nil, usagef("--output: %s", strings.TrimPrefix(err.Error(), outputs.ErrInput.Error()+": "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &plant{outs.Send, []prometheus.Collector{outs}, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		if left := outs.Close(ctx); left > 0 {
+			c.notef("%s not delivered: kept in %s for the next start with the same --output", plural(left, "message"), printable(o.spool))
+		}
+	}}, nil
 }

@@ -91,13 +91,16 @@ the file of the model in use stays as it is.
 
 ` + gateHelp + `
 
+` + outputHelp + ` It
+needs --watch.
+
 The exit code is 1 if an image could not be read, else 3 if one is anomalous (with
 a review band: rejected) and --fail-on-anomaly is given, else 0. --fail-on-anomaly is refused where nothing says
 what is anomalous, and so are thresholds that no score can be above.`,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "review-band", Usage: "`LOW:HIGH`, scores between which an image is to be looked at again, or none", DefaultText: "the model's"},
-			jsonFlag,
+			jsonFlag, signatureFlag,
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "watch", Usage: "keep on: new images as they come, a new model when there is one", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks of --watch", Value: time.Second},
@@ -105,7 +108,7 @@ what is anomalous, and so are thresholds that no score can be above.`,
 			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
 			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "shadow-changed", Usage: "`SHARE` of verdicts that may differ if it is to take over", Value: .01},
-		}, gateFlags, surveyFlags),
+		}, gateFlags, outputFlags, surveyFlags),
 		Action: runAction,
 	}
 }
@@ -131,6 +134,9 @@ func runAction(c *cli.Context) error {
 		t := float32(t)
 		o.survey.detector.Threshold = &t
 	}
+	if o.survey.detector.Signers, err = parseSigners(c); err != nil {
+		return err
+	}
 	if o.survey.detector.Review, err = parseBand(c); err != nil {
 		return err
 	}
@@ -144,7 +150,12 @@ func runAction(c *cli.Context) error {
 		s.shadow.images = 0
 	}
 	o.watch, s.interval = c.Bool("watch"), c.Duration("interval")
+	if o.outputs, err = parseOutputs(c); err != nil {
+		return err
+	}
 	switch {
+	case o.outputs.urls != nil && !o.watch:
+		return usagef("--output needs --watch")
 	case s.gate.dir != "" && !o.watch && s.shadow.model == "":
 		return usagef("--gate needs --watch or --shadow: without them no other model comes into use")
 	case c.IsSet("interval") && !o.watch:
@@ -186,8 +197,9 @@ func parseBand(c *cli.Context) (*anrt.Band, error) {
 
 // runOptions are the arguments and flags of `anomaly run`.
 type runOptions struct {
-	images []string
-	survey surveyOptions
+	images  []string
+	survey  surveyOptions
+	outputs outputOptions
 
 	json, failOnAnomaly, watch bool
 }
@@ -234,6 +246,12 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	plant, err := c.openPlant(&o.outputs, c.noteLogger())
+	if err != nil {
+		return err
+	}
+	defer plant.close()
+	o.survey.tell = plant.tell
 	head := tableHead + "\n"
 	bad, again := 0, 0
 	_, err = c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {

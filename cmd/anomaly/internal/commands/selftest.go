@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -23,10 +24,13 @@ func selfTestCommand() *cli.Command {
 		Name:   "self-test",
 		Usage:  "open and test the model that comes on standard input",
 		Hidden: true,
-		Flags:  scoringFlags,
+		Flags:  append(slices.Clone(scoringFlags), signatureFlag),
 		Action: func(c *cli.Context) error {
 			o, err := parseScoring(c, "")
 			if err != nil {
+				return err
+			}
+			if o.detector.Signers, err = parseSigners(c); err != nil {
 				return err
 			}
 			model, err := io.ReadAll(c.App.Reader)
@@ -52,10 +56,10 @@ func selfTestCommand() *cli.Command {
 var errKilled = errors.New("the model ends the process that tests it")
 
 // tryApart returns what opens and tests a model in a process of its own, as c's
-// scoringFlags say. Its error is that the model ends that process. What else is
+// scoringFlags and signatureFlag say. Its error is that the model ends that process. What else is
 // wrong this process finds and says itself.
 func tryApart(c *cli.Context) func(ctx context.Context, model []byte) error {
-	args := append([]string{"self-test"}, asGiven(c, scoringFlags)...)
+	args := append([]string{"self-test"}, asGiven(c, append(slices.Clone(scoringFlags), signatureFlag))...)
 	return func(ctx context.Context, model []byte) error {
 		self, err := os.Executable()
 		if err != nil {

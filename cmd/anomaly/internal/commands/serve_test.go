@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// A service is an `anomaly serve` that goes on.
+// A service is an `anomaly serve`, or worker, that goes on.
 type service struct {
 	out, log lockedBuffer
 	url      string
@@ -40,15 +40,23 @@ func startService(t *testing.T, args ...string) *service {
 	go func() { s.code <- Run(ctx, "dev", args, &s.out, &s.log) }()
 	t.Cleanup(stop)
 	where := regexp.MustCompile(`on (https?://\S+)`)
-	for deadline := time.Now().Add(20 * time.Second); s.url == ""; time.Sleep(5 * time.Millisecond) {
+	s.await(t, "serve to begin", func() bool {
 		if found := where.FindStringSubmatch(s.log.String()); found != nil {
 			s.url = found[1]
 		}
+		return s.url != ""
+	})
+	return s
+}
+
+// await waits until ok, as long as it goes on.
+func (s *service) await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) || len(s.code) > 0 {
-			t.Fatalf("serve does not begin: %s", s.log.String())
+			t.Fatalf("waited for %s in vain: %s%s", what, &s.out, &s.log)
 		}
 	}
-	return s
 }
 
 // end ends it as SIGTERM does.

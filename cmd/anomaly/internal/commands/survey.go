@@ -39,6 +39,7 @@ type surveyOptions struct {
 	try      func(ctx context.Context, model []byte) error
 	gate     gateOptions // of models to be swapped in
 	shadow   shadowOptions
+	tell     func(*judge.Event) // of each image, where not nil
 }
 
 // scoringFlags are flags of the commands that score images.
@@ -131,6 +132,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	}
 	defer files.Release()
 	look := &judge.Options{Path: spell, MinArea: o.regions(), KeepImages: pictures || o.shadow.model != "", Swapped: o.inbox != nil}
+	if o.shadow.model == "" { // another model would look at the images themselves
+		look.Longest = page.Tile
+	}
 	end, err := c.startTrials(ctx, det, o, look)
 	if err != nil {
 		return nil, err
@@ -170,6 +174,9 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		case f.Err == nil && failing[f.Path]:
 			failed--
 			delete(failing, f.Path)
+		}
+		if o.tell != nil {
+			o.tell(event(f, o.model))
 		}
 		if f.Err != nil {
 			c.notef("%s", failure(f))
@@ -239,6 +246,17 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 		err = fmt.Errorf("%d of %d %w", failed, images, errImages)
 	}
 	return report, err
+}
+
+// event is what is told of a finding.
+func event(f *judge.Finding, model string) *judge.Event {
+	return &judge.Event{
+		ModelName: strings.TrimSuffix(filepath.Base(model), filepath.Ext(model)), ModelHash: f.Result.Model, Finding: f,
+		Image: func() ([]byte, error) {
+			file, _, err := f.Sample.File()
+			return file, err
+		},
+	}
 }
 
 // mostUnlike is of how many images it is said in what they are unlike those that the

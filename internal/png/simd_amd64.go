@@ -1,0 +1,25 @@
+//go:build !purego
+
+package png
+
+import "github.com/klauspost/cpuid/v2"
+
+//go:generate sh -c "cd _asm && go run . -out ../simd_amd64.s -stubs ../stubs_amd64.go -pkg png"
+
+// undoPaeths are those of 1 to 4 channels, nil where there are none. They read up
+// to 8 bytes from each pixel on, and write 4.
+var undoPaeths = func() (f [5]func(dst, src, above *byte, pixels int)) {
+	if cpuid.CPU.Supports(cpuid.AVX) {
+		f[3], f[4] = paeth3AVX, paeth4AVX
+	}
+	return f
+}()
+
+// addBlocks adds blocks of 32 bytes to Adler-32's sums, 0 < blocks ≤ adlerBlocks; nil
+// where there is nothing better than Go.
+var addBlocks = func() func(p *byte, blocks int, a, b uint32) (uint32, uint32) {
+	if cpuid.CPU.Supports(cpuid.AVX2) {
+		return adlerAVX2
+	}
+	return nil
+}()
