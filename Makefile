@@ -14,7 +14,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +62,10 @@ testclients: ## ask a server with tritonclient and schemathesis, in .venv-client
 testfleet: ## have images judged while workers and servers are killed, measure throughput by workers and write it to docs/fleet.md (3 minutes)
 	$(GO) test -count=1 -timeout 15m -v -run TestFleet ./cmd/anomaly/internal/commands -fleet-images 1500 -update-fleet
 
+lintdocker: ## check docker/ with hadolint, in .venv-docker
+	@scripts/setup docker
+	.venv-docker/bin/hadolint docker/*.Dockerfile
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -97,5 +101,5 @@ article: build ## train, draw and measure what the article did and write docs/ar
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients and the cache folder stay
+clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker and the cache folder stay
 	rm -rf bin
