@@ -14,10 +14,10 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## make .venv for the tests that compare with Python, cache ONNX Runtime
 	@scripts/setup
@@ -101,5 +101,9 @@ article: build ## train, draw and measure what the article did and write docs/ar
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker and the cache folder stay
+bench-peers: setup build ## do the same work as PyTorch, onnxruntime and OpenCV, in .venv-peers (3 GB to download, 5 GB on disk), and write docs/benchmarks.md and bench/results.json (half an hour, QUICK=1 6 minutes); ONLY=files prints rows of that name
+	@scripts/setup peers
+	$(GO) run ./internal/benchpeers -data '$(or $(DATA),../shared/data)/mvtec/bottle' $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)')
+
+clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker, .venv-peers and the cache folder stay
 	rm -rf bin

@@ -89,6 +89,7 @@ const (
 	WorseThanChance Code = "worse-than-chance" // or lies below
 	Overlap         Code = "overlap"           // scores of good and anomalous images do
 	MissesKind      Code = "misses-kind"       // most of one kind
+	Mislocates      Code = "mislocates"        // maps show little of where defects are
 	RejectsGood     Code = "rejects-good"      // more than was asked
 	Unreachable     Code = "unreachable"       // threshold
 	NoThreshold     Code = "no-threshold"
@@ -230,6 +231,7 @@ func (a *Appraisal) evaluated(e *Evidence, when string) {
 	if separates && m.Image.AUROC < goodEnough {
 		a.say(Doubtful, Overlap, "no threshold does well: the scores of good and anomalous images overlap ("+area+")", e.Training.better())
 	}
+	a.locates(e)
 	if !separates || m.Decided == nil || m.Decided.Recall.Share < hardlyAny {
 		return
 	}
@@ -240,6 +242,23 @@ func (a *Appraisal) evaluated(e *Evidence, when string) {
 		}
 	}
 }
+
+// locates says that maps show little of where defects are, whatever images score.
+func (a *Appraisal) locates(e *Evidence) {
+	m := e.Evaluation
+	if m.Pixel == nil || m.N.Anomalous < fewLabelled || m.Pixel.AUPRO30 >= hardlyAny {
+		return
+	}
+	s, text := Doubtful, "its maps show only a part of where defects are"
+	if m.Pixel.AUPRO30 < 2*chancePRO {
+		s, text = Poor, "its maps do not show where defects are"
+	}
+	a.say(s, Mislocates, fmt.Sprintf("%s (AU-PRO %.2f, by chance %.2f)", text, m.Pixel.AUPRO30, chancePRO), e.Training.better())
+}
+
+// chancePRO is the AU-PRO up to a false-positive rate of .3 of maps that know nothing: of
+// every defect they mark the share that they mark of good pixels.
+const chancePRO = .15
 
 const recalibrate = "set it anew with anomaly calibrate, from good images or labelled ones"
 

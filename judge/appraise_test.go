@@ -63,6 +63,9 @@ func TestAppraise(t *testing.T) {
 	found := func(n int) func(*Evidence) { // of the 96 pseudo-defects
 		return threshold(float32(2 + (float64(96-n)-.5)/96))
 	}
+	maps := func(aupro float64) func(*Evaluation) {
+		return func(m *Evaluation) { m.Pixel = &PixelMetrics{AUPRO30: aupro} }
+	}
 	kindB := func(found int) func(*Evaluation) {
 		return func(m *Evaluation) {
 			b := m.Kinds["b"]
@@ -93,6 +96,9 @@ func TestAppraise(t *testing.T) {
 		{WorseThanChance, Poor, measured(evaluation(.3, 0, 24, 40, 72)), "worse than chance", measured(evaluation(.45, 0, 24, 40, 72))},
 		{Overlap, Doubtful, measured(evaluation(.85, 0, 50, 45, 50)), "no threshold does well", measured(evaluation(.91, 0, 50, 45, 50))},
 		{MissesKind, Doubtful, measured(evaluation(.99, 0, 50, 45, 50), kindB(12)), "misses 13 of 25 images of kind b", measured(evaluation(.99, 0, 50, 45, 50), kindB(13))},
+		{Mislocates, Poor, measured(evaluation(.99, 0, 50, 50, 50), maps(.29)), "its maps do not show where defects are (AU-PRO 0.29, by chance 0.15)", measured(evaluation(.99, 0, 50, 50, 50))},
+		{Mislocates, Doubtful, measured(evaluation(.99, 0, 50, 50, 50), maps(.49)), "only a part of where defects are", measured(evaluation(.99, 0, 50, 50, 50), maps(.5))},
+		{Mislocates, Doubtful, measured(evaluation(.99, 0, 50, 10, 10), maps(.4)), "AU-PRO 0.40", measured(evaluation(.99, 0, 50, 9, 9), maps(.1))},
 		{RejectsGood, Poor, measured(evaluation(.99, 26, 50, 50, 50)), "rejects 26 of 50 good images, more than the 10 %", measured(evaluation(.99, 8, 50, 50, 50))},
 		{RejectsGood, Doubtful, measured(evaluation(.99, 15, 50, 50, 50)), "rejects 15 of 50", func(e *Evidence) { // 15 of 50 were asked for
 			measured(evaluation(.99, 15, 50, 50, 50))(e)

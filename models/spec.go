@@ -29,6 +29,9 @@ type Spec struct {
 
 	Latent int `json:"latent,omitempty"` // of ssimae alone: numbers that an image goes through; default 100
 
+	// Passes is how often an image goes through unet, each time what came of it before; default 1. It is trained for one.
+	Passes int `json:"passes,omitempty"`
+
 	// AEGrad is how often the image is moved down the gradient of its
 	// reconstruction's error, in the exported model; 0, the default, shows the
 	// reconstruction itself. Networks that are [Trainable] have it.
@@ -103,6 +106,9 @@ func (s Spec) Validate() error {
 	}
 	if s.Latent != 0 && a != &ssimaeArchitecture {
 		return bad("latent", s.Latent, fmt.Sprintf("none: %s alone has a vector", ssimaeArchitecture.name))
+	}
+	if s.Passes != 0 && a != &unetArchitecture {
+		return bad("passes", s.Passes, fmt.Sprintf("none: %s alone has them", unetArchitecture.name))
 	}
 	return a.validate(&s)
 }

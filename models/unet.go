@@ -26,6 +26,7 @@ var unetArchitecture = architecture{
 	defaults: func(s *Spec) {
 		s.imageDefaults(128)
 		set(&s.Filters, 16)
+		set(&s.Passes, 1)
 		if s.Depth == 0 { // as deep as leaves images of 8 by 8 pixels
 			s.Depth = 1
 			for s.Depth < 5 && (s.Height|s.Width)%(1<<(s.Depth+1)) == 0 && min(s.Height, s.Width)>>(s.Depth+1) >= 8 {
@@ -33,9 +34,17 @@ var unetArchitecture = architecture{
 			}
 		}
 	},
-	validate: (*Spec).validateLevels,
-	open:     func(s Spec, _ *Resources) (Network, error) { return &unet{base{s}}, nil },
+	validate: func(s *Spec) error {
+		if s.Passes < 1 || s.Passes > mostPasses {
+			return bad("passes", s.Passes, fmt.Sprintf("1 to %d", mostPasses))
+		}
+		return s.validateLevels()
+	},
+	open: func(s Spec, _ *Resources) (Network, error) { return &unet{base{s}}, nil },
 }
+
+// mostPasses bounds the graph, which grows with each.
+const mostPasses = 16
 
 // widths returns the channels of each level, the image's size first.
 func (n *unet) widths() []int {
@@ -79,7 +88,16 @@ func (n *unet) convolutions() map[string]convolution {
 	return list
 }
 
+// Forward takes the image through the network spec.Passes times: each pass makes a
+// part of what is left of a defect good, large ones above all.
 func (n *unet) Forward(x *graph.Value) Outputs {
+	for range n.spec.Passes {
+		x = n.pass(x)
+	}
+	return Outputs{Reconstruction: x}
+}
+
+func (n *unet) pass(x *graph.Value) *graph.Value {
 	g, list := x.Graph(), n.convolutions()
 	conv := func(x *graph.Value, format string, level ...any) *graph.Value {
 		c := list[fmt.Sprintf(format, level...)]
@@ -105,11 +123,11 @@ func (n *unet) Forward(x *graph.Value) Outputs {
 		x = graph.Relu(graph.Add(conv(graph.UpsampleNearest(x, 2, 2), "up%d.below", i), conv(levels[i], "up%d.skip", i)))
 		x = conv(x, "up%d.b", i)
 	}
-	return Outputs{Reconstruction: graph.Sigmoid(conv(x, "output"))}
+	return graph.Sigmoid(conv(x, "output"))
 }
 
 func (n *unet) Loss(x, target *graph.Value, l residual.Loss) *graph.Value {
-	return l.Of(target, n.Forward(x).Reconstruction)
+	return l.Of(target, n.pass(x))
 }
 
 func (n *unet) Init(seed uint64) map[string]*graph.Tensor {

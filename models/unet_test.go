@@ -2,12 +2,16 @@ package models
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/ref"
+	"github.com/anomaly-go/anomaly/residual"
 )
 
 func TestUnetDefaults(t *testing.T) {
@@ -64,5 +68,43 @@ func TestUnetInit(t *testing.T) {
 	data := graph.Data[float32](y[0])
 	if lo, hi := slices.Min(data), slices.Max(data); !(lo > .01 && hi < .99 && hi-lo > .05) {
 		t.Errorf("got reconstructions in [%v,%v]", lo, hi)
+	}
+}
+
+// An image goes through the network as often as the spec says, and is trained for one.
+func TestUnetPasses(t *testing.T) {
+	once := open(t, Spec{Model: "unet", Channels: 1, Height: 16, Filters: 2})
+	thrice := open(t, Spec{Model: "unet", Channels: 1, Height: 16, Filters: 2, Passes: 3})
+	weights := once.Init(1)
+	x := graph.Zeros(graph.Float32, 1, 1, 16, 16)
+	for i := range graph.Data[float32](x) {
+		graph.Data[float32](x)[i] = float32(i%5) / 5
+	}
+	run := func(net Network, x *graph.Tensor) *graph.Tensor {
+		feeds := maps.Clone(weights)
+		feeds["x"] = x
+		y, err := ref.Eval[float32](context.Background(), build(t, net, 1), feeds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return y[0]
+	}
+	want := run(once, run(once, run(once, x)))
+	if got := run(thrice, x); !slices.Equal(graph.Data[float32](got), graph.Data[float32](want)) {
+		t.Error("three passes: got another image than of three networks in a row")
+	}
+	nodes := func(net Network) int {
+		g := graph.New("loss")
+		v := g.Input("x", graph.Float32, 1, 1, 16, 16)
+		net.(Trainable).Loss(v, v, residual.Loss{})
+		return len(g.Nodes())
+	}
+	if a, b := nodes(once), nodes(thrice); a != b {
+		t.Errorf("got losses of %d and %d operators, want the same: training is of one pass", a, b)
+	}
+	for _, s := range []Spec{{Model: "unet", Passes: -1}, {Model: "unet", Passes: 17}, {Model: "dcae", Passes: 2}} {
+		if err := s.Validate(); !errors.Is(err, ErrSpec) || !strings.Contains(err.Error(), "passes") {
+			t.Errorf("%+v: got %v, want an error about passes", s, err)
+		}
 	}
 }

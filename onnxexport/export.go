@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/anomaly-go/anomaly/graph"
@@ -343,7 +344,7 @@ func (o *Options) metadata(channels int) map[string]string {
 	if o.Profile.Judges() {
 		m[onnx.KeyMap] = string(o.Map.Kind)
 		m[onnx.KeyMapBlur] = strconv.FormatFloat(o.Map.Blur, 'g', -1, 64)
-		if slices.Contains(o.Map.Kind.Summands(), residual.SSIMMap) {
+		if strings.Contains(string(o.Map.Kind), string(residual.SSIMMap)) {
 			m[onnx.KeyMapWindow] = strconv.Itoa(residual.Window)
 			m[onnx.KeyMapSigma] = strconv.FormatFloat(residual.Sigma, 'g', -1, 64)
 		}

@@ -19,17 +19,21 @@ type Kind string
 
 // Kinds of maps.
 const (
-	SSIMMap  Kind = "ssim"  // 1 - SSIM, mean of the channels, in [0,2]
-	MSGMSMap Kind = "msgms" // 1 - gradient magnitude similarity, mean of up to four scales, in [0,1]
-	L2Map    Kind = "l2"    // (x-y)², mean of the channels, in [0,1]
-	L1Map    Kind = "l1"    // |x-y|, mean of the channels, in [0,1]
+	SSIMMap Kind = "ssim" // 1 - SSIM, mean of the channels, in [0,2]
+	// 1 - SSIM of images half as large, brought back to their size, in [0,2]: windows of four
+	// times the area, which say more of shapes and less of edges that are a pixel off (the
+	// second scale of Wang, Simoncelli and Bovik, Multi-scale structural similarity, Asilomar 2003).
+	HalfSSIMMap Kind = "ssim/2"
+	MSGMSMap    Kind = "msgms" // 1 - gradient magnitude similarity, mean of up to four scales, in [0,1]
+	L2Map       Kind = "l2"    // (x-y)², mean of the channels, in [0,1]
+	L1Map       Kind = "l1"    // |x-y|, mean of the channels, in [0,1]
 
 	// NetworkMap is none of a reconstruction: the map that the network makes itself.
 	NetworkMap Kind = "network"
 )
 
 // Kinds lists the kinds of maps of a reconstruction.
-func Kinds() []Kind { return []Kind{SSIMMap, MSGMSMap, L2Map, L1Map} }
+func Kinds() []Kind { return []Kind{SSIMMap, HalfSSIMMap, MSGMSMap, L2Map, L1Map} }
 
 // Summands returns the kinds that k is the sum of.
 func (k Kind) Summands() []Kind {
@@ -91,7 +95,7 @@ func (o *Options) Top() float64 {
 	top := 0.
 	for _, k := range o.withDefaults().Kind.Summands() {
 		switch k {
-		case SSIMMap:
+		case SSIMMap, HalfSSIMMap:
 			top += 2
 		case NetworkMap:
 		default:
@@ -115,8 +119,13 @@ func Map(x, y *graph.Value, o *Options) *graph.Value {
 			m = graph.ReduceMean(graph.Abs(graph.Sub(x, y)), true, 1)
 		case MSGMSMap:
 			m = msgms(x, y)
+		case HalfSSIMMap:
+			half := func(x *graph.Value) *graph.Value {
+				return graph.AveragePool(x, min(2, x.Dim(2)), min(2, x.Dim(3)), nil)
+			}
+			m = graph.ResizeLinear(dissimilarity(half(x), half(y), c.filter()), x.Dim(2), x.Dim(3), nil)
 		default:
-			m = graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, c.filter()), true, 1))
+			m = dissimilarity(x, y, c.filter())
 		}
 		if sum == nil {
 			sum = m
@@ -125,6 +134,11 @@ func Map(x, y *graph.Value, o *Options) *graph.Value {
 		}
 	}
 	return Smooth(sum, &c)
+}
+
+// dissimilarity returns 1 - SSIM, the mean of the channels, [N,1,H,W].
+func dissimilarity(x, y *graph.Value, by filter) *graph.Value {
+	return graph.Sub(x.Graph().Scalar(1), graph.ReduceMean(ssim(x, y, by), true, 1))
 }
 
 // Smooth returns a map [N,1,H,W] filtered as the options say, whatever its kind.

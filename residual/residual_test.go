@@ -255,6 +255,48 @@ func TestMSGMS(t *testing.T) {
 	}
 }
 
+// Of images whose pixels are each four times those of smaller ones, ssim/2 is the
+// smaller ones' SSIM map between pixels, three quarters of the nearest and one of the next.
+func TestHalfSSIM(t *testing.T) {
+	const h, w = 12, 14
+	x, y := lcg(h*w, 3), lcg(h*w, 9)
+	twice := func(x []float64) []float64 {
+		out := make([]float64, 4*h*w)
+		for i := range out {
+			out[i] = x[i/(2*w)/2*w+i%(2*w)/2]
+		}
+		return out
+	}
+	run := func(kind Kind, x, y []float64, h, w int) []float64 {
+		g := graph.New("map")
+		a, b := g.Input("a", graph.Float32, graph.Dynamic, 1, h, w), g.Input("b", graph.Float32, graph.Dynamic, 1, h, w)
+		return graph.Data[float64](eval(t, Map(a, b, &Options{Kind: kind}), map[string]*graph.Tensor{"a": graph.NewTensor(x, 1, 1, h, w), "b": graph.NewTensor(y, 1, 1, h, w)}))
+	}
+	small := run(SSIMMap, x, y, h, w)
+	got := run(HalfSSIMMap, twice(x), twice(y), 2*h, 2*w)
+	for r := range 2 * h {
+		for c := range 2 * w {
+			near := func(i, n int) (int, int) { // the pixel that i lies in, and the nearest beside it
+				return i / 2, min(max(i/2+2*(i%2)-1, 0), n-1)
+			}
+			r0, r1 := near(r, h)
+			c0, c1 := near(c, w)
+			want := .75*(.75*small[r0*w+c0]+.25*small[r0*w+c1]) + .25*(.75*small[r1*w+c0]+.25*small[r1*w+c1])
+			if math.Abs(got[r*2*w+c]-want) > 1e-9 {
+				t.Fatalf("pixel %d, %d: got %v, want %v", r, c, got[r*2*w+c], want)
+			}
+		}
+	}
+	if top := (&Options{Kind: "ssim/2+l2"}).Top(); top != 3 {
+		t.Errorf("got a top of %v, want 3", top)
+	}
+	g := graph.New("small")
+	a, b := g.Input("a", graph.Float32, 1, 1, 1, 1), g.Input("b", graph.Float32, 1, 1, 1, 1)
+	if Map(a, b, &Options{Kind: HalfSSIMMap}); g.Err() != nil {
+		t.Error(g.Err())
+	}
+}
+
 func TestLossGradients(t *testing.T) {
 	const n, c, h, w = 2, 3, 13, 12
 	x, y := lcg(n*c*h*w, 5), lcg(n*c*h*w, 11)

@@ -1,8 +1,8 @@
+//go:build !edge
+
 package serve
 
 import (
-	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,29 +19,6 @@ func clientsPython(t *testing.T) string {
 		t.Skip("ANOMALY_CLIENTS_PYTHON names no Python with tritonclient and schemathesis: make testclients does")
 	}
 	return python
-}
-
-// serving serves on addresses of its own until the test ends.
-func serving(t *testing.T, s *Server) (web, rpc string) {
-	t.Helper()
-	var listeners [2]net.Listener
-	for i := range listeners {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listeners[i] = l
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error)
-	go func() { served <- s.Serve(ctx, listeners[0], listeners[1]) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return listeners[0].Addr().String(), listeners[1].Addr().String()
 }
 
 // TestTritonClient asks with NVIDIA's client, over both transports.
@@ -64,7 +41,8 @@ func TestTritonClient(t *testing.T) {
 // 503 is what a model that is not ready is to answer.
 func TestSchema(t *testing.T) {
 	python := clientsPython(t)
-	s, _, _ := newServer(t, testOptions(), func(dir string) {
+	o, _ := withFeedback(t, nil)
+	s, _, _ := newServer(t, o, func(dir string) {
 		put(t, modelBytes(t, 1), dir, "part", "1", modelFile)
 		put(t, modelBytes(t, 2), dir, "part", "2", modelFile)
 	})

@@ -15,7 +15,8 @@
 // Triton speak it. Whatever tool made a model, it is asked in one way: images as
 // UINT8 [N,H,W,C] in "input", or as encoded files, BYTES [N], in "image". Over HTTP
 // alone, POST /v1/models/NAME/images takes image files and gives verdicts;
-// /openapi.json describes all there is.
+// /openapi.json describes all there is. What people say of verdicts goes to
+// Options.Feedback.
 //
 // # What a server bears
 //

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/runtime"
 	"google.golang.org/grpc/codes"
@@ -58,6 +59,9 @@ var failures = []struct {
 	{ErrModel, http.StatusNotFound, codes.NotFound},
 	{ErrState, http.StatusConflict, codes.FailedPrecondition},
 	{ErrInput, http.StatusBadRequest, codes.InvalidArgument},
+	{feedback.ErrInput, http.StatusBadRequest, codes.InvalidArgument},
+	{feedback.ErrNone, http.StatusNotFound, codes.NotFound},
+	{feedback.ErrFull, http.StatusInsufficientStorage, codes.ResourceExhausted},
 	{runtime.ErrInput, http.StatusBadRequest, codes.InvalidArgument},
 	{runtime.ErrModel, http.StatusUnprocessableEntity, codes.FailedPrecondition},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, codes.DeadlineExceeded},

@@ -12,7 +12,7 @@ import (
 // An identity is who sends a request.
 type identity struct {
 	name  string // of the token or certificate; "" for one who needs neither
-	admin bool
+	scope Scope
 	from  string // address, for the rate
 }
 
@@ -39,22 +39,25 @@ func (s *Server) identify(authorization string, certificates []*x509.Certificate
 	if err != nil {
 		host = address
 	}
-	who := identity{from: host, admin: s.options.OpenAdmin}
+	who := identity{from: host, scope: ScopeInfer}
+	if s.options.OpenAdmin {
+		who.scope = ScopeAdmin
+	}
 	if len(certificates) > 0 {
-		who.name, who.admin = certificates[0].Subject.CommonName, s.options.Tokens == nil
+		who.name, who.scope = certificates[0].Subject.CommonName, ScopeAdmin
 	}
 	if s.options.Tokens != nil {
 		b, err := s.options.Tokens.bearer(authorization)
 		if err != nil {
 			return who, err
 		}
-		who.name, who.admin = b.name, b.admin
+		who.name, who.scope = b.name, b.scope
 	}
-	if scope == ScopeAdmin && !who.admin {
+	if !who.scope.includes(scope) {
 		if s.options.Tokens == nil {
-			return who, fmt.Errorf("%w: this server changes models for nobody: it has neither tokens nor client certificates, and is not reached from its own machine alone", ErrScope)
+			return who, fmt.Errorf("%w: this server changes models for nobody, nor takes feedback: it has neither tokens nor client certificates, and is not reached from its own machine alone", ErrScope)
 		}
-		return who, fmt.Errorf("%w: the token does not have %s", ErrScope, ScopeAdmin)
+		return who, fmt.Errorf("%w: the token does not have %s", ErrScope, scope)
 	}
 	return who, nil
 }

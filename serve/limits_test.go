@@ -165,7 +165,7 @@ func TestTokens(t *testing.T) {
 		{"byte order mark", "\xef\xbb\xbfa infer " + secret + "\r\n", ""},
 		{"UTF-16", "\xff\xfe" + strings.Join(strings.Split("a infer "+secret, ""), "\x00") + "\x00", ""},
 		{"two fields", "a infer", "2 fields"},
-		{"scope", "a read " + secret, "want infer, admin"},
+		{"scope", "a read " + secret, "want infer, feedback, admin"},
 		{"name", "a/b infer " + secret, "letters"},
 		{"short", "a infer secret", "16 or more"},
 		{"hash", "a infer sha256:12", "hexadecimal"},

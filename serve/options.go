@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,6 +81,10 @@ type Options struct {
 	// no web page can reach it through a name of its own.
 	OpenAdmin bool
 
+	// Feedback, where not nil, keeps what people say of verdicts; the server does not
+	// close it.
+	Feedback Feedback
+
 	// Tell, where not nil, is called with what came of each image before its request is
 	// answered, by several goroutines at a time.
 	Tell func(*judge.Event)
@@ -93,6 +98,14 @@ type Options struct {
 	Logger *slog.Logger
 	// Tracer gives tracers; nil traces nothing.
 	Tracer trace.TracerProvider
+}
+
+// A Feedback keeps what people say of verdicts. The Store of package feedback is one,
+// which says what its methods do.
+type Feedback interface {
+	Add(ctx context.Context, e feedback.Entry, file []byte) (stored *feedback.Entry, added bool, err error)
+	List(ctx context.Context) ([]feedback.Entry, error)
+	Remove(ctx context.Context, image, model string) (removed []feedback.Entry, err error)
 }
 
 func (o *Options) withDefaults() Options {

@@ -68,7 +68,8 @@ function show(m) {
     $('rejects').replaceChildren(...recent.rejects.map(r => {
       const img = make('img', { alt: `reject ${r.number}, score ${short(r.score)}` });
       if (r.picture) picture(img, path('/recent/' + r.number));
-      return make('li', {}, img, make('div', { className: 'number', textContent: short(r.score) }));
+      return make('li', {}, img, make('div', { className: 'number', textContent: short(r.score) }),
+        ...marks(['false-alarm'], where => ask(`${where}&recent=${r.number}`, { method: 'POST' }), r));
     }));
   }
 }
@@ -77,6 +78,31 @@ const post = (rest, body) => ask(path(rest), { method: 'POST', headers: { 'Conte
 const picture = async (img, from) => {
   try { img.src = URL.createObjectURL(await (await ask(from)).blob()); img.onload = () => URL.revokeObjectURL(img.src); } catch { /* it has gone by now */ }
 };
+
+// marks are buttons that say that a verdict was wrong, and take it back; said has what
+// was said before. send asks for a mark to be kept.
+function marks(kinds, send, said = {}) {
+  if (!current().feedback) return [];
+  const where = path('/feedback'), list = kinds.map(mark => make('button', { className: 'mark', textContent: mark.replace('-', ' ') }));
+  let { mark, image } = said;
+  const press = () => list.forEach((b, i) => b.setAttribute('aria-pressed', String(kinds[i] === mark)));
+  list.forEach((b, i) => {
+    b.title = kinds[i] === 'miss' ? 'it has a defect: press to say so, and again to take it back' : 'it is good: press to say so, and again to take it back';
+    b.onclick = trying(async () => {
+      if (kinds[i] === mark) {
+        await ask(where + '/' + image, { method: 'DELETE' });
+        mark = null;
+      } else {
+        const [kept] = [await (await send(where + '?mark=' + kinds[i])).json()].flat();
+        if (kept.error) throw new Error(kept.error);
+        ({ mark, image } = kept);
+      }
+      press();
+    });
+  });
+  press();
+  return list;
+}
 
 // count says how many of the recent images the slider's threshold would reject.
 function count() {
@@ -107,6 +133,7 @@ async function judge(file, name) {
     const m = current();
     const form = new FormData();
     form.append('image', file, name);
+    const wrong = { anomalous: ['false-alarm'], reject: ['false-alarm'], good: ['miss'], accept: ['miss'] };
     const draw = !m.maps ? '' : '?draw=' + (m.threshold === null ? 'heatmap' : 'overlay');
     const [f] = await (await ask(path('/images' + draw), { method: 'POST', body: form })).json();
     if (f.error) throw new Error(f.error);
@@ -118,7 +145,8 @@ async function judge(file, name) {
     li.replaceChildren(view, make('div', { className: 'said' },
       make('p', {}, make('b', { textContent: word }), ` score ${short(f.score)}` + (f.threshold === null ? '' : `, threshold ${short(f.threshold)}`)),
       make('p', { className: 'soft', textContent: f.regions.map(r => `${r.w}×${r.h} at ${r.x},${r.y}`).slice(0, 4).join(' · ') }),
-      make('p', { className: 'name', textContent: name, title: name })));
+      make('p', { className: 'name', textContent: name, title: name }),
+      ...marks(wrong[word] ?? ['false-alarm', 'miss'], where => ask(where, { method: 'POST', body: form }))));
     if (f.picture) {
       view.append(make('img', { className: 'marked', alt: name + ', marked', src: 'data:image/png;base64,' + f.picture }));
       view.setAttribute('aria-pressed', String(f.anomalous === true));

@@ -192,7 +192,7 @@ func TestRecent(t *testing.T) {
 	}
 	m, _ := s.repository.model("part")
 	for range 3 * recentScores {
-		m.recent.add(&picture{}, nil)
+		m.recent.add(&picture{}, "")
 	}
 	if n := len(m.recent.scores); n < recentScores || n >= 2*recentScores {
 		t.Errorf("%d scores are remembered, want %d and fewer than twice as many", n, recentScores)

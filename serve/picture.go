@@ -21,7 +21,7 @@ import (
 // A picture is one image of a request, on its way to a result.
 type picture struct {
 	name   string
-	file   []byte      // encoded, until it is decoded and told of; nil for one that came as pixels
+	file   []byte      // encoded, until it is decoded, and told and taken note of; nil for one that came as pixels
 	size   image.Point // of the original
 	image  image.Image // kept where it is to be drawn or shadowed
 	pixels []uint8     // as the model sees it: [height, width, channels]
@@ -68,13 +68,44 @@ func (j *job) end() {
 	j.done()
 }
 
-// detect decodes and computes images. Those that fail have an error of their own,
-// unless there is but one or ctx ends; keep keeps the originals.
+// detect judges images and takes note of what it finds.
 func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 	shadowed := j.model.shadowed()
+	if err := j.judge(ctx, pics, keep || shadowed); err != nil {
+		return err
+	}
+	j.metrics.found(j.model.name, pics)
+	var imgs []image.Image
+	var results []runtime.Result
+	var names []string
+	for _, p := range pics {
+		if p.err != nil {
+			continue
+		}
+		j.model.recent.add(p, j.loaded.name)
+		if shadowed {
+			imgs, results, names = append(imgs, p.picture()), append(results, p.result), append(names, p.name)
+		}
+	}
+	for _, p := range pics {
+		j.tell(p)
+		p.file, p.pixels = nil, nil
+	}
+	if shadowed {
+		j.model.offer(imgs, results, names)
+	}
+	if len(pics) == 1 {
+		return pics[0].err
+	}
+	return nil
+}
+
+// judge decodes and computes images. Those that fail have an error of their own, others
+// a finding; the error is of ctx. keep keeps the originals.
+func (j *job) judge(ctx context.Context, pics []*picture, keep bool) error {
 	began := time.Now()
 	_, span := j.tracer.Start(ctx, "decode")
-	err := j.decode(ctx, pics, keep || shadowed)
+	err := j.decode(ctx, pics, keep)
 	j.metrics.stage(j.model.name, "decode", began)
 	span.End()
 	if err != nil {
@@ -85,12 +116,8 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 	began = time.Now()
 	var fit []*picture
 	for _, p := range pics {
-		if p.err != nil {
-			continue
-		}
-		fit = append(fit, p)
-		if shadowed {
-			p.picture() // while there are pixels
+		if p.err == nil {
+			fit = append(fit, p)
 		}
 	}
 	j.compute(ctx, fit)
@@ -98,30 +125,10 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j.metrics.found(j.model.name, pics)
 	for _, p := range fit {
 		if p.err == nil {
 			p.finding = j.finding(p)
-			j.model.recent.add(p, p.finding)
 		}
-	}
-	for _, p := range pics {
-		j.tell(p)
-		p.file, p.pixels = nil, nil
-	}
-	if shadowed {
-		var imgs []image.Image
-		var results []runtime.Result
-		var names []string
-		for _, p := range fit {
-			if p.err == nil {
-				imgs, results, names = append(imgs, p.picture()), append(results, p.result), append(names, p.name)
-			}
-		}
-		j.model.offer(imgs, results, names)
-	}
-	if len(pics) == 1 {
-		return pics[0].err
 	}
 	return nil
 }
@@ -182,7 +189,7 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	img, notes, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
 		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
 	})
-	if j.options.Tell == nil {
+	if j.options.Tell == nil && j.options.Feedback == nil {
 		p.file = nil
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/judge"
@@ -18,6 +19,7 @@ const (
 	recentScores  = 1000    // of a model that are remembered
 	recentRejects = 24      // of a model whose pictures are
 	recentPixels  = 1 << 20 // of the largest picture that is
+	recentBytes   = 1 << 25 // of a model's rejects' files together, which are kept where there is feedback
 )
 
 // recent is what a model found last.
@@ -39,11 +41,15 @@ type recentScore struct {
 type recentReject struct {
 	recentScore
 	finding *judge.Finding
-	picture *picture // nil where it is too large to be kept
+	version string
+	picture *picture        // nil where it is too large to be kept
+	file    []byte          // nil where it is not kept
+	raw     bool            // it came as pixels
+	said    *feedback.Entry // nil: nothing
 }
 
-// add takes note of a picture with a result and its pixels.
-func (r *recent) add(p *picture, f *judge.Finding) {
+// add takes note of a picture with a result and its pixels, of a version of the model.
+func (r *recent) add(p *picture, version string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.number++
@@ -52,11 +58,44 @@ func (r *recent) add(p *picture, f *judge.Finding) {
 	if !p.result.Anomalous {
 		return
 	}
-	reject := recentReject{recentScore: s, finding: f}
+	reject := recentReject{recentScore: s, finding: p.finding, version: version, file: p.file, raw: p.file == nil}
 	if p.result.Map != nil && p.pixels != nil && p.height*p.width <= recentPixels {
 		reject.picture = &picture{pixels: slices.Clone(p.pixels), height: p.height, width: p.width, channels: p.channels, result: p.result}
 	}
 	r.rejects = last(append(r.rejects, reject), recentRejects)
+	room := recentBytes
+	for i := len(r.rejects) - 1; i >= 0; i-- {
+		if room -= len(r.rejects[i].file); room < 0 {
+			r.rejects[i].file = nil
+		}
+	}
+}
+
+// reject returns one of the rejects by its number.
+func (r *recent) reject(number string) (recentReject, error) {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return recentReject{}, fmt.Errorf("%w: number: got %.32q", ErrInput, number)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, reject := range r.rejects {
+		if reject.Number == n {
+			return reject, nil
+		}
+	}
+	return recentReject{}, fmt.Errorf("%w: there is no reject %d any more", ErrModel, n)
+}
+
+// say takes note of what is said of a reject; nil is nothing any more.
+func (r *recent) say(of func(*recentReject) bool, e *feedback.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.rejects {
+		if of(&r.rejects[i]) {
+			r.rejects[i].said = e
+		}
+	}
 }
 
 // last returns the last n of a list, without holding on to the others for long.
@@ -77,6 +116,8 @@ func (s *Server) recentHTTP(w http.ResponseWriter, r *http.Request) error {
 	type reject struct {
 		recentScore
 		Picture bool            `json:"picture"`
+		Mark    feedback.Mark   `json:"mark,omitempty"`  // what is said of it
+		Image   string          `json:"image,omitempty"` // its hash, where something is
 		Finding json.RawMessage `json:"finding"`
 	}
 	answer := struct {
@@ -92,7 +133,11 @@ func (s *Server) recentHTTP(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		answer.Rejects = append(answer.Rejects, reject{rejects[i].recentScore, rejects[i].picture != nil, b})
+		r := reject{recentScore: rejects[i].recentScore, Picture: rejects[i].picture != nil, Finding: b}
+		if said := rejects[i].said; said != nil {
+			r.Mark, r.Image = said.Mark, said.Image
+		}
+		answer.Rejects = append(answer.Rejects, r)
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -103,20 +148,13 @@ func (s *Server) recentPicture(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	number, err := strconv.Atoi(r.PathValue("number"))
+	reject, err := m.recent.reject(r.PathValue("number"))
 	if err != nil {
-		return fmt.Errorf("%w: number: got %.32q", ErrInput, r.PathValue("number"))
+		return err
 	}
-	var p *picture
-	m.recent.mu.Lock()
-	for i := range m.recent.rejects {
-		if m.recent.rejects[i].Number == number {
-			p = m.recent.rejects[i].picture
-		}
-	}
-	m.recent.mu.Unlock()
+	p := reject.picture
 	if p == nil {
-		return fmt.Errorf("%w: there is no picture %d any more", ErrModel, number)
+		return fmt.Errorf("%w: the picture of reject %d was not kept", ErrModel, reject.Number)
 	}
 	img := imageio.FromPixels(p.pixels, p.height, p.width, p.channels)
 	if t := p.result.PixelThreshold; t != nil {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -114,6 +116,29 @@ func newServer(t testing.TB, o *Options, prepare func(dir string)) (*Server, *ht
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(func() { web.Close(); s.Close() })
 	return s, web, dir
+}
+
+// serving serves on addresses of its own until the test ends.
+func serving(t *testing.T, s *Server) (web, rpc string) {
+	t.Helper()
+	var listeners [2]net.Listener
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i] = l
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error)
+	go func() { served <- s.Serve(ctx, listeners[0], listeners[1]) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return listeners[0].Addr().String(), listeners[1].Addr().String()
 }
 
 // ask sends a request and returns status and body.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/text"
@@ -14,11 +15,19 @@ import (
 // A Scope is something that a token allows.
 type Scope string
 
-// Scopes. ScopeAdmin includes ScopeInfer.
+// Scopes, each of which includes those before it.
 const (
-	ScopeInfer Scope = "infer" // to send images, and see models and metrics
-	ScopeAdmin Scope = "admin" // to change models
+	ScopeInfer    Scope = "infer"    // to send images, and see models and metrics
+	ScopeFeedback Scope = "feedback" // to say which verdicts were wrong
+	ScopeAdmin    Scope = "admin"    // to change models
 )
+
+var scopes = []Scope{ScopeInfer, ScopeFeedback, ScopeAdmin}
+
+// includes reports whether a scope allows what needs another; "" allows nothing.
+func (s Scope) includes(other Scope) bool {
+	return slices.Index(scopes, s) >= slices.Index(scopes, other)
+}
 
 // Tokens are what clients show as "Authorization: Bearer …". Only their hashes are
 // kept.
@@ -29,7 +38,7 @@ type Tokens struct {
 // A bearer is a client that has a token.
 type bearer struct {
 	name  string // for logs
-	admin bool
+	scope Scope  // the highest
 }
 
 var bearerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -72,12 +81,11 @@ func parseTokens(content string) (*Tokens, error) {
 			return wrong("name: want letters, digits, '.', '_' and '-'")
 		}
 		for scope := range strings.SplitSeq(fields[1], ",") {
-			switch Scope(scope) {
-			case ScopeInfer:
-			case ScopeAdmin:
-				who.admin = true
-			default:
-				return wrong("scopes: want %s, %s or both", ScopeInfer, ScopeAdmin)
+			switch s := Scope(scope); {
+			case !slices.Contains(scopes, s):
+				return wrong("scopes: want %s, %s, %s, or several joined by commas", ScopeInfer, ScopeFeedback, ScopeAdmin)
+			case s.includes(who.scope):
+				who.scope = s
 			}
 		}
 		hash := sha256.Sum256([]byte(fields[2]))

@@ -23,6 +23,7 @@ type modelStatus struct {
 	Threshold *float32        `json:"threshold"`
 	Review    *reviewBand     `json:"review"`
 	Maps      bool            `json:"maps"`
+	Feedback  bool            `json:"feedback"`         // is kept
 	Reason    string          `json:"reason,omitempty"` // why it is not ready
 	Before    string          `json:"before,omitempty"` // the version that was in use before
 	Versions  []versionStatus `json:"versions"`
@@ -59,7 +60,7 @@ type shadowStatus struct {
 
 func newModelStatus(m *model) modelStatus {
 	state := m.state()
-	s := modelStatus{Name: m.name, Before: state.before, Versions: []versionStatus{}, Reason: state.reason}
+	s := modelStatus{Name: m.name, Before: state.before, Versions: []versionStatus{}, Reason: state.reason, Feedback: m.options.Feedback != nil}
 	if l := state.current; l != nil {
 		i := &l.info
 		s.Ready, s.Version, s.Hash, s.Provider = true, l.name, i.Hash, string(i.Provider)

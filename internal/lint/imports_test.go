@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 		"runtime", "judge", "dataset", "internal/atomicfile",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nuid", "golang.org/x/sync",
 	},
+	"feedback": {"internal/atomicfile", "modernc.org/sqlite"},
 	"outputs": {
 		"judge", "runtime", "internal/atomicfile", "internal/text",
 		"github.com/cenkalti/backoff/v5", "github.com/dustin/go-humanize", "github.com/eclipse/paho.mqtt.golang", "github.com/google/uuid", "github.com/gopcua/opcua",
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/parallel", "internal/text"},
 	"serve": {
-		"runtime", "judge", "dataset", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
+		"runtime", "judge", "dataset", "feedback", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 	},
 
@@ -59,12 +60,13 @@ var mayImport = map[string][]string{
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/appearance":       nil,
+	"internal/benchpeers":       {"dataset", "graph", "judge", "models", "onnxexport", "runtime", "train", "internal/atomicfile", "internal/npy", "internal/parallel", "gonum.org/v1/plot"},
 	"internal/backbone":         {"graph", "internal/onnx", "internal/regular"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
 	"internal/conformance":      nil,
 	"internal/engine":           {"graph", "internal/kernels", "internal/onnx", "internal/ortlib", "internal/ref", binding},
 	"internal/foreground":       nil,
-	"internal/imageio":          {"internal/jpeg", "internal/png", "internal/tiff", "golang.org/x/image"},
+	"internal/imageio":          {"internal/jpeg", "internal/png", "internal/tiff", "github.com/klauspost/cpuid", "golang.org/x/image"},
 	"internal/kernels":          {"graph", "internal/ref", "github.com/klauspost/cpuid"},
 	"internal/jpeg":             nil,
 	"internal/label":            nil,

@@ -29,6 +29,12 @@ func calibrateCommand() *cli.Command {
 from --good and --anomalous, which name images as run takes them. They must not be
 those that the network trained on: it knows them too well.
 
+With --feedback, what people marked as false alarms of the model joins the good
+images, and what they marked as misses the anomalous ones; an image that is marked
+counts so once, wherever else it is. Marks are no fair sample: good images that were
+rejected are among them, those that passed are not, so that shares of good images
+come out too high. Rules that weigh both kinds, --f1 and --recall, need them most.
+
 The threshold of scores is set by one of
 
   --false-reject R       rejects the share R of good images, as training does
@@ -91,7 +97,7 @@ stored is false with --dry-run. What there is nothing to measure on is null. at_
 			&cli.BoolFlag{Name: "dry-run", Usage: "store nothing", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "force", Usage: "store a threshold that rejects more good images than asked for, too", DisableDefaultText: true},
 			strictFlag, jsonFlag,
-		}, scoringFlags...),
+		}, slices.Concat(feedbackFlags, scoringFlags)...),
 		Action: calibrateAction,
 	}
 }
@@ -116,6 +122,8 @@ type calibrateOptions struct {
 	json   bool
 
 	dryRun, force, strict bool
+
+	feedback feedbackOptions
 
 	rule      rule // "" is for the images to say
 	target    float64
@@ -181,12 +189,17 @@ func calibrateAction(c *cli.Context) error {
 	if o.rule == "" && (o.pixelRule != ruleKept || o.band != nil) {
 		o.rule = ruleKept
 	}
+	if o.feedback, err = parseFeedback(c, c.Args().First()); err != nil {
+		return err
+	}
 	hasImages := o.images.data != "" || o.images.good != ""
 	switch {
 	case o.images.data != "" && (o.images.good != "" || len(o.images.anomalous) > 0):
 		return usagef("--data goes without --good and --anomalous")
 	case o.images.good == "" && len(o.images.anomalous) > 0:
 		return usagef("--anomalous needs --good")
+	case !hasImages && o.feedback.dir != "":
+		return usagef("--feedback goes with --data or --good: marks are no fair sample of good images")
 	case !hasImages && (o.rule != ruleKept && o.rule != ruleGiven || o.pixelRule != ruleKept && o.pixelRule != ruleGiven):
 		return usagef("calibrate needs images: --data, or --good")
 	}
@@ -331,6 +344,19 @@ func (c *console) score(ctx context.Context, o *calibrateOptions, hash string) (
 		return nil, err
 	} else if of == hash {
 		c.notef("warning: the network trained on these images: it scores them lower than others, and the threshold comes out too low")
+	}
+	if o.feedback.dir != "" {
+		m, err := c.marked(ctx, o.feedback, o.survey.decoding)
+		if err != nil {
+			return nil, err
+		}
+		others, err := m.others(samples)
+		if err != nil {
+			return nil, err
+		}
+		c.notef("feedback on %s: %s and %s join the %s, of which %d were marked and count once",
+			o.feedback.model, plural(len(m.falseAlarms), "false alarm"), plural(len(m.misses), "missed image"), plural(len(samples), "image"), len(samples)-len(others))
+		samples = slices.Concat(others, m.falseAlarms, m.misses)
 	}
 	spell, err := spelling(nil)
 	if err != nil {

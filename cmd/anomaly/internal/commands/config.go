@@ -36,10 +36,10 @@ func (o *trainOptions) config() map[string]any {
 	}
 	config := map[string]any{
 		"tiles": o.tiled(), "tile-scale": tiles.Scale, "tile-overlap": tiles.Overlap, "roi": o.roi, "foreground": foreground != nil && *foreground,
-		"data": o.data, "background": string(decoding.Background), "levels": decoding.Levels,
+		"data": o.data, "feedback": o.feedback.dir, "feedback-model": o.feedback.model, "background": string(decoding.Background), "levels": decoding.Levels,
 		"model": o.spec.Model, "size": sizeFlag(&o.spec), "preset": string(o.preset),
 		"backbone": o.spec.Backbone, "scales": o.spec.Scales, "rank": o.spec.Rank,
-		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth, "latent": o.spec.Latent,
+		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth, "latent": o.spec.Latent, "passes": o.spec.Passes,
 		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
 		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
@@ -47,8 +47,10 @@ func (o *trainOptions) config() map[string]any {
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),
 	}
-	if o.net != nil && o.spec.Latent == 0 {
-		delete(config, "latent")
+	for name, of := range map[string]int{"latent": o.spec.Latent, "passes": o.spec.Passes} {
+		if o.net != nil && of == 0 {
+			delete(config, name)
+		}
 	}
 	o.backbone.config(config)
 	switch _, fitted := o.net.(models.Fitter); {

@@ -34,7 +34,7 @@ terms: scores and maps in [0,1], 0.5 being the threshold, which the model must h
 Labels are the same, and so is the order of scores. An export in another profile
 takes it back, with --input uint8 where nothing else is said.
 
-Thresholds are about one map. With another --map, --blur or --aegrad they go, and so do the
+Thresholds are about one map. With another --map, --blur, --aegrad or --passes they go, and so do the
 review band and the scores of good images in the metadata; profile reconstruction has
 none. --threshold gives one, anomaly calibrate finds one from images; the review band
 does not outlive the threshold it was about. A model that was FILE is kept beside it, as
@@ -49,6 +49,7 @@ as it is, and so does anomaly serve.`,
 			&cli.StringFlag{Name: "map", Usage: "`KIND` of anomaly map: " + mapKinds(), DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "blur", Usage: "`PIXELS` (standard deviation) by which the map is smoothed", DefaultText: "the model's"},
 			&cli.IntFlag{Name: "aegrad", Usage: "move the image `N` times down the gradient of its reconstruction's error (25, say), and map what that changes; 0 maps the reconstruction", DefaultText: "the model's"},
+			&cli.IntFlag{Name: "passes", Usage: "take the image `N` times through a unet, each time what came of it before", DefaultText: "the model's"},
 			&cli.Float64Flag{Name: "threshold", Usage: "`SCORE` above which an image, and residual above which a pixel, is anomalous", DefaultText: "the model's"},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "`FILE` to write to (this or --triton is required)"},
 			&cli.StringFlag{Name: "triton", Usage: "`DIR` of models for Triton to write to"},
@@ -66,6 +67,7 @@ type exportOptions struct {
 	input      onnxexport.InputKind
 	mapKind    residual.Kind
 	aegrad     *int
+	passes     *int
 	blur       *float64
 	threshold  *float32
 }
@@ -100,6 +102,11 @@ func exportAction(c *cli.Context) error {
 	if c.IsSet("aegrad") {
 		n := c.Int("aegrad")
 		o.aegrad = &n
+	}
+	if c.IsSet("passes") {
+		if o.passes = new(c.Int("passes")); *o.passes < 1 {
+			return usagef("--passes: got %d, want 1 or more", *o.passes)
+		}
 	}
 	if c.IsSet("blur") {
 		blur := c.Float64("blur")
@@ -213,17 +220,22 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		}
 	}
 	want := *is
-	if o.aegrad != nil {
+	if o.aegrad != nil || o.passes != nil {
 		spec := net.Spec()
-		spec.AEGrad, spec.AEGradStop = *o.aegrad, 0
-		if spec.AEGrad > 0 {
+		if o.passes != nil {
+			spec.Passes = *o.passes
+		}
+		if o.aegrad != nil {
+			spec.AEGrad, spec.AEGradStop = *o.aegrad, 0
+		}
+		if o.aegrad != nil && spec.AEGrad > 0 {
 			normal := onnx.ReadNormal(m.Metadata)
 			spec.AEGradStop, _ = normal.At(normal.Error, stopLevel)
 		}
 		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
 			return nil, flagError(exportCommand(), err)
 		}
-		if spec.AEGrad > 0 && spec.AEGradStop == 0 {
+		if o.aegrad != nil && spec.AEGrad > 0 && spec.AEGradStop == 0 {
 			notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
 		}
 		b, err := json.Marshal(net.Spec())

@@ -55,7 +55,7 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 			if i++; i == len(args) {
 				return nil, usagef("flag %s needs a value", a)
 			}
-			if slices.Contains([]string{"data", "good", "zones", "roi", "gate", "shadow"}, strings.TrimLeft(a, "-")) && isURL(args[i]) {
+			if slices.Contains([]string{"data", "good", "zones", "roi", "gate", "shadow", "feedback"}, strings.TrimLeft(a, "-")) && isURL(args[i]) {
 				return nil, usagef("%s: %s is an address: anomaly reads files, download it first", a, args[i])
 			}
 			flags = append(flags, args[i])

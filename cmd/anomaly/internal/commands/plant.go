@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/outputs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
@@ -16,7 +17,12 @@ import (
 // plantCommands are the commands that builds with the tag edge leave out, which
 // plant_edge.go names.
 func plantCommands() []*cli.Command {
-	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand()}
+	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
+}
+
+// openFeedback opens the folder where feedback is kept.
+func openFeedback(ctx context.Context, dir string, o *feedback.Options) (feedbackStore, error) {
+	return feedback.Open(ctx, dir, o)
 }
 
 // openPlant opens outputs, which log to log.

@@ -3,8 +3,10 @@
 package commands
 
 import (
+	"context"
 	"log/slog"
 
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/urfave/cli/v2"
 )
 
@@ -12,7 +14,7 @@ import (
 // said of them what they are missing.
 func plantCommands() []*cli.Command {
 	var list []*cli.Command
-	for _, name := range []string{"worker", "submit", "parked"} {
+	for _, name := range []string{"worker", "submit", "parked", "feedback"} {
 		list = append(list, &cli.Command{
 			Name:            name,
 			Usage:           "not in this build, which has the tag edge",
@@ -36,4 +38,9 @@ func (c *console) openPlant(o *outputOptions, _ *slog.Logger) (*plant, error) {
 		return nil, leftOut("--output")
 	}
 	return &plant{close: func() {}}, nil
+}
+
+// openFeedback refuses feedback.
+func openFeedback(context.Context, string, *feedback.Options) (feedbackStore, error) {
+	return nil, leftOut("feedback")
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/text"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/serve"
@@ -46,7 +47,10 @@ Prometheus, --otlp sends traces.
 By default this machine alone reaches the server, and may change models. With
 --listen :8080 others do: then give --tokens FILE or --client-ca, without which
 nobody changes models. A line of the file has a client's name, its scopes (infer,
-admin, or both, joined by a comma) and its token, or sha256: and the token's hash.
+feedback or admin, each of which includes those before) and its token, or sha256: and the token's hash.
+
+--feedback DIR keeps what people mark as false alarms and misses, on the page or by
+POST /v1/models/NAME/feedback: anomaly feedback lists it, calibrate and train use it.
 
 --concurrent requests compute at a time and --queue wait, those of models with a
 higher --priority first; another one is told by 429 and Retry-After when to come
@@ -74,6 +78,8 @@ for each change of a model.
 			&cli.DurationFlag{Name: "drain-delay", Usage: "`TIME` to go on, not ready, before connections are refused", Value: 500 * time.Millisecond},
 			&cli.DurationFlag{Name: "drain-timeout", Usage: "`TIME` that requests may then take", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
+			&cli.StringFlag{Name: "feedback", Usage: "`DIR` to keep what people say of verdicts in (see anomaly feedback)", DefaultText: "nothing is kept"},
+			&cli.IntFlag{Name: "feedback-budget", Usage: "`MIB` that its images may take", Value: defaultBudget},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
 		}, gateFlags, outputFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
@@ -93,6 +99,8 @@ for each change of a model.
 type serveOptions struct {
 	models, listen, grpc string
 	otlp                 string
+	feedback             string // folder; "" keeps none
+	kept                 feedback.Options
 	gate                 gateOptions
 	outputs              outputOptions
 	decoding             *dataset.Decoding
@@ -100,7 +108,7 @@ type serveOptions struct {
 }
 
 func parseServe(c *cli.Context) (*serveOptions, error) {
-	o := &serveOptions{models: c.Args().First(), listen: c.String("listen"), grpc: c.String("grpc-listen"), otlp: c.String("otlp")}
+	o := &serveOptions{models: c.Args().First(), listen: c.String("listen"), grpc: c.String("grpc-listen"), otlp: c.String("otlp"), feedback: c.String("feedback")}
 	survey, err := parseScoring(c, o.models)
 	if err != nil {
 		return nil, err
@@ -139,6 +147,12 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 		if d := c.Duration(name); d <= 0 {
 			return nil, usagef("--%s: got %v, want more than 0", name, d)
 		}
+	}
+	if o.kept, err = parseBudget(c, "feedback-budget"); err != nil {
+		return nil, err
+	}
+	if c.IsSet("feedback-budget") && o.feedback == "" {
+		return nil, usagef("--feedback-budget needs --feedback")
 	}
 	s.Priority = map[string]int{}
 	for _, item := range c.StringSlice("priority") {
@@ -260,6 +274,15 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 			}
 		}()
 		s.Tracer = traces
+	}
+	if o.feedback != "" {
+		o.kept.Logf = c.notef
+		store, err := openFeedback(ctx, o.feedback, &o.kept)
+		if err != nil {
+			return fmt.Errorf("--feedback: %w", err)
+		}
+		defer store.Close()
+		s.Feedback = store
 	}
 	server, err := serve.New(ctx, o.models, s)
 	if err != nil {

@@ -42,6 +42,9 @@ lists those, anomaly rollback goes back.
 FILE.log.jsonl gets a line for each epoch (see also anomaly train-report), and
 FILE.config.json what was used: with --config it gives the same weights again.
 
+With --feedback, what people marked as false alarms of the model is learned as good,
+and training images that are, byte for byte, what they marked as misses are left out.
+
 Standard output has a line and the verdict; with --json one object: {"model": FILE,
 "threshold": 0.7, "loss": 0.05, "seconds": 93, "verdict": {…}}. loss is null of
 features, which are fitted in closed form, threshold where the profile has none.
@@ -59,6 +62,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.IntFlag{Name: "channels", Usage: "`N` channels of the image: 3 for colour, 1 for grey", Value: 3},
 			&cli.IntFlag{Name: "filters", Usage: "`N` channels of the hidden layers", DefaultText: networks},
 			&cli.IntFlag{Name: "depth", Usage: "halve the image `N` times", DefaultText: networks},
+			&cli.IntFlag{Name: "passes", Usage: "`N` times that an image goes through unet, each time what came of it before: more of large defects is made good", DefaultText: "the preset's"},
 			&cli.IntFlag{Name: "latent", Usage: "`N` numbers that an image goes through in ssimae", DefaultText: "100"},
 			&cli.StringFlag{Name: "loss", Usage: "`LOSS` to minimise: mse, l1, ssim or a weighted sum such as ssim+mse:0.1", DefaultText: networks},
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
@@ -88,7 +92,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.BoolFlag{Name: "resume", Usage: "go on from the checkpoint", DisableDefaultText: true},
 			strictFlag, jsonFlag,
 			providerFlag, providerOptionFlag, threadsFlag, maxPixelsFlag, backgroundFlag, levelsFlag,
-		}, slices.Concat(viewFlags, backboneFlags)...),
+		}, slices.Concat(viewFlags, backboneFlags, feedbackFlags)...),
 		Action: trainAction,
 	}
 }
@@ -108,7 +112,7 @@ func trainAction(c *cli.Context) error {
 		return usagef("--seed: got 0, want 1 or more")
 	}
 	// To the packages below a zero is the default.
-	for _, name := range []string{"filters", "depth", "latent", "epochs", "batch", "scales"} {
+	for _, name := range []string{"filters", "depth", "latent", "passes", "epochs", "batch", "scales"} {
 		if n := c.Int(name); n < 1 && c.IsSet(name) {
 			return usagef("--%s: got %d, want 1 or more", name, n)
 		}
@@ -125,7 +129,7 @@ func trainAction(c *cli.Context) error {
 		preset: train.Preset(c.String("preset")), size: c.String("size"),
 		spec: models.Spec{
 			Model: c.String("model"), Backbone: c.String("backbone"), Scales: c.Int("scales"), Rank: c.Int("rank"), Channels: c.Int("channels"),
-			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"),
+			Filters: c.Int("filters"), Depth: c.Int("depth"), Latent: c.Int("latent"), Passes: c.Int("passes"),
 		},
 		providerOptions: c.StringSlice("provider-option"),
 		settings: train.Settings{
@@ -136,6 +140,10 @@ func trainAction(c *cli.Context) error {
 			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
+	}
+	var err error
+	if o.feedback, err = parseFeedback(c, o.out); err != nil {
+		return err
 	}
 	if err := setSides(&o.spec, o.size); err != nil {
 		return err
@@ -184,7 +192,7 @@ func trainAction(c *cli.Context) error {
 // trainedFlags are of networks that learn by gradient descent, or of
 // reconstructions: --model auto takes one where they are given.
 var trainedFlags = []string{
-	"filters", "depth", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
+	"filters", "depth", "passes", "loss", "corruption", "augment", "epochs", "batch", "lr", "optimizer", "weight-decay", "momentum", "schedule", "clip", "ema", "patience",
 	"map", "resume",
 }
 
@@ -230,7 +238,8 @@ type trainOptions struct {
 	strict, json    bool
 	providerOptions []string // as the command line has them
 	preset          train.Preset
-	size            string        // as the flag has it, "" for none
+	size            string // as the flag has it, "" for none
+	feedback        feedbackOptions
 	roi             string        // file of the region of interest; "" for none
 	spec            models.Spec   // before open, as the flags have it
 	backbone        *backboneFile // nil is none
@@ -293,6 +302,11 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 	set, err := dataset.Open(o.data, &dataset.Options{Decoding: o.decoding})
 	if err != nil {
 		return err
+	}
+	if o.feedback.dir != "" {
+		if set.Train, err = c.heed(ctx, set.Train, o); err != nil {
+			return err
+		}
 	}
 	switch len(set.Train) {
 	case 0:
@@ -404,6 +418,22 @@ func (c *console) train(ctx context.Context, o *trainOptions) error {
 		err = done.print(c.out, o.export.Profile)
 	}
 	return cmp.Or(err, strictly(o.strict, appraisal))
+}
+
+// heed adds the false alarms of feedback to training images, and takes away those that
+// were missed.
+func (c *console) heed(ctx context.Context, images []dataset.Sample, o *trainOptions) ([]dataset.Sample, error) {
+	m, err := c.marked(ctx, o.feedback, o.decoding)
+	if err != nil {
+		return nil, err
+	}
+	others, err := m.others(images)
+	if err != nil {
+		return nil, err
+	}
+	c.notef("feedback on %s: %s, which it learns as good, %s; %d of the %s in %s were marked and do not count as they are there",
+		o.feedback.model, plural(len(m.falseAlarms), "false alarm"), plural(len(m.misses), "missed image"), len(images)-len(others), plural(len(images), "training image"), o.data)
+	return slices.Concat(others, m.falseAlarms), nil
 }
 
 // A trainedModel is what `anomaly train` prints.
