@@ -24,7 +24,12 @@ func (m *Map) Threshold(t float32) *Mask {
 // Since interpolation lowers peaks, the pixel at the centre of each residual
 // above t is set as well, so that no detection is lost.
 func (m *Map) Mask(t float32, height, width int) *Mask {
-	mask := m.Resize(height, width).Threshold(t)
+	return m.mask(t, m.Resize(height, width))
+}
+
+// mask is Mask at the size of resized, which is the map resized.
+func (m *Map) mask(t float32, resized *Map) *Mask {
+	mask, height, width := resized.Threshold(t), resized.Height, resized.Width
 	if len(mask.Data) == 0 {
 		return mask
 	}

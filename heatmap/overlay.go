@@ -38,11 +38,16 @@ func (o *OverlayOptions) withDefaults(size image.Point) OverlayOptions {
 // that of Map.Mask at img's size.
 func Overlay(img image.Image, m *Map, threshold float32, o *OverlayOptions) *image.RGBA {
 	size := img.Bounds().Size()
+	return o.over(img, m.Mask(threshold, size.Y, size.X))
+}
+
+// over draws a mask, of img's size, over img.
+func (o *OverlayOptions) over(img image.Image, mask *Mask) *image.RGBA {
+	size := img.Bounds().Size()
 	style := o.withDefaults(size)
 	out := image.NewRGBA(image.Rectangle{Max: size})
 	draw.Draw(out, out.Bounds(), img, img.Bounds().Min, draw.Src)
 
-	mask := m.Mask(threshold, size.Y, size.X)
 	paint := func(area *Mask, opacity float64) {
 		mix := func(under *uint8, over uint8) {
 			*under = uint8(math.Round(float64(*under)*(1-opacity) + float64(over)*opacity))

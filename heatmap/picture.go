@@ -69,7 +69,7 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 
 	type tile struct {
 		title string
-		img   image.Image
+		img   *image.RGBA
 	}
 	scaled := fit(input, size, enlarged)
 	tiles := []tile{{"input", scaled}}
@@ -84,9 +84,10 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 		if enlarged && whole(m.Width, m.Height, size) {
 			m = m.repeat(size.Y/m.Height, size.X/m.Width)
 		}
-		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", scale.Lo, scale.Hi), Colorize(m.Resize(size.Y, size.X), scale, o.Colors)})
+		resized := m.Resize(size.Y, size.X)
+		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", scale.Lo, scale.Hi), Colorize(resized, scale, o.Colors)})
 		if o.Threshold != nil {
-			tiles = append(tiles, tile{"anomalous", Overlay(scaled, m, *o.Threshold, o.Overlay)})
+			tiles = append(tiles, tile{"anomalous", o.Overlay.over(scaled, m.mask(*o.Threshold, resized))})
 		}
 	}
 
@@ -98,7 +99,11 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 	draw.Draw(out, out.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
 	for i, r := range Layout(input.Bounds().Size(), o) {
 		write(out, image.Rect(r.Min.X, 0, r.Max.X, lineHeight), inconsolata.Regular8x16, tiles[i].title)
-		draw.Draw(out, r, tiles[i].img, image.Point{}, draw.Over)
+		op := draw.Over
+		if tiles[i].img.Opaque() {
+			op = draw.Src // the same, and quicker
+		}
+		draw.Draw(out, r, tiles[i].img, image.Point{}, op)
 	}
 	write(out, image.Rect(gap, height-lineHeight, out.Rect.Max.X-gap, height), inconsolata.Bold8x16, o.Caption)
 	return out
@@ -123,9 +128,13 @@ func whole(width, height int, size image.Point) bool {
 
 // fit returns img at another size, at the origin: in squares where that is
 // asked for and goes without a remainder, else interpolated.
-func fit(img image.Image, size image.Point, squares bool) image.Image {
+func fit(img image.Image, size image.Point, squares bool) *image.RGBA {
 	out := image.NewRGBA(image.Rectangle{Max: size})
 	from := img.Bounds()
+	if from.Size() == size {
+		draw.Draw(out, out.Bounds(), img, from.Min, draw.Src)
+		return out
+	}
 	var scaler xdraw.Scaler = xdraw.BiLinear
 	if squares && whole(from.Dx(), from.Dy(), size) {
 		scaler = xdraw.NearestNeighbor

@@ -5,10 +5,12 @@ import (
 	"image/color"
 	"image/draw"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/anomaly-go/anomaly/internal/testenv"
+	xdraw "golang.org/x/image/draw"
 )
 
 // colourTol is how far 33 interpolated colours stray from Inferno's 256, as
@@ -230,5 +232,23 @@ func BenchmarkPicture(b *testing.B) {
 	m := NewMap(256, 256)
 	for b.Loop() {
 		Picture(input, m, o)
+	}
+}
+
+// TestFitCopies tests that an image that has the size is what interpolating would make of it.
+func TestFitCopies(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, img := range []draw.Image{image.NewRGBA(image.Rect(2, 3, 41, 32)), image.NewNRGBA(image.Rect(0, 0, 39, 29)), image.NewGray(image.Rect(0, 0, 39, 29))} {
+		b := img.Bounds()
+		for y := b.Min.Y; y < b.Max.Y; y++ {
+			for x := b.Min.X; x < b.Max.X; x++ {
+				img.Set(x, y, color.NRGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(255 - rng.Uint32()%2*100)})
+			}
+		}
+		want := image.NewRGBA(image.Rectangle{Max: b.Size()})
+		xdraw.BiLinear.Scale(want, want.Bounds(), img, b, xdraw.Src, nil)
+		if got := fit(img, b.Size(), false); !slices.Equal(got.Pix, want.Pix) {
+			t.Errorf("%T: got another image", img)
+		}
 	}
 }

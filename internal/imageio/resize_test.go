@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,45 @@ func TestResizeLikePillow(t *testing.T) {
 				t.Errorf("got a difference of %d/255, want at most %d", d, pillowTolerance)
 			}
 		})
+	}
+}
+
+// TestResizeKernels tests that kernels do what plain Go does.
+func TestResizeKernels(t *testing.T) {
+	across, down := acrossRGB, downColumns
+	if down == nil {
+		t.Skip("no kernels for this processor")
+	}
+	defer func() { acrossRGB, downColumns = across, down }()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		size := image.Pt(1+rng.IntN(90), 1+rng.IntN(90))
+		target := Target{Height: 1 + rng.IntN(60), Width: 1 + rng.IntN(60), Channels: 1 + 2*rng.IntN(2)}
+		from := []int{1, 3, 4}[rng.IntN(3)]
+		rows := make([]uint8, size.X*size.Y*from+1) // a byte behind the last pixel may be read
+		for i := range rows {
+			if rows[i] = 255; rng.IntN(3) > 0 {
+				rows[i] = uint8(rng.Uint32())
+			}
+		}
+		var results [2][]uint8
+		for i := range results {
+			if acrossRGB, downColumns = across, down; i > 0 {
+				acrossRGB, downColumns = [5]func(dst0, dst1, src0, src1 *byte, first, count *int, weights *uint64, taps, n int){}, nil
+			}
+			target.Pixels = make([]uint8, target.Height*target.Width*target.Channels)
+			r := newResizer(&target, size, from)
+			row := func(y int) []uint8 { return rows[y*size.X*from:][:size.X*from] }
+			for y := 0; y < size.Y; y += 2 {
+				r.rows(y, row(y), row(min(y+1, size.Y-1)))
+			}
+			r.end()
+			r.release()
+			results[i] = target.Pixels
+		}
+		if !bytes.Equal(results[0], results[1]) {
+			t.Fatalf("%v of %d bytes to %dx%d of %d channels: got other pixels", size, from, target.Width, target.Height, target.Channels)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package png
 
 import (
 	"encoding/binary"
-	"hash/adler32"
 	"hash/crc32"
 	"sync"
 )
@@ -49,7 +48,7 @@ func (f *File) Rows(each func(y int, first, second []byte) bool) bool {
 	s.make(stride)
 	total := int64(stride+1) * int64(f.Height)
 	unpacked := int64(0)
-	sum := adler32.New()
+	sum := adler{a: 1}
 	y, read, at := 0, 0, 0
 	above, first, second := s.rows[0], s.rows[1], s.rows[2]
 	for s.z.inside != ended {
@@ -58,7 +57,7 @@ func (f *File) Rows(each func(y int, first, second []byte) bool) bool {
 		if !ok || unpacked > total {
 			return false
 		}
-		sum.Write(s.out[at:end])
+		sum.add(s.out[at:end])
 		at = end
 		for ; at-read > stride; read += stride + 1 {
 			row := s.out[read+1 : read+1+stride]
@@ -85,7 +84,7 @@ func (f *File) Rows(each func(y int, first, second []byte) bool) bool {
 		}
 	}
 	want, ok := s.z.sum()
-	return ok && unpacked == total && sum.Sum32() == want
+	return ok && unpacked == total && sum.sum() == want
 }
 
 // state is what Rows needs in memory, kept for the next.

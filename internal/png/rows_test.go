@@ -189,6 +189,28 @@ func TestPaeth(t *testing.T) {
 	}
 }
 
+// TestAdler tests sums of all lengths about a block's and a reduction's against package
+// hash/adler32, and the highest that there are.
+func TestAdler(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	random, highest := make([]byte, 20000), bytes.Repeat([]byte{255}, 20000)
+	for i := range random {
+		random[i] = byte(rng.Uint32())
+	}
+	for _, n := range []int{0, 1, 31, 32, 33, 63, 64, 65, 5503, 5536, 5551, 5552, 5553, 5568, 11072, 20000} {
+		for _, data := range [][]byte{random[:n], highest[:n]} {
+			for _, first := range []int{0, n / 3, n} {
+				sum := adler{a: 1}
+				sum.add(data[:first])
+				sum.add(data[first:])
+				if want := adler32.Checksum(data); sum.sum() != want {
+					t.Errorf("%d bytes, %d first: got %x, want %x", n, first, sum.sum(), want)
+				}
+			}
+		}
+	}
+}
+
 // TestNotUsual tests that what is not plainly right is left to package image/png.
 func TestNotUsual(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))

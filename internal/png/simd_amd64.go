@@ -14,3 +14,12 @@ var undoPaeths = func() (f [5]func(dst, src, above *byte, pixels int)) {
 	}
 	return f
 }()
+
+// addBlocks adds blocks of 32 bytes to Adler-32's sums, 0 < blocks ≤ adlerBlocks; nil
+// where there is nothing better than Go.
+var addBlocks = func() func(p *byte, blocks int, a, b uint32) (uint32, uint32) {
+	if cpuid.CPU.Supports(cpuid.AVX2) {
+		return adlerAVX2
+	}
+	return nil
+}()

@@ -73,3 +73,84 @@ pixel:
 	DECQ      BX
 	JNZ       pixel
 	RET
+
+DATA weights<>+0(SB)/1, $0x20
+DATA weights<>+1(SB)/1, $0x1f
+DATA weights<>+2(SB)/1, $0x1e
+DATA weights<>+3(SB)/1, $0x1d
+DATA weights<>+4(SB)/1, $0x1c
+DATA weights<>+5(SB)/1, $0x1b
+DATA weights<>+6(SB)/1, $0x1a
+DATA weights<>+7(SB)/1, $0x19
+DATA weights<>+8(SB)/1, $0x18
+DATA weights<>+9(SB)/1, $0x17
+DATA weights<>+10(SB)/1, $0x16
+DATA weights<>+11(SB)/1, $0x15
+DATA weights<>+12(SB)/1, $0x14
+DATA weights<>+13(SB)/1, $0x13
+DATA weights<>+14(SB)/1, $0x12
+DATA weights<>+15(SB)/1, $0x11
+DATA weights<>+16(SB)/1, $0x10
+DATA weights<>+17(SB)/1, $0x0f
+DATA weights<>+18(SB)/1, $0x0e
+DATA weights<>+19(SB)/1, $0x0d
+DATA weights<>+20(SB)/1, $0x0c
+DATA weights<>+21(SB)/1, $0x0b
+DATA weights<>+22(SB)/1, $0x0a
+DATA weights<>+23(SB)/1, $0x09
+DATA weights<>+24(SB)/1, $0x08
+DATA weights<>+25(SB)/1, $0x07
+DATA weights<>+26(SB)/1, $0x06
+DATA weights<>+27(SB)/1, $0x05
+DATA weights<>+28(SB)/1, $0x04
+DATA weights<>+29(SB)/1, $0x03
+DATA weights<>+30(SB)/1, $0x02
+DATA weights<>+31(SB)/1, $0x01
+GLOBL weights<>(SB), RODATA|NOPTR, $32
+
+// func adlerAVX2(p *byte, blocks int, a uint32, b uint32) (uint32, uint32)
+// Requires: AVX, AVX2
+TEXT ·adlerAVX2(SB), NOSPLIT, $0-32
+	MOVQ     p+0(FP), AX
+	MOVQ     blocks+8(FP), CX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQW Y1, Y1, Y1
+	VPSRLW   $0x0f, Y1, Y1
+	VMOVDQU  weights<>+0(SB), Y2
+	MOVL     a+16(FP), DX
+	VMOVD    DX, X3
+	MOVL     b+20(FP), DX
+	VMOVD    DX, X5
+	VPXOR    Y4, Y4, Y4
+
+block:
+	VMOVDQU      (AX), Y6
+	VPADDD       Y3, Y4, Y4
+	VPSADBW      Y0, Y6, Y7
+	VPADDD       Y7, Y3, Y3
+	VPMADDUBSW   Y2, Y6, Y6
+	VPMADDWD     Y1, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JNZ          block
+	VPSLLD       $0x05, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VEXTRACTI128 $0x01, Y3, X6
+	VPADDD       X6, X3, X3
+	VPSHUFD      $0x4e, X3, X6
+	VPADDD       X6, X3, X3
+	VPSHUFD      $0xb1, X3, X6
+	VPADDD       X6, X3, X3
+	VMOVD        X3, DX
+	MOVL         DX, ret+24(FP)
+	VEXTRACTI128 $0x01, Y5, X6
+	VPADDD       X6, X5, X5
+	VPSHUFD      $0x4e, X5, X6
+	VPADDD       X6, X5, X5
+	VPSHUFD      $0xb1, X5, X6
+	VPADDD       X6, X5, X5
+	VMOVD        X5, DX
+	MOVL         DX, ret1+28(FP)
+	VZEROUPPER
+	RET

@@ -9,3 +9,6 @@ func paeth3AVX(dst *byte, src *byte, above *byte, pixels int)
 
 //go:noescape
 func paeth4AVX(dst *byte, src *byte, above *byte, pixels int)
+
+//go:noescape
+func adlerAVX2(p *byte, blocks int, a uint32, b uint32) (uint32, uint32)
