@@ -15,7 +15,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -63,6 +63,10 @@ testclients: ## ask a server with tritonclient and schemathesis, in .venv-client
 testfleet: ## have images judged while workers and servers are killed, measure throughput by workers and write it to docs/fleet.md (3 minutes)
 	$(GO) test -count=1 -timeout 15m -v -run TestFleet ./cmd/anomaly/internal/commands -fleet-images 1500 -update-fleet
 
+wasm: ## write the page of examples/wasm to bin/wasm, with MODEL if given, and test it in Chromium; UPDATE=1 measures it, MODELS too, and writes docs/wasm.md
+	$(GO) run ./examples/wasm -out bin/wasm $(if $(MODEL),'$(MODEL)')
+	$(GO) test -count=1 -v ./examples/wasm $(if $(UPDATE),-update-wasm -models '$(MODELS)')
+
 lintdocker: ## check docker/ with hadolint, in .venv-docker
 	@scripts/setup docker
 	.venv-docker/bin/hadolint docker/*.Dockerfile
@@ -70,6 +74,7 @@ lintdocker: ## check docker/ with hadolint, in .venv-docker
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	GOOS=js GOARCH=wasm $(GO) vet ./examples/wasm
 	$(GO) test -count=1 ./internal/lint
 
 staticcheck: ## run staticcheck (downloads it)

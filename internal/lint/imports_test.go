@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"examples/camera":  {"dataset", "heatmap", "runtime"},
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
+	"examples/wasm":    {"dataset", "heatmap", "runtime"},
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/appearance":       nil,
