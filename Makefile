@@ -5,11 +5,12 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./serve/... ./fleet/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./fleet/... ./outputs/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
-# What the command is compiled for, without cgo and, by the tag edge, without the plant's commands.
+# What the command is compiled for, without cgo, without the plant's commands by the tag edge, and without what writes manual pages by the other.
+EDGE = edge,urfave_cli_no_docs
 TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64le darwin/arm64 windows/amd64 js/wasm
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -35,7 +36,7 @@ test: setup lint staticcheck cross ## run every check: lint, staticcheck, TARGET
 
 cross: ## compile for TARGETS
 	@for target in $(TARGETS); do \
-		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -tags edge ./cmd/anomaly/internal/commands ./serve || { echo "not for $$target"; exit 1; }; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -tags $(EDGE) ./cmd/anomaly/internal/commands ./serve || { echo "not for $$target"; exit 1; }; \
 	done
 
 testnocgo: ## build without cgo and test what must work so

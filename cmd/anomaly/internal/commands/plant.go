@@ -17,7 +17,7 @@ import (
 // plantCommands are the commands that builds with the tag edge leave out, which
 // plant_edge.go names.
 func plantCommands() []*cli.Command {
-	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
+	return []*cli.Command{manCommand(), workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
 }
 
 // openFeedback opens the folder where feedback is kept.

@@ -14,7 +14,7 @@ import (
 // said of them what they are missing.
 func plantCommands() []*cli.Command {
 	var list []*cli.Command
-	for _, name := range []string{"worker", "submit", "parked", "feedback"} {
+	for _, name := range []string{"man", "worker", "submit", "parked", "feedback"} {
 		list = append(list, &cli.Command{
 			Name:            name,
 			Usage:           "not in this build, which has the tag edge",
