@@ -19,10 +19,6 @@ import (
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/serve"
 	"github.com/urfave/cli/v2"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 func serveCommand() *cli.Command {
@@ -274,19 +270,11 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 		}
 	}
 	if o.otlp != "" {
-		exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(o.otlp))
+		traces, end, err := c.openTraces(ctx, o.otlp, s.Version)
 		if err != nil {
-			return fmt.Errorf("--otlp: %w", err)
+			return err
 		}
-		traces := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
-			sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "anomaly"), attribute.String("service.version", s.Version))))
-		defer func() {
-			late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			if err := traces.Shutdown(late); err != nil {
-				c.notef("--otlp: %v", err)
-			}
-		}()
+		defer end()
 		s.Tracer = traces
 	}
 	if o.feedback != "" {
