@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -47,9 +49,18 @@ func eval[T any](t *testing.T, ctx context.Context, expression string) T {
 	return v
 }
 
+// click clicks on an element, which the page may draw anew between being found and clicked.
 func click(t *testing.T, ctx context.Context, selector string) {
 	t.Helper()
-	browse(t, ctx, chromedp.Click(chromedp.CSS(selector)))
+	for {
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil {
+			return
+		}
+		if gone := new(cdproto.Error); !errors.As(err, &gone) || ctx.Err() != nil {
+			t.Fatalf("%s: %v", selector, err)
+		}
+	}
 }
 
 // until waits for a condition in JavaScript.
