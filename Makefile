@@ -5,16 +5,17 @@ export GO # to the scripts
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # What the race detector watches by default: the packages that share state between goroutines.
-RACE   ?= ./runtime/... ./serve/... ./fleet/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
+RACE   ?= ./runtime/... ./serve/... ./fleet/... ./outputs/... ./dataset/... ./train/... ./internal/imageio/... ./internal/kernels/... ./internal/lower/...
 # What is tested once more without cgo: the provider go and those that must do without ONNX Runtime.
 NOCGO  ?= ./runtime/... ./train/... ./cmd/anomaly/... ./internal/conformance/...
 BENCH  ?= .
-# What the command is compiled for, without cgo and, by the tag edge, without the plant's commands.
+# What the command is compiled for, without cgo, without the plant's commands by the tag edge, and without what writes manual pages by the other.
+EDGE = edge,urfave_cli_no_docs
 TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64le darwin/arm64 windows/amd64 js/wasm
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,7 +36,7 @@ test: setup lint staticcheck cross ## run every check: lint, staticcheck, TARGET
 
 cross: ## compile for TARGETS
 	@for target in $(TARGETS); do \
-		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -tags edge ./cmd/anomaly/internal/commands ./serve || { echo "not for $$target"; exit 1; }; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -tags $(EDGE) ./cmd/anomaly/internal/commands ./serve || { echo "not for $$target"; exit 1; }; \
 	done
 
 testnocgo: ## build without cgo and test what must work so
@@ -62,9 +63,18 @@ testclients: ## ask a server with tritonclient and schemathesis, in .venv-client
 testfleet: ## have images judged while workers and servers are killed, measure throughput by workers and write it to docs/fleet.md (3 minutes)
 	$(GO) test -count=1 -timeout 15m -v -run TestFleet ./cmd/anomaly/internal/commands -fleet-images 1500 -update-fleet
 
+wasm: ## write the page of examples/wasm to bin/wasm, with MODEL if given, and test it in Chromium; UPDATE=1 measures it, MODELS too, and writes docs/wasm.md
+	$(GO) run ./examples/wasm -out bin/wasm $(if $(MODEL),'$(MODEL)')
+	$(GO) test -count=1 -v ./examples/wasm $(if $(UPDATE),-update-wasm -models '$(MODELS)')
+
+lintdocker: ## check docker/ with hadolint, in .venv-docker
+	@scripts/setup docker
+	.venv-docker/bin/hadolint docker/*.Dockerfile
+
 lint: ## gofmt, go vet and the rules of internal/lint
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "not gofmt'd:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	GOOS=js GOARCH=wasm $(GO) vet ./examples/wasm
 	$(GO) test -count=1 ./internal/lint
 
 staticcheck: ## run staticcheck (downloads it)
@@ -101,5 +111,5 @@ bench-peers: setup build ## do the same work as PyTorch, onnxruntime and OpenCV,
 	@scripts/setup peers
 	$(GO) run ./internal/benchpeers -data '$(or $(DATA),../shared/data)/mvtec/bottle' $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)')
 
-clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-peers and the cache folder stay
+clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker, .venv-peers and the cache folder stay
 	rm -rf bin

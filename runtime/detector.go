@@ -63,6 +63,10 @@ type Result struct {
 	// not looked at as a whole.
 	Unlike []string
 
+	// Look is what the image looks like as a whole, where the model's metadata tell how its
+	// training images do; else, and of tiles, nil.
+	Look *Look
+
 	Model          string        // hash of the model that gave it, as in ModelInfo
 	PixelThreshold *float32      // residual above which a pixel is anomalous: Options' Threshold, else the model's own, else Threshold; nil: none
 	Scale          heatmap.Scale // of Map in colours: Options', else one on which a good part looks good
@@ -71,6 +75,12 @@ type Result struct {
 	// an *image.RGBA, or *image.Gray for models of one channel. It is nil unless
 	// Options.Reconstruction asks for it and the model gives it.
 	Reconstruction image.Image
+}
+
+// A Look is what an image looks like as a whole, of its pixels as the model sees them.
+type Look struct {
+	Brightness float64 // mean, in [0,1]
+	Sharpness  float64 // mean absolute value of the discrete Laplacian over its largest, in [0,1]
 }
 
 // ModelInfo describes the model of a [Detector].

@@ -461,7 +461,7 @@ func (l *loaded) detect(ctx context.Context, f frames, reconstruction bool) ([]R
 		}
 		size := len(f.pix) / f.n
 		pix := f.pix[i*size:][:size]
-		r.Unlike = l.usual.pixels(pix, f.height, f.width, l.info.Channels)
+		r.Look, r.Unlike = l.usual.pixels(pix, f.height, f.width, l.info.Channels)
 		r.Part = l.view.mask(r.Map, pix, f.height, f.width, l.info.Channels)
 		l.decision.judge(r)
 		if labels != nil {

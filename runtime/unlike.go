@@ -58,10 +58,11 @@ func usualSize(metadata map[string]string) (size image.Point) {
 	return size
 }
 
-// pixels says in what an image as the model sees it, uint8 [h,w,c], is unlike the usual.
-func (u *usual) pixels(pix []uint8, h, w, c int) (unlike []string) {
+// pixels says what an image as the model sees it, uint8 [h,w,c], looks like, and in what
+// it is unlike the usual; nil where the usual is not known.
+func (u *usual) pixels(pix []uint8, h, w, c int) (look *Look, unlike []string) {
 	if math.IsNaN(u.brightness[0]) && math.IsNaN(u.sharpness[0]) {
-		return nil
+		return nil, nil
 	}
 	brightness, sharpness := appearance.Measure(pix, h, w, c)
 	compare := func(got float64, usual [2]float64, less, more string) {
@@ -78,7 +79,7 @@ func (u *usual) pixels(pix []uint8, h, w, c int) (unlike []string) {
 	}
 	compare(brightness, u.brightness, "darker", "brighter")
 	compare(sharpness, u.sharpness, "more blurred", "sharper or noisier")
-	return unlike
+	return &Look{brightness, sharpness}, unlike
 }
 
 // area says that an image is as far from the training images over most of its area as

@@ -61,7 +61,8 @@ func TestUnlikeOfRealImages(t *testing.T) {
 				t.Fatal(err)
 			}
 			of[s.Anomalous]++
-			if said := append(u.pixels(pix, side, side, 3), unlikeSize(u.size, size)...); said != nil {
+			_, said := u.pixels(pix, side, side, 3)
+			if said = append(said, unlikeSize(u.size, size)...); said != nil {
 				unlike[s.Anomalous]++
 				t.Logf("%s %s: %q", name, s.Name, said)
 			}
@@ -82,7 +83,7 @@ func TestUnlikeOfRealImages(t *testing.T) {
 		for other, images := range good {
 			n := 0
 			for _, pix := range images {
-				if u.pixels(pix, side, side, 3) != nil {
+				if _, said := u.pixels(pix, side, side, 3); said != nil {
 					n++
 				}
 			}

@@ -161,7 +161,7 @@ func TestUnlikeUnknown(t *testing.T) {
 		{"anomaly.normal.quantiles": `{"levels":[0,1],"brightness":[0.4],"sharpness":[]}`, "anomaly.data.size": "-1x5"},
 	} {
 		u := readUsual(metadata)
-		if got := u.pixels(make([]uint8, 16), 4, 4, 1); got != nil || !math.IsNaN(u.brightness[0]) {
+		if look, got := u.pixels(make([]uint8, 16), 4, 4, 1); look != nil || got != nil || !math.IsNaN(u.brightness[0]) {
 			t.Errorf("%v: got %q", metadata, got)
 		}
 		if got := unlikeSize(u.size, image.Pt(1, 1000)); got != nil {

@@ -18,6 +18,8 @@
 // /openapi.json describes all there is. What people say of verdicts goes to
 // Options.Feedback.
 //
+// Windows of images are compared with what models were trained on (package drift).
+//
 // # What a server bears
 //
 // A bounded number of requests computes and a bounded number waits, by priority of

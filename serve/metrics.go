@@ -17,6 +17,7 @@ type metrics struct {
 	images   *prometheus.HistogramVec
 	margins  *prometheus.HistogramVec
 	verdicts *prometheus.CounterVec
+	windows  *prometheus.CounterVec
 }
 
 func newMetrics(s *Server) *metrics {
@@ -42,11 +43,14 @@ func newMetrics(s *Server) *metrics {
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "anomaly_images_total", Help: "Images by verdict: anomalous, good, review, none, or failed.",
 		}, []string{"model", "verdict"}),
+		windows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "anomaly_drift_windows_total", Help: "Windows of images that were compared with the training images.",
+		}, []string{"model", "quantity", "drifted"}),
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.stages, m.images, m.margins, m.verdicts,
+	m.registry.MustRegister(m.requests, m.latency, m.stages, m.images, m.margins, m.verdicts, m.windows,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("anomaly_requests_running", "Requests that are decoded or computed.", func() float64 {
 			running, _ := s.admission.counts()
@@ -92,11 +96,16 @@ type modelCollector struct{ repository *repository }
 
 var modelInfo = prometheus.NewDesc("anomaly_model_info", "Models in use: 1.", []string{"model", "version", "hash", "provider"}, nil)
 
-func (c *modelCollector) Describe(descs chan<- *prometheus.Desc) { descs <- modelInfo }
+func (c *modelCollector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{modelInfo, driftDistance, driftLimit, driftAlarm} {
+		descs <- d
+	}
+}
 
 func (c *modelCollector) Collect(metrics chan<- prometheus.Metric) {
 	for _, m := range c.repository.list() {
 		if l := m.state().current; l != nil {
+			collectDrift(metrics, m.name, l)
 			metrics <- prometheus.MustNewConstMetric(modelInfo, prometheus.GaugeValue, 1, m.name, l.name, l.info.Hash, string(l.info.Provider))
 		}
 	}

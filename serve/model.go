@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
 	"github.com/anomaly-go/anomaly/internal/text"
 	"github.com/anomaly-go/anomaly/runtime"
@@ -36,6 +37,8 @@ type model struct {
 	shadow   *shadow // nil: none
 
 	recent recent
+
+	drifting map[string]bool // quantities whose last window had drifted; guarded by mu
 }
 
 // A failure is why a version cannot be used, as long as its files stay as they are.
@@ -49,6 +52,7 @@ type loaded struct {
 	version
 	detector *runtime.Detector
 	info     runtime.ModelInfo
+	drift    *drift.Monitor
 	users    sync.WaitGroup // grows under model.mu, and only as long as it is the model's current
 }
 
@@ -262,7 +266,12 @@ func (m *model) open(ctx context.Context, v version) (*loaded, error) {
 		det.Close()
 		return nil, err
 	}
-	return &loaded{version: v, detector: det, info: det.Info()}, nil
+	l := &loaded{version: v, detector: det, info: det.Info()}
+	if l.drift, err = drift.New(&l.info, &m.options.Drift); err != nil {
+		det.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // replace puts next, which may be nil, in the current one's place and frees that

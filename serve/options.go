@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
@@ -81,6 +82,10 @@ type Options struct {
 	// no web page can reach it through a name of its own.
 	OpenAdmin bool
 
+	// Drift says how images are compared with those that a model was trained on. Scores are
+	// left out where Detector has Zones or a MinArea.
+	Drift drift.Options
+
 	// Feedback, where not nil, keeps what people say of verdicts; the server does not
 	// close it.
 	Feedback Feedback
@@ -132,6 +137,9 @@ func (o *Options) withDefaults() Options {
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider()
 	}
+	if c.Detector.Zones != nil || c.Detector.MinArea > 1 {
+		c.Drift.NoScores = true
+	}
 	logger := c.Logger
 	c.Detector.Logf = func(format string, args ...any) { logger.Info(fmt.Sprintf(format, args...)) }
 	return c
@@ -157,6 +165,9 @@ func (o *Options) validate() error {
 		if n.value <= 0 {
 			return fmt.Errorf("%w: %s: got %v, want more than 0", ErrInput, n.name, n.value)
 		}
+	}
+	if _, err := drift.New(&runtime.ModelInfo{}, &o.Drift); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if !(o.Rate >= 0) {
 		return fmt.Errorf("%w: rate: got %v, want 0 or more", ErrInput, o.Rate)

@@ -62,6 +62,8 @@ function show(m) {
     $('promote').disabled = !s.promote;
   }
   count();
+  $('drift').replaceChildren(...m.drift.map(d => make('li', { className: d.drifted ? 'anomalous' : 'soft',
+    textContent: `${d.quantity} ${d.drifted ? 'has drifted' : 'as in training'}: median ${short(d.median)} of ${d.images} images, usual ${short(d.usual)}` })));
   const key = recent.rejects.map(r => r.number).join();
   if ($('rejects').dataset.key !== m.name + key) {
     $('rejects').dataset.key = m.name + key;

@@ -83,6 +83,9 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 			continue
 		}
 		j.model.recent.add(p, j.loaded.name)
+		for _, r := range j.loaded.drift.Add(&p.result) {
+			j.drifted(r)
+		}
 		if shadowed {
 			imgs, results, names = append(imgs, p.picture()), append(results, p.result), append(names, p.name)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -24,6 +25,7 @@ type modelStatus struct {
 	Review    *reviewBand     `json:"review"`
 	Maps      bool            `json:"maps"`
 	Feedback  bool            `json:"feedback"`         // is kept
+	Drift     []drift.Report  `json:"drift"`            // of the last full windows
 	Reason    string          `json:"reason,omitempty"` // why it is not ready
 	Before    string          `json:"before,omitempty"` // the version that was in use before
 	Versions  []versionStatus `json:"versions"`
@@ -60,11 +62,12 @@ type shadowStatus struct {
 
 func newModelStatus(m *model) modelStatus {
 	state := m.state()
-	s := modelStatus{Name: m.name, Before: state.before, Versions: []versionStatus{}, Reason: state.reason, Feedback: m.options.Feedback != nil}
+	s := modelStatus{Name: m.name, Before: state.before, Versions: []versionStatus{}, Reason: state.reason, Feedback: m.options.Feedback != nil, Drift: []drift.Report{}}
 	if l := state.current; l != nil {
 		i := &l.info
 		s.Ready, s.Version, s.Hash, s.Provider = true, l.name, i.Hash, string(i.Provider)
 		s.Height, s.Width, s.Channels, s.Threshold, s.Maps = i.Height, i.Width, i.Channels, i.Threshold, i.Maps
+		s.Drift = append(s.Drift, l.drift.Last()...)
 		if i.Review != nil {
 			s.Review = &reviewBand{i.Review.Low, i.Review.High}
 		}

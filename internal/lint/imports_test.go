@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 		"runtime", "judge", "dataset", "internal/atomicfile",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nuid", "golang.org/x/sync",
 	},
+	"drift":    {"runtime", "internal/onnx"},
 	"feedback": {"internal/atomicfile", "modernc.org/sqlite"},
 	"outputs": {
 		"judge", "runtime", "internal/atomicfile", "internal/text",
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"metrics":   {"internal/label"},
 	"dataset":   {"internal/imageio", "internal/npy", "internal/parallel", "internal/text"},
 	"serve": {
-		"runtime", "judge", "dataset", "feedback", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
+		"runtime", "judge", "dataset", "drift", "feedback", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
 		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 	},
 
@@ -57,6 +58,7 @@ var mayImport = map[string][]string{
 	"examples/camera":  {"dataset", "heatmap", "runtime"},
 	"examples/embed":   {"dataset", "runtime"},
 	"examples/hotswap": {"dataset", "runtime"},
+	"examples/wasm":    {"dataset", "heatmap", "runtime"},
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
 	"internal/appearance":       nil,

@@ -74,7 +74,7 @@ func newApp(version string, stdout, stderr io.Writer) *cli.App {
 		Commands: slices.Concat([]*cli.Command{
 			demoCommand(), trainCommand(), trainReportCommand(), runCommand(), evalCommand(), calibrateCommand(), exportCommand(),
 			inspectCommand(), deployCommand(), rollbackCommand(), versionsCommand(), signCommand(), serveCommand(), benchCommand(), doctorCommand(),
-			versionCommand(), completionCommand(), manCommand(), selfTestCommand(),
+			versionCommand(), completionCommand(), selfTestCommand(),
 		}, plantCommands()),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

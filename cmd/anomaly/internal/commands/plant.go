@@ -5,19 +5,26 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/outputs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // plantCommands are the commands that builds with the tag edge leave out, which
 // plant_edge.go names.
 func plantCommands() []*cli.Command {
-	return []*cli.Command{workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
+	return []*cli.Command{manCommand(), workerCommand(), submitCommand(), parkedCommand(), feedbackCommand()}
 }
 
 // openFeedback opens the folder where feedback is kept.
@@ -44,4 +51,21 @@ func (c *console) openPlant(o *outputOptions, log *slog.Logger) (*plant, error) 
 			c.notef("%s not delivered: kept in %s for the next start with the same --output", plural(left, "message"), printable(o.spool))
 		}
 	}}, nil
+}
+
+// openTraces sends traces to a collector until end is called.
+func (c *console) openTraces(ctx context.Context, url, version string) (traces trace.TracerProvider, end func(), err error) {
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url))
+	if err != nil {
+		return nil, nil, fmt.Errorf("--otlp: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "anomaly"), attribute.String("service.version", version))))
+	return provider, func() {
+		late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := provider.Shutdown(late); err != nil {
+			c.notef("--otlp: %v", err)
+		}
+	}, nil
 }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/urfave/cli/v2"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // plantCommands stand for the commands that this build leaves out, so that it is
 // said of them what they are missing.
 func plantCommands() []*cli.Command {
 	var list []*cli.Command
-	for _, name := range []string{"worker", "submit", "parked", "feedback"} {
+	for _, name := range []string{"man", "worker", "submit", "parked", "feedback"} {
 		list = append(list, &cli.Command{
 			Name:            name,
 			Usage:           "not in this build, which has the tag edge",
@@ -43,4 +44,9 @@ func (c *console) openPlant(o *outputOptions, _ *slog.Logger) (*plant, error) {
 // openFeedback refuses feedback.
 func openFeedback(context.Context, string, *feedback.Options) (feedbackStore, error) {
 	return nil, leftOut("feedback")
+}
+
+// openTraces refuses traces.
+func (c *console) openTraces(context.Context, string, string) (trace.TracerProvider, func(), error) {
+	return nil, nil, leftOut("--otlp")
 }

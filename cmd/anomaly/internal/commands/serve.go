@@ -13,15 +13,12 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/text"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/anomaly-go/anomaly/serve"
 	"github.com/urfave/cli/v2"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 func serveCommand() *cli.Command {
@@ -52,6 +49,10 @@ feedback or admin, each of which includes those before) and its token, or sha256
 --feedback DIR keeps what people mark as false alarms and misses, on the page or by
 POST /v1/models/NAME/feedback: anomaly feedback lists it, calibrate and train use it.
 
+Every --drift-window images scores, brightness and sharpness are compared with those
+of the images that the model was trained on. Where they differ by more than chance, as
+--drift-false-alarms has it, that is logged, a metric, and on the page.
+
 --concurrent requests compute at a time and --queue wait, those of models with a
 higher --priority first; another one is told by 429 and Retry-After when to come
 again. On SIGTERM the server says that it is not ready, answers what has come, and
@@ -80,6 +81,8 @@ for each change of a model.
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
 			&cli.StringFlag{Name: "feedback", Usage: "`DIR` to keep what people say of verdicts in (see anomaly feedback)", DefaultText: "nothing is kept"},
 			&cli.IntFlag{Name: "feedback-budget", Usage: "`MIB` that its images may take", Value: defaultBudget},
+			&cli.IntFlag{Name: "drift-window", Usage: "`N` images that are compared with the training images at a time", Value: drift.DefaultWindow},
+			&cli.Float64Flag{Name: "drift-false-alarms", Usage: "`SHARE` of windows that may alarm by chance", Value: drift.DefaultFalseAlarms},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
 		}, gateFlags, outputFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
@@ -153,6 +156,13 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 	}
 	if c.IsSet("feedback-budget") && o.feedback == "" {
 		return nil, usagef("--feedback-budget needs --feedback")
+	}
+	s.Drift = drift.Options{Window: c.Int("drift-window"), FalseAlarms: c.Float64("drift-false-alarms")}
+	switch {
+	case s.Drift.Window < 20 || s.Drift.Window > 10_000:
+		return nil, usagef("--drift-window: got %d, want 20 to 10000", s.Drift.Window)
+	case !(s.Drift.FalseAlarms > 0 && s.Drift.FalseAlarms < 1):
+		return nil, usagef("--drift-false-alarms: got %v, want a share between 0 and 1", s.Drift.FalseAlarms)
 	}
 	s.Priority = map[string]int{}
 	for _, item := range c.StringSlice("priority") {
@@ -260,19 +270,11 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 		}
 	}
 	if o.otlp != "" {
-		exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(o.otlp))
+		traces, end, err := c.openTraces(ctx, o.otlp, s.Version)
 		if err != nil {
-			return fmt.Errorf("--otlp: %w", err)
+			return err
 		}
-		traces := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
-			sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "anomaly"), attribute.String("service.version", s.Version))))
-		defer func() {
-			late, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			if err := traces.Shutdown(late); err != nil {
-				c.notef("--otlp: %v", err)
-			}
-		}()
+		defer end()
 		s.Tracer = traces
 	}
 	if o.feedback != "" {
