@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -245,6 +246,33 @@ func TestFitting(t *testing.T) {
 	if err := f.close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// The memory of a process that is being watched is its own, not that of this one.
+func TestWatchMemory(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("the system does not say: ", err)
+	}
+	ballast := make([]byte, 200<<20)
+	for i := 0; i < len(ballast); i += 4096 {
+		ballast[i] = 1
+	}
+	cmd := exec.Command("sleep", ".2")
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+	most := watchMemory(cmd.Process.Pid)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if mb := most(); !(mb > 0 && mb < 100) {
+		t.Errorf("got %v MB of a process that sleeps beside one of %d MB", mb, len(ballast)>>20)
+	}
+	own := watchMemory(os.Getpid())
+	if mb := own(); mb < 200 {
+		t.Errorf("got %v MB of this process, want more than its ballast", mb)
+	}
+	goruntime.KeepAlive(ballast)
 }
 
 func TestSum(t *testing.T) {

@@ -181,7 +181,13 @@ func (b *bench) anomaly(ctx context.Context, arguments ...string) ([]float64, fl
 	cmd := exec.CommandContext(ctx, b.binary, append([]string{"run", "--json", "--provider", "cpu"}, arguments...)...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return nil, 0, err
+	}
+	most := watchMemory(cmd.Process.Pid)
+	err := cmd.Wait()
+	memory := most()
+	if err != nil {
 		return nil, 0, fmt.Errorf("anomaly run: %w: %s", err, strings.TrimSpace(said.String()))
 	}
 	var scores []float64
@@ -189,7 +195,7 @@ func (b *bench) anomaly(ctx context.Context, arguments ...string) ([]float64, fl
 		var f struct{ Score float64 }
 		err := lines.Decode(&f)
 		if err == io.EOF {
-			return scores, peak(cmd.ProcessState), nil
+			return scores, memory, nil
 		}
 		if err != nil {
 			return nil, 0, err

@@ -49,6 +49,32 @@ func conditions(before moment) string {
 	return s
 }
 
+// watchMemory returns a function that ends the watch over a process and returns the most memory that it had
+// until then, in MB; 0 where the system does not say. What a process reports once it has ended is no use: on
+// Linux that begins with the memory of the one that started it.
+func watchMemory(pid int) (most func() float64) {
+	stop, done := make(chan struct{}), make(chan float64)
+	go func() {
+		most := 0.
+		for {
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if _, rest, ok := strings.Cut(string(b), "VmHWM:"); ok {
+				var kib float64
+				if n, _ := fmt.Sscan(rest, &kib); n == 1 {
+					most = max(most, kib*1024/1e6)
+				}
+			}
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-stop:
+				done <- most
+				return
+			}
+		}
+	}()
+	return func() float64 { close(stop); return <-done }
+}
+
 // processor is the processor's name.
 func processor() string {
 	b, _ := os.ReadFile("/proc/cpuinfo")

@@ -43,7 +43,7 @@ func sized(quick bool) settings {
 		most: 256, largest: 1024, many: []int{100, 1000, 10000}, turn: time.Second, rounds: 12, limit: time.Minute,
 	}
 	if quick {
-		s.images, s.many, s.turn, s.rounds, s.limit = 40, []int{100, 300, 1000}, 400*time.Millisecond, 5, 12*time.Second
+		s.images, s.many, s.turn, s.rounds, s.limit = 40, []int{100, 300, 1000}, 300*time.Millisecond, 4, 8*time.Second
 	}
 	return s
 }

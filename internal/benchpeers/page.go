@@ -98,14 +98,14 @@ func (p *page) markdown() string {
 	b.WriteString("| | work | ours, ms | peer | its ms | ratio | target | met |\n|---|---|--:|---|--:|--:|--:|---|\n")
 	for _, m := range p.measured {
 		if m.why != "" {
-			fmt.Fprintf(&b, "| `%s` | %s, a %s | not measured: %s | %s | | | %v | |\n", m.name, m.work, m.unit, m.why, m.with, m.target)
+			fmt.Fprintf(&b, "| `%s` | %s, each %s | not measured: %s | %s | | | %v | |\n", m.name, m.work, m.unit, m.why, m.with, m.target)
 			continue
 		}
 		met := "no"
 		if m.ratio() <= m.target {
 			met = "yes"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s, a %s | %v (%v) | %s | %v (%v) | %.2f (%.2f) | %v | %s |\n", m.name, m.work, m.unit,
+		fmt.Fprintf(&b, "| `%s` | %s, each %s | %v (%v) | %s | %v (%v) | %.2f (%.2f) | %v | %s |\n", m.name, m.work, m.unit,
 			digits(m.ours.best, 3), digits(m.ours.median, 3), m.with, digits(m.peer.best, 3), digits(m.peer.median, 3), m.ratio(), m.ours.median/m.peer.median, m.target, met)
 	}
 	b.WriteString("\nThe best of the runs and, in brackets, their median; the ratio is ours by the peer's. That both sides compute the same was checked before:\n\n")

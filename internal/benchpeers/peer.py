@@ -159,6 +159,7 @@ def session(model):
     import onnxruntime
     o = onnxruntime.SessionOptions()
     o.intra_op_num_threads = threads
+    o.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as on our side
     return onnxruntime.InferenceSession(model, o, providers=["CPUExecutionProvider"])
 
 

@@ -2,23 +2,7 @@
 
 package main
 
-import (
-	"os"
-	goruntime "runtime"
-	"syscall"
-)
-
-// peak is the most memory that a process had, in MB.
-func peak(s *os.ProcessState) float64 {
-	u, ok := s.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0
-	}
-	if goruntime.GOOS == "darwin" {
-		return float64(u.Maxrss) / 1e6 // bytes
-	}
-	return float64(u.Maxrss) * 1024 / 1e6
-}
+import "syscall"
 
 // used is how many seconds of all cores this process and those that it ended had.
 func used() float64 {
