@@ -15,7 +15,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm release lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,9 @@ wasm: ## write the page of examples/wasm to bin/wasm, with MODEL if given, and t
 	$(GO) run ./examples/wasm -out bin/wasm $(if $(MODEL),'$(MODEL)')
 	$(GO) test -count=1 -v ./examples/wasm $(if $(UPDATE),-update-wasm -models '$(MODELS)')
 
+release: ## build binaries, packages, SBOMs and checksums in dist, twice, and hold that both are the same (needs a commit; builds goreleaser first)
+	@scripts/release
+
 lintdocker: ## check docker/ with hadolint, in .venv-docker
 	@scripts/setup docker
 	.venv-docker/bin/hadolint docker/*.Dockerfile
@@ -112,4 +115,4 @@ bench-peers: setup build ## do the same work as PyTorch, onnxruntime and OpenCV,
 	$(GO) run ./internal/benchpeers -data '$(or $(DATA),../shared/data)/mvtec/bottle' $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)')
 
 clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker, .venv-peers and the cache folder stay
-	rm -rf bin
+	rm -rf bin dist out/release
