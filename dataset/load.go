@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -143,8 +142,8 @@ func (item *Item) read(o *StreamOptions) error {
 		}
 		item.Image = img
 		targets, err := item.targets(o, img.Bounds().Size())
-		for _, t := range targets {
-			err = errors.Join(err, imageio.Resize(t.Pixels, img, t.Height, t.Width, t.Channels))
+		if err == nil {
+			err = imageio.ResizeAll(targets, img)
 		}
 		return item.Sample.tell(nil, err)
 	}

@@ -116,10 +116,10 @@ func (s *Sample) resizedInto(targets func(size image.Point) ([]imageio.Target, e
 			return nil, err
 		}
 		into, err := targets(img.Bounds().Size())
-		for _, t := range into {
-			err = errors.Join(err, imageio.Resize(t.Pixels, img, t.Height, t.Width, t.Channels))
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		return nil, imageio.ResizeAll(into, img)
 	}
 	f, opts, err := s.open()
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/heatmap"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 )
@@ -46,26 +47,9 @@ func testEvent(path string, anomalous bool) *judge.Event {
 }
 
 // testOptions deliver at once and log to a buffer.
-func testOptions(t *testing.T) (*Options, *syncBuffer) {
-	log := &syncBuffer{}
+func testOptions(t *testing.T) (*Options, *testenv.Buffer) {
+	log := &testenv.Buffer{}
 	return &Options{Spool: t.TempDir(), Logger: slog.New(slog.NewJSONHandler(log, nil)), firstWait: time.Millisecond}, log
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func open(t *testing.T, o *Options, urls ...string) *Outputs {

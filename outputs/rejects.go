@@ -45,8 +45,7 @@ func newRejects(t *target) (sink, error) {
 // Others are somebody else's.
 var keptName = regexp.MustCompile(`^\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z]+$`)
 
-// look finds what is in the folder, and what a process that was killed left half
-// written goes.
+// look finds what is in the folder.
 func (r *rejects) look() error {
 	if err := os.MkdirAll(r.dir, 0o777); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package outputs
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -80,12 +81,7 @@ func openSpool(dir string, budget int64) (*spool, error) {
 		}
 		s.add(entry{number, info.Size()})
 	}
-	slices.SortFunc(s.list, func(a, b entry) int {
-		if a.number < b.number {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(s.list, func(a, b entry) int { return cmp.Compare(a.number, b.number) })
 	return s, nil
 }
 

@@ -17,13 +17,19 @@ func (s *Server) feedback() (Feedback, error) {
 	return s.options.Feedback, nil
 }
 
-// feedbackHTTP answers with what is said of a model's verdicts, the oldest first.
-func (s *Server) feedbackHTTP(w http.ResponseWriter, r *http.Request) error {
+// feedbackOn returns where feedback is kept, and the model that a request names.
+func (s *Server) feedbackOn(r *http.Request) (Feedback, *model, error) {
 	store, err := s.feedback()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	m, err := s.repository.model(r.PathValue("model"))
+	return store, m, err
+}
+
+// feedbackHTTP answers with what is said of a model's verdicts, the oldest first.
+func (s *Server) feedbackHTTP(w http.ResponseWriter, r *http.Request) error {
+	store, m, err := s.feedbackOn(r)
 	if err != nil {
 		return err
 	}
@@ -142,11 +148,7 @@ func (s *Server) keep(r *http.Request, e feedback.Entry, f *judge.Finding, file 
 
 // unmarkHTTP takes back what is said of an image.
 func (s *Server) unmarkHTTP(w http.ResponseWriter, r *http.Request) error {
-	store, err := s.feedback()
-	if err != nil {
-		return err
-	}
-	m, err := s.repository.model(r.PathValue("model"))
+	store, m, err := s.feedbackOn(r)
 	if err != nil {
 		return err
 	}

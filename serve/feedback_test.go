@@ -19,6 +19,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/testenv/chromium"
 )
 
 // withFeedback returns options with a store in a folder of its own.
@@ -257,13 +258,13 @@ func TestPageFeedback(t *testing.T) {
 		}
 		return m
 	}
-	eval[bool](t, ctx, `document.querySelectorAll('#results .mark').forEach(b => b.click()), true`)
+	chromium.Eval[bool](t, ctx, `document.querySelectorAll('#results .mark').forEach(b => b.click()), true`)
 	until(t, ctx, "four marks", `document.querySelectorAll('#results .mark[aria-pressed=true]').length === 4`)
 	if got := marks(); !maps.Equal(got, wanted) {
 		t.Errorf("got %v, want %v", got, wanted)
 	}
 	screenshot(t, ctx, "page-feedback")
-	eval[bool](t, ctx, `document.querySelectorAll('#results .mark').forEach(b => b.click()), true`)
+	chromium.Eval[bool](t, ctx, `document.querySelectorAll('#results .mark').forEach(b => b.click()), true`)
 	until(t, ctx, "no marks", `document.querySelectorAll('#results .mark[aria-pressed=true]').length === 0`)
 	if got := marks(); len(got) != 0 {
 		t.Errorf("taken back, got %v", got)
@@ -281,7 +282,7 @@ func TestPageFeedback(t *testing.T) {
 	if got := marks(); len(got) != 0 {
 		t.Errorf("taken back, got %v", got)
 	}
-	if eval[bool](t, ctx, `!$('notice').hidden`) {
-		t.Errorf("the page says %s", eval[string](t, ctx, `$('notice').textContent`))
+	if chromium.Eval[bool](t, ctx, `!$('notice').hidden`) {
+		t.Errorf("the page says %s", chromium.Eval[string](t, ctx, `$('notice').textContent`))
 	}
 }

@@ -39,16 +39,6 @@ func browse(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp
 	}
 }
 
-// eval returns the value of a JavaScript expression.
-func eval[T any](t *testing.T, ctx context.Context, expression string) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		t.Fatalf("%s: %v", expression, err)
-	}
-	return v
-}
-
 // click clicks on an element, which the page may draw anew between being found and clicked.
 func click(t *testing.T, ctx context.Context, selector string) {
 	t.Helper()
@@ -66,7 +56,7 @@ func click(t *testing.T, ctx context.Context, selector string) {
 // until waits for a condition in JavaScript.
 func until(t *testing.T, ctx context.Context, what, condition string) {
 	t.Helper()
-	eventually(t, what, func() bool { return eval[bool](t, ctx, condition) })
+	eventually(t, what, func() bool { return chromium.Eval[bool](t, ctx, condition) })
 }
 
 // screenshot writes a picture of the page to the folder $ANOMALY_SCREENSHOTS names.
@@ -103,7 +93,7 @@ func TestPage(t *testing.T) {
 
 	browse(t, ctx, chromedp.SetUploadFiles(chromedp.CSS("#files"), append(files, filepath.Join(dir, "broken.png"))))
 	until(t, ctx, "five results", `$('results').children.length === 5 && ![...$('results').children].some(l => l.textContent.startsWith('judging'))`)
-	failed, anomalous := eval[int](t, ctx, `document.querySelectorAll('#results .failed').length`), eval[int](t, ctx, `document.querySelectorAll('#results .anomalous').length`)
+	failed, anomalous := chromium.Eval[int](t, ctx, `document.querySelectorAll('#results .failed').length`), chromium.Eval[int](t, ctx, `document.querySelectorAll('#results .anomalous').length`)
 	expected := 0
 	for i := range 4 {
 		if want(t, modelBytes(t, 2), testImage(i, 60, 40)).Anomalous {
@@ -116,7 +106,7 @@ func TestPage(t *testing.T) {
 	until(t, ctx, "the recent images", `$('count').textContent.includes('of the last')`)
 	until(t, ctx, "their pictures", `[...document.querySelectorAll('#rejects img')].every(i => i.naturalWidth > 0)`)
 
-	eval[bool](t, ctx, `$('threshold').value = 0, $('threshold').dispatchEvent(new Event('input'))`)
+	chromium.Eval[bool](t, ctx, `$('threshold').value = 0, $('threshold').dispatchEvent(new Event('input'))`)
 	until(t, ctx, "the count at 0", `$('count').textContent.includes('(100.0 %)')`)
 	click(t, ctx, "#reset")
 	screenshot(t, ctx, "page")
@@ -144,12 +134,12 @@ func TestPage(t *testing.T) {
 			})
 			return err
 		}))
-		if eval[bool](t, ctx, `document.documentElement.scrollWidth > innerWidth`) {
+		if chromium.Eval[bool](t, ctx, `document.documentElement.scrollWidth > innerWidth`) {
 			t.Errorf("%s: the narrow page is wider than the screen", theme)
 		}
 		screenshot(t, ctx, "page-narrow-"+theme)
 	}
-	for _, url := range eval[[]string](t, ctx, `performance.getEntriesByType('resource').map(e => e.name)`) {
+	for _, url := range chromium.Eval[[]string](t, ctx, `performance.getEntriesByType('resource').map(e => e.name)`) {
 		if !strings.HasPrefix(url, "http://"+web+"/") && !strings.HasPrefix(url, "blob:") && !strings.HasPrefix(url, "data:") {
 			t.Errorf("the page asks %s", url)
 		}

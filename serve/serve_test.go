@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/models"
 	"github.com/anomaly-go/anomaly/onnxexport"
@@ -348,22 +349,7 @@ func TestErrors(t *testing.T) {
 }
 
 // logBuffer is a log to look at.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logBuffer struct{ testenv.Buffer }
 
 func (l *logBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))

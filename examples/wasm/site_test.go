@@ -102,11 +102,7 @@ func (b browser) do(steps ...chromedp.Action[chromedp.Void]) {
 // eval returns the value of a JavaScript expression.
 func eval[T any](b browser, expression string) T {
 	b.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.Fatalf("%s: %v", expression, err)
-	}
-	return v
+	return chromium.Eval[T](b, b.ctx, expression)
 }
 
 // patience is how long anything in the page may take, on a machine that has much else to do.

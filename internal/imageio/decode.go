@@ -319,12 +319,20 @@ func DecodeResized(r io.Reader, opts *Options, targets func(size image.Point) ([
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range into {
-		if err := Resize(t.Pixels, img, t.Height, t.Width, t.Channels); err != nil {
-			return nil, err
-		}
+	if err := ResizeAll(into, img); err != nil {
+		return nil, err
 	}
 	return notes, nil
+}
+
+// ResizeAll is Resize into each of the targets, until one fails.
+func ResizeAll(into []Target, img image.Image) error {
+	for _, t := range into {
+		if err := Resize(t.Pixels, img, t.Height, t.Width, t.Channels); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // damaged makes an error of a decoder's panic: a file is somebody else's, and in a

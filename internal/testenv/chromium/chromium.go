@@ -38,3 +38,13 @@ func Open(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context
 	}
 	return ctx
 }
+
+// Eval returns the value of a JavaScript expression in the page.
+func Eval[T any](t testing.TB, ctx context.Context, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}

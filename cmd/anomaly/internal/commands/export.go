@@ -225,17 +225,18 @@ func (o *exportOptions) rebuild(m *onnxexport.Model, notef func(string, ...any))
 		if o.passes != nil {
 			spec.Passes = *o.passes
 		}
+		moved := o.aegrad != nil && *o.aegrad > 0
 		if o.aegrad != nil {
 			spec.AEGrad, spec.AEGradStop = *o.aegrad, 0
 		}
-		if o.aegrad != nil && spec.AEGrad > 0 {
+		if moved {
 			normal := onnx.ReadNormal(m.Metadata)
 			spec.AEGradStop, _ = normal.At(normal.Error, stopLevel)
 		}
 		if net, err = models.Open(spec, &models.Resources{Weights: weights}); err != nil {
 			return nil, flagError(exportCommand(), err)
 		}
-		if o.aegrad != nil && spec.AEGrad > 0 && spec.AEGradStop == 0 {
+		if moved && spec.AEGradStop == 0 {
 			notef("the file does not say what errors its training images have: every image is moved %d times", spec.AEGrad)
 		}
 		b, err := json.Marshal(net.Spec())

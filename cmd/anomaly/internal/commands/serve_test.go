@@ -22,11 +22,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
 // A service is an `anomaly serve`, or worker, that goes on.
 type service struct {
-	out, log lockedBuffer
+	out, log testenv.Buffer
 	url      string
 	stop     context.CancelFunc
 	code     chan int

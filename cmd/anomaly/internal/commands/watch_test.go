@@ -9,37 +9,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/testenv"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
-// A lockedBuffer is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // A watching is an `anomaly run --watch` that goes on.
 type watching struct {
 	t           *testing.T
-	out, log    lockedBuffer
+	out, log    testenv.Buffer
 	interrupted context.CancelFunc
 	code        chan int
 }
