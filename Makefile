@@ -15,7 +15,7 @@ TARGETS ?= linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/ppc64
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm release lintdocker lint staticcheck vulncheck cover fuzz soak soakserve accuracy article bench bench-peers clean
+.PHONY: help setup build cross test testrace testnocgo testarm conformance testanomalib testclients testfleet wasm release lintdocker lint staticcheck vulncheck cover fuzz soak soak-serve accuracy article bench bench-peers clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -95,8 +95,8 @@ fuzz: ## run every fuzz target for FUZZTIME (1m), or those that match FUZZ
 soak: ## swap models under a stream of requests, open and close them, and write docs/soak.md (5 minutes)
 	$(GO) run ./internal/soak
 
-soakserve: ## load a server, swap its models 200 times, and watch its memory under load and swaps for SOAK (1h)
-	$(GO) run ./internal/loadserve -soak $(or $(SOAK),1h)
+soak-serve: ## watch a server's memory for SOAK (1h) under RATE (10) requests a second, good, bad and left alone, and a swap of its model every 6 s
+	$(GO) run ./internal/loadserve -soak $(or $(SOAK),1h) -rate $(or $(RATE),10)
 
 accuracy: ## train presets and networks on the data sets in DATA (../shared/data) and write docs/results.md (hours)
 	@scripts/accuracy

@@ -8,16 +8,14 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"io"
 	"log"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/anomaly-go/anomaly/models"
@@ -28,7 +26,8 @@ var (
 	python   = flag.String("python", "", "`PYTHON` with requirements.txt; \"\" leaves FastAPI out")
 	duration = flag.Duration("duration", 10*time.Second, "of each measurement")
 	provider = flag.String("provider", "auto", "of anomaly serve")
-	soak     = flag.Duration("soak", 0, "how long to watch the memory under load, with swaps, at the end")
+	soak     = flag.Duration("soak", 0, "watch the memory for so long under load, with swaps, and measure nothing else")
+	rate     = flag.Float64("rate", 10, "requests a second of the soak")
 	size     = flag.Int("size", 128, "side of the model's images")
 	clients  = flag.Int("clients", 16, "that ask at once for the throughput")
 )
@@ -36,6 +35,9 @@ var (
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
+	if !(*rate > 0) {
+		log.Fatalf("loadserve: -rate: got %v, want more than 0", *rate)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -46,6 +48,7 @@ func main() {
 // A server is a process that is measured.
 type server struct {
 	name, url, ready string
+	root             string // of anomaly serve, which has more than a url
 	process          *exec.Cmd
 }
 
@@ -77,8 +80,20 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours := &server{name: "anomaly serve", url: "http://127.0.0.1:18080/v1/models/part/images", ready: "http://127.0.0.1:18080/v2/health/ready"}
-	ours.process = exec.Command(bin, "serve", "--provider", *provider, "--listen", "127.0.0.1:18080", "--grpc-listen", "none", repository)
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	ours := &server{name: "anomaly serve", root: "http://" + address}
+	ours.url, ours.ready = ours.root+"/v1/models/part/images", ours.root+"/v2/health/ready"
+	ours.process = exec.Command(bin, "serve", "--provider", *provider, "--listen", address, "--grpc-listen", "none", repository)
+	if *soak > 0 {
+		if err := ours.start(ctx); err != nil {
+			return err
+		}
+		defer ours.end()
+		return soakFor(ctx, ours, file, model, files, *rate, *soak)
+	}
 	servers := []*server{ours}
 	if *python != "" {
 		theirs := &server{name: "FastAPI", url: "http://127.0.0.1:18082/images", ready: "http://127.0.0.1:18082/ready"}
@@ -113,20 +128,27 @@ func run(ctx context.Context) error {
 			fmt.Printf("| %.1f | %s | %.1f | %s | %s | %d | %d |\n", rate, s.name, t.rate(), ms(t.quantile(.5)), ms(t.quantile(.99)), t.refused, t.failed)
 		}
 	}
-	before := ours.resident()
-	swapped, lost, took := swaps(ctx, ours, file, model, files)
-	fmt.Printf("\n%d swaps in %v under load: %d of %d requests lost; resident %d MiB before, %d MiB after\n", swapped, took.Round(time.Second), lost.failed, lost.answered+lost.failed, before>>20, ours.resident()>>20)
-	if *soak > 0 {
-		fmt.Printf("\n| minute | resident MiB | requests | failed |\n|---:|---:|---:|---:|\n")
-		total := tally{}
-		for began := time.Now(); time.Since(began) < *soak && ctx.Err() == nil; {
-			_, t, _ := swaps(ctx, ours, file, model, files)
-			total.answered += t.answered
-			total.failed += t.failed
-			fmt.Printf("| %.0f | %d | %d | %d |\n", time.Since(began).Minutes(), ours.resident()>>20, total.answered, total.failed)
-		}
+	before, err := ours.figures()
+	if err != nil {
+		return err
 	}
+	swapped, lost, took := swaps(ctx, ours, file, model, files)
+	after, err := ours.figures()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%d swaps in %v under load: %d of %d requests lost; resident %d MiB before, %d MiB after\n", swapped, took.Round(time.Second), lost.failed, lost.answered+lost.failed, int(before.resident)>>20, int(after.resident)>>20)
 	return ctx.Err()
+}
+
+// freeAddress returns an address of this machine that nobody listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
 }
 
 // start starts the process and waits until it is ready.
@@ -154,22 +176,6 @@ func (s *server) start(ctx context.Context) error {
 func (s *server) end() {
 	s.process.Process.Signal(os.Interrupt)
 	s.process.Wait()
-}
-
-// resident returns the bytes of memory that the process holds; 0 where there is no
-// /proc.
-func (s *server) resident() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" {
-			n, _ := strconv.ParseInt(fields[1], 10, 64)
-			return n << 10
-		}
-	}
-	return 0
 }
 
 // modelBytes returns the file of a network of random weights.
@@ -206,16 +212,10 @@ func swaps(ctx context.Context, s *server, file []byte, model string, files [2][
 	began := time.Now()
 	go func() { done <- closed(asking, s.url, file, 4, time.Hour) }()
 	for i := range 200 {
-		if os.WriteFile(model+".new", files[(i+1)%2], 0o644) != nil || os.Rename(model+".new", model) != nil {
-			break
-		}
-		a, err := http.Post(strings.Replace(s.url, "/v1/models/part/images", "/v2/repository/models/part/load", 1), "", nil)
-		if err != nil || a.StatusCode != http.StatusOK {
+		if err := s.swap(model, files[(i+1)%2]); err != nil {
 			log.Printf("swap %d: %v", i, err)
 			break
 		}
-		io.Copy(io.Discard, a.Body)
-		a.Body.Close()
 		swapped++
 	}
 	stop()
