@@ -172,13 +172,9 @@ func TestFeedbackOnRejects(t *testing.T) {
 }
 
 func TestFeedbackRefused(t *testing.T) {
-	tokens, err := parseTokens("line infer 0123456789abcdef\nqa infer,feedback fedcba9876543210\nops admin 00112233445566778\n")
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := pngBytes(t, testImage(0, 32, 32))
 	o, _ := withFeedback(t, &feedback.Options{MaxBytes: int64(len(file))})
-	o.OpenAdmin, o.Tokens = false, tokens
+	o.OpenAdmin, o.Credentials.Tokens = false, written(t, "line infer 0123456789abcdef\nqa infer,feedback fedcba9876543210\nops admin 00112233445566778\n")
 	_, web, _ := newServer(t, o, nil)
 	const line, qa, ops = "Bearer 0123456789abcdef", "Bearer fedcba9876543210", "Bearer 00112233445566778"
 	other := pngBytes(t, testImage(1, 32, 32))

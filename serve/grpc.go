@@ -2,7 +2,7 @@ package serve
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"path"
@@ -46,8 +46,8 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if s.options.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(s.options.TLS.Clone())))
+	if config := s.secrets.tlsConfig(); config != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}
 	g := grpc.NewServer(options...)
 	service := oippb.GRPCInferenceService_ServiceDesc
@@ -80,16 +80,16 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 		return nil, status.Error(code, err.Error())
 	}
 	if scope := methodScopes[method]; scope != "" {
-		var certificates []*x509.Certificate
+		var connection *tls.ConnectionState
 		address := ""
 		if p, ok := peer.FromContext(ctx); ok {
 			address = p.Addr.String()
 			if t, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-				certificates = t.State.PeerCertificates
+				connection = &t.State
 			}
 		}
 		var err error
-		if in.who, err = s.identify(first("authorization"), certificates, address, scope); err != nil {
+		if in.who, err = s.identify(first("authorization"), connection, address, scope); err != nil {
 			return refuse(err)
 		}
 		if err := s.limits.allow(in.who.client()); err != nil {

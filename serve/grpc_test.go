@@ -132,12 +132,8 @@ func TestGRPCErrors(t *testing.T) {
 }
 
 func TestGRPCTokens(t *testing.T) {
-	tokens, err := parseTokens("line infer 0123456789abcdef\nops admin fedcba9876543210\n")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := testOptions()
-	o.OpenAdmin, o.Tokens = false, tokens
+	o.OpenAdmin, o.Credentials.Tokens = false, written(t, "line infer 0123456789abcdef\nops admin fedcba9876543210\n")
 	s, _, _ := newServer(t, o, nil)
 	call := dial(t, s)
 	as := func(token string) context.Context {

@@ -3,7 +3,6 @@ package serve
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,11 +162,7 @@ func (s *Server) answer(w *response, r *http.Request, route route, in *request) 
 		return fmt.Errorf("%w: host %.128q is not this machine's", ErrScope, r.Host)
 	}
 	if route.scope != "" {
-		var certificates []*x509.Certificate
-		if r.TLS != nil {
-			certificates = r.TLS.PeerCertificates
-		}
-		if in.who, err = s.identify(r.Header.Get("Authorization"), certificates, r.RemoteAddr, route.scope); err != nil {
+		if in.who, err = s.identify(r.Header.Get("Authorization"), r.TLS, r.RemoteAddr, route.scope); err != nil {
 			return err
 		}
 		if err := s.limits.allow(in.who.client()); err != nil {

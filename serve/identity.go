@@ -3,7 +3,7 @@ package serve
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"regexp"
@@ -32,9 +32,9 @@ func (i identity) client() string {
 	return i.from
 }
 
-// identify tells who sends a request from its Authorization header, the certificates
-// that TLS has verified and its address, and whether it may do what needs a scope.
-func (s *Server) identify(authorization string, certificates []*x509.Certificate, address string, scope Scope) (identity, error) {
+// identify tells who sends a request from its Authorization header, its connection, nil
+// where that is not encrypted, and its address, and whether it may do what needs a scope.
+func (s *Server) identify(authorization string, connection *tls.ConnectionState, address string, scope Scope) (identity, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address
@@ -43,18 +43,22 @@ func (s *Server) identify(authorization string, certificates []*x509.Certificate
 	if s.options.OpenAdmin {
 		who.scope = ScopeAdmin
 	}
-	if len(certificates) > 0 {
-		who.name, who.scope = certificates[0].Subject.CommonName, ScopeAdmin
+	if connection != nil && len(connection.VerifiedChains) > 0 {
+		if !s.secrets.trusts(connection) {
+			return who, fmt.Errorf("%w: the authority of the client's certificate is not trusted any more", ErrIdentity)
+		}
+		who.name, who.scope = connection.VerifiedChains[0][0].Subject.CommonName, ScopeAdmin
 	}
-	if s.options.Tokens != nil {
-		b, err := s.options.Tokens.bearer(authorization)
+	tokens := s.secrets.tokens.Load()
+	if tokens != nil {
+		b, err := tokens.bearer(authorization)
 		if err != nil {
 			return who, err
 		}
 		who.name, who.scope = b.name, b.scope
 	}
 	if !who.scope.includes(scope) {
-		if s.options.Tokens == nil {
+		if tokens == nil {
 			return who, fmt.Errorf("%w: this server changes models for nobody, nor takes feedback: it has neither tokens nor client certificates, and is not reached from its own machine alone", ErrScope)
 		}
 		return who, fmt.Errorf("%w: the token does not have %s", ErrScope, scope)

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -174,11 +173,7 @@ func TestTokens(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "tokens")
-			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := ReadTokens(path)
+			_, err := openCredentials(&Credentials{Tokens: written(t, tt.text)}, slog.New(slog.DiscardHandler))
 			if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, ErrInput) || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -191,12 +186,8 @@ func TestTokens(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	log := &logBuffer{}
-	tokens, err := parseTokens("line infer 0123456789abcdef\nops admin fedcba9876543210\n")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := testOptions()
-	o.OpenAdmin, o.Tokens, o.Logger = false, tokens, log.logger()
+	o.OpenAdmin, o.Credentials.Tokens, o.Logger = false, written(t, "line infer 0123456789abcdef\nops admin fedcba9876543210\n"), log.logger()
 	_, web, _ := newServer(t, o, nil)
 	for _, tt := range []struct {
 		method, path, token string

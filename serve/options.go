@@ -3,7 +3,6 @@ package serve
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	goruntime "runtime"
@@ -32,7 +31,8 @@ type Options struct {
 	// Gate, where not nil, may refuse a model that is to take another's place, by an
 	// error. It may use both until it returns, and close or swap neither.
 	Gate func(ctx context.Context, name string, current, candidate *runtime.Detector) error
-	// Interval is the time between two looks at the repository; 0 is a second.
+	// Interval is the time between two looks at the repository, and at what Credentials
+	// name; 0 is a second.
 	Interval time.Duration
 	// Priority of models by name, 0 for others: of requests that wait, those of a
 	// higher one are computed first.
@@ -70,13 +70,9 @@ type Options struct {
 	// DrainTimeout is how long requests that have come may then take; 0 is 30 s.
 	DrainTimeout time.Duration
 
-	// Tokens, where not nil, are what clients must bring, besides a certificate where
-	// TLS asks for one.
-	Tokens *Tokens
-	// TLS, where not nil, encrypts both protocols. With ClientAuth
-	// RequireAndVerifyClientCert and no Tokens a certificate gives every scope.
-	TLS *tls.Config
-	// OpenAdmin lets everybody change models where there are neither Tokens nor
+	// Credentials encrypt both protocols and say who may ask.
+	Credentials Credentials
+	// OpenAdmin lets everybody change models where there are neither tokens nor
 	// client certificates: for servers that are reached from this machine alone. It
 	// also makes the server refuse requests whose Host is not this machine's, so that
 	// no web page can reach it through a name of its own.

@@ -148,12 +148,8 @@ func TestPage(t *testing.T) {
 
 // TestPageToken opens the page of a server that wants a token.
 func TestPageToken(t *testing.T) {
-	tokens, err := parseTokens("line infer 0123456789abcdef\n")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := testOptions()
-	o.OpenAdmin, o.Tokens = false, tokens
+	o.OpenAdmin, o.Credentials.Tokens = false, written(t, "line infer 0123456789abcdef\n")
 	s, _, _ := newServer(t, o, nil)
 	web, _ := serving(t, s)
 	ctx := openChromium(t, "http://"+web+"/")

@@ -20,6 +20,7 @@ import (
 type Server struct {
 	options    Options
 	repository *repository
+	secrets    *secrets
 	admission  *admission
 	limits     *limits
 	metrics    *metrics
@@ -30,7 +31,7 @@ type Server struct {
 	handler    http.Handler
 	grpc       *grpc.Server
 
-	stop    context.CancelFunc // of the watch
+	stop    context.CancelFunc // of the watches
 	watched sync.WaitGroup
 	closing sync.Once
 }
@@ -45,6 +46,9 @@ func New(ctx context.Context, models string, o *Options) (*Server, error) {
 	}
 	s := &Server{options: options, log: options.Logger, decoders: newDecoders(), limits: newLimits(options.Rate)}
 	var err error
+	if s.secrets, err = openCredentials(&options.Credentials, options.Logger); err != nil {
+		return nil, err
+	}
 	if s.repository, err = openRepository(ctx, models, &s.options); err != nil {
 		return nil, err
 	}
@@ -56,6 +60,7 @@ func New(ctx context.Context, models string, o *Options) (*Server, error) {
 	watching, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.watched.Go(func() { s.repository.watch(watching) })
+	s.watched.Go(func() { s.secrets.watch(watching, options.Interval) })
 	return s, nil
 }
 
@@ -91,10 +96,9 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	web = netutil.LimitListener(web, s.options.MaxConnections)
-	if s.options.TLS != nil {
-		server.TLSConfig = s.options.TLS.Clone()
-		server.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
-		web = tls.NewListener(web, server.TLSConfig)
+	if config := s.secrets.tlsConfig(); config != nil {
+		server.TLSConfig = config
+		web = tls.NewListener(web, config)
 	}
 	webEnded, rpcEnded := make(chan error, 1), make(chan error, 1)
 	go func() { webEnded <- server.Serve(web) }()

@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/anomaly-go/anomaly/internal/text"
 )
 
 // A Scope is something that a token allows.
@@ -29,9 +27,9 @@ func (s Scope) includes(other Scope) bool {
 	return slices.Index(scopes, s) >= slices.Index(scopes, other)
 }
 
-// Tokens are what clients show as "Authorization: Bearer …". Only their hashes are
+// tokens are what clients show as "Authorization: Bearer …". Only their hashes are
 // kept.
-type Tokens struct {
+type tokens struct {
 	bearers map[[sha256.Size]byte]bearer // by hash: looking one up takes no time that tells of its bytes
 }
 
@@ -43,34 +41,16 @@ type bearer struct {
 
 var bearerName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// ReadTokens reads tokens from a file: a line for each has a name for the log, its
-// scopes, joined by commas, and the token, of 16 bytes or more, or "sha256:" and its
-// SHA-256 in hexadecimal. Empty lines and those that begin with # do not count.
-//
-//	line-3   infer        sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-//	deployer infer,admin  dTq0mYpNn4xS2vWb
-func ReadTokens(path string) (*Tokens, error) {
-	lines, err := text.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	t, err := parseTokens(lines)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return t, nil
-}
-
-// parseTokens reads tokens. Errors do not contain them.
-func parseTokens(content string) (*Tokens, error) {
-	t := &Tokens{bearers: map[[sha256.Size]byte]bearer{}}
+// parseTokens reads tokens, as Credentials has them. Errors do not contain them.
+func parseTokens(content string) (*tokens, error) {
+	t := &tokens{bearers: map[[sha256.Size]byte]bearer{}}
 	lines := bufio.NewScanner(strings.NewReader(content))
 	for number := 1; lines.Scan(); number++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		wrong := func(format string, args ...any) (*Tokens, error) {
+		wrong := func(format string, args ...any) (*tokens, error) {
 			return nil, fmt.Errorf("%w: tokens: line %d: %s", ErrInput, number, fmt.Sprintf(format, args...))
 		}
 		if len(fields) != 3 {
@@ -113,7 +93,7 @@ func parseTokens(content string) (*Tokens, error) {
 }
 
 // bearer returns who shows an Authorization header.
-func (t *Tokens) bearer(header string) (bearer, error) {
+func (t *tokens) bearer(header string) (bearer, error) {
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return bearer{}, fmt.Errorf("%w: want Authorization: Bearer and a token", ErrIdentity)
@@ -123,4 +103,19 @@ func (t *Tokens) bearer(header string) (bearer, error) {
 		return bearer{}, fmt.Errorf("%w: the token is not known", ErrIdentity)
 	}
 	return who, nil
+}
+
+// without returns the names of those who have a token, or scopes, that they do not have in
+// another state of the file, which may be nil.
+func (t *tokens) without(other *tokens) []string {
+	names := []string{}
+	if t != nil {
+		for hash, who := range t.bearers {
+			if other == nil || other.bearers[hash] != who {
+				names = append(names, who.name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

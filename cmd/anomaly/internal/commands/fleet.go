@@ -188,8 +188,14 @@ func parseWorker(c *cli.Context) (*workerOptions, error) {
 			return nil, fmt.Errorf("--token-file: %s: want one word", path)
 		}
 	}
-	s.TLS, err = parseTLS(c)
-	return o, err
+	files, err := parseCredentials(c)
+	if err != nil {
+		return nil, err
+	}
+	if s.TLS, err = files.TLS(); err != nil {
+		return nil, fmt.Errorf("--tls-cert, --tls-key, --client-ca: %w", err)
+	}
+	return o, nil
 }
 
 // parseQueue reads natsFlags.

@@ -44,7 +44,9 @@ Prometheus, --otlp sends traces.
 By default this machine alone reaches the server, and may change models. With
 --listen :8080 others do: then give --tokens FILE or --client-ca, without which
 nobody changes models. A line of the file has a client's name, its scopes (infer,
-feedback or admin, each of which includes those before) and its token, or sha256: and the token's hash.
+feedback or admin, each of which includes those before) and its token, or sha256: and
+the token's hash. Tokens and certificates may be replaced while the server runs: it
+looks at their files as at the models, and what cannot be used changes nothing.
 
 --feedback DIR keeps what people mark as false alarms and misses, on the page or by
 POST /v1/models/NAME/feedback: anomaly feedback lists it, calibrate and train use it.
@@ -78,7 +80,7 @@ for each change of a model.
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` that a request may wait and compute", Value: 30 * time.Second},
 			&cli.DurationFlag{Name: "drain-delay", Usage: "`TIME` to go on, not ready, before connections are refused", Value: 500 * time.Millisecond},
 			&cli.DurationFlag{Name: "drain-timeout", Usage: "`TIME` that requests may then take", Value: 30 * time.Second},
-			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models", Value: time.Second},
+			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models, and within which new tokens and certificates are in use", Value: time.Second},
 			&cli.StringFlag{Name: "feedback", Usage: "`DIR` to keep what people say of verdicts in (see anomaly feedback)", DefaultText: "nothing is kept"},
 			&cli.IntFlag{Name: "feedback-budget", Usage: "`MIB` that its images may take", Value: defaultBudget},
 			&cli.IntFlag{Name: "drift-window", Usage: "`N` images that are compared with the training images at a time", Value: drift.DefaultWindow},
@@ -173,36 +175,20 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 		}
 		s.Priority[name] = n
 	}
-	if path := c.String("tokens"); path != "" {
-		if s.Tokens, err = serve.ReadTokens(path); err != nil {
-			return nil, fmt.Errorf("--tokens: %w", err)
-		}
-	}
-	s.TLS, err = parseTLS(c)
-	return o, err
-}
-
-// parseTLS reads the files of --tls-cert, --tls-key and --client-ca; nil is no TLS.
-func parseTLS(c *cli.Context) (*tls.Config, error) {
-	cert, key, authorities := c.String("tls-cert"), c.String("tls-key"), c.String("client-ca")
-	switch {
-	case cert == "" && key == "" && authorities == "":
-		return nil, nil
-	case cert == "" || key == "":
-		return nil, usagef("--tls-cert and --tls-key go together, and --client-ca needs both")
-	}
-	pair, err := readKeyPair(c, "tls-cert", "tls-key")
-	if err != nil {
+	if s.Credentials, err = parseCredentials(c); err != nil {
 		return nil, err
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if authorities != "" {
-		config.ClientAuth = tls.RequireAndVerifyClientCert
-		if config.ClientCAs, err = readAuthorities(c, "client-ca"); err != nil {
-			return nil, err
-		}
+	s.Credentials.Tokens = c.String("tokens")
+	return o, nil
+}
+
+// parseCredentials returns the files of --tls-cert, --tls-key and --client-ca.
+func parseCredentials(c *cli.Context) (serve.Credentials, error) {
+	files := serve.Credentials{Certificate: c.String("tls-cert"), Key: c.String("tls-key"), Authorities: c.String("client-ca")}
+	if (files.Certificate == "") != (files.Key == "") || files.Authorities != "" && files.Key == "" {
+		return files, usagef("--tls-cert and --tls-key go together, and --client-ca needs both")
 	}
-	return config, nil
+	return files, nil
 }
 
 // readKeyPair reads the files of two flags: a certificate and its key.
@@ -257,7 +243,7 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 		}
 		defer rpc.Close()
 	}
-	known := s.Tokens != nil || s.TLS != nil && s.TLS.ClientCAs != nil
+	known := s.Credentials.Tokens != "" || s.Credentials.Authorities != ""
 	own := ownAddress(web) && (rpc == nil || ownAddress(rpc))
 	s.OpenAdmin = own && !known
 	if o.gate.dir != "" {
@@ -292,7 +278,7 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 	}
 	defer server.Close()
 	scheme := "http"
-	if s.TLS != nil {
+	if s.Credentials.Certificate != "" {
 		scheme = "https"
 	}
 	c.notef("serving %s on %s://%s", o.models, scheme, web.Addr())
@@ -304,7 +290,7 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 		c.notef("this machine alone reaches it: --listen :8080 is for others too")
 	case !known:
 		c.notef("everybody who reaches it may send images, and nobody change models: --tokens and --client-ca say who may")
-	case s.TLS == nil:
+	case s.Credentials.Certificate == "":
 		c.notef("tokens and images travel unencrypted: --tls-cert and --tls-key change that")
 	}
 	return server.Serve(ctx, web, rpc)
