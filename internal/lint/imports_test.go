@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
 	"cmd/anomaly/internal/commands": {"*"},
 	"cmd/anomaly/internal/page": {
-		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/npy", "internal/onnx", "internal/regular", "internal/text", "golang.org/x/sync",
+		"judge", "train", "runtime", "heatmap", "dataset", "metrics", "internal/atomicfile", "internal/jpeg", "internal/npy", "internal/onnx", "internal/regular", "internal/text", "golang.org/x/sync",
 	},
 	"cmd/anomaly/internal/parts": nil,
 
@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"internal/foreground":       nil,
 	"internal/imageio":          {"internal/jpeg", "internal/png", "internal/tiff", "github.com/klauspost/cpuid", "golang.org/x/image"},
 	"internal/kernels":          {"graph", "internal/ref", "github.com/klauspost/cpuid"},
-	"internal/jpeg":             nil,
+	"internal/jpeg":             {"github.com/klauspost/cpuid"},
 	"internal/label":            nil,
 	"internal/lint":             nil,
 	"internal/loadserve":        {"models", "onnxexport"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/heatmap"
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/jpeg"
 	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -139,7 +139,7 @@ func (s Saves) write(path string, f *judge.Finding) error {
 		write  func(w io.Writer) error
 	}{
 		{s.Picture, pictureSuffix, func(w io.Writer) error {
-			return jpeg.Encode(w, picture(f), &jpeg.Options{Quality: 88})
+			return jpeg.Encode(w, picture(f), 88)
 		}},
 		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)

@@ -6,9 +6,9 @@ import (
 	"encoding/base64"
 	"html/template"
 	"image"
-	"image/jpeg"
 
 	"github.com/anomaly-go/anomaly/internal/atomicfile"
+	"github.com/anomaly-go/anomaly/internal/jpeg"
 )
 
 // A Suspect is an image of the training set by how suspect it is.
@@ -29,7 +29,7 @@ var suspectsTemplate = template.Must(template.New("suspects").Parse(suspectsHTML
 // Embed returns a picture as an address that holds it.
 func Embed(img image.Image) (template.URL, error) {
 	var jpg bytes.Buffer
-	if err := jpeg.Encode(&jpg, img, &jpeg.Options{Quality: 85}); err != nil {
+	if err := jpeg.Encode(&jpg, img, 85); err != nil {
 		return "", err
 	}
 	return template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(jpg.Bytes())), nil
