@@ -166,8 +166,11 @@ func newDetector(l *loaded, o Options) *Detector {
 }
 
 func lease(l *loaded, o *Options) *leased {
-	reconstruction := o.Reconstruction && l.info.Reconstructs // and no more of the detector, which may be garbage before a batch ends
+	reconstruction, told := o.Reconstruction && l.info.Reconstructs, o.OnBatch // and no more of the detector, which may be garbage before a batch ends
 	detect := func(ctx context.Context, f frames) ([]Result, error) {
+		if told != nil {
+			told(f.n)
+		}
 		return l.detect(ctx, f, reconstruction)
 	}
 	return &leased{loaded: l, queue: newBatcher(l.batch, o.BatchWindow, detect), users: 1, idle: make(chan struct{})}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +191,20 @@ func TestDetectorBatchMates(t *testing.T) {
 			wantSame(t, fmt.Sprintf("image %d among others", i), among, all[i], matesTol)
 		}
 	})
+}
+
+// What is computed at once is told before.
+func TestOnBatch(t *testing.T) {
+	model := detectorModel(t, models.Spec{Height: 16, Width: 16, Filters: 8}, nil)
+	var told []int
+	d := openDetector(t, model, &Options{SessionOptions: SessionOptions{Provider: Go}, Batch: 4, OnBatch: func(images int) { told = append(told, images) }})
+	if told != nil {
+		t.Errorf("opening told of %d", told)
+	}
+	detect(t, d, pictures(9)...)
+	if want := []int{4, 4, 1}; !slices.Equal(told, want) {
+		t.Errorf("got %d, want %d", told, want)
+	}
 }
 
 // Networks of other tools: fixed batches, either layout, names of their own.

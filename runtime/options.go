@@ -52,6 +52,10 @@ type Options struct {
 	// calls; 0 (default) is not at all: as long as a batch is computed the next one
 	// gathers by itself.
 	BatchWindow time.Duration
+	// OnBatch, where not nil, is told of each batch, before it is computed, how many
+	// images it has, of one call or several; tiles, where images are cut into those. It
+	// is called by one goroutine at a time, which computes nothing until it returns.
+	OnBatch func(images int)
 	// Reconstruction asks for reconstructions too, of models that give them.
 	Reconstruction bool
 	// Threshold, where not nil, replaces the model's threshold, or the label that it

@@ -15,6 +15,7 @@ type metrics struct {
 	latency  *prometheus.HistogramVec
 	stages   *prometheus.HistogramVec
 	images   *prometheus.HistogramVec
+	batches  *prometheus.HistogramVec
 	margins  *prometheus.HistogramVec
 	verdicts *prometheus.CounterVec
 	windows  *prometheus.CounterVec
@@ -36,6 +37,9 @@ func newMetrics(s *Server) *metrics {
 		images: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "anomaly_request_images", Help: "Images of a request.", Buckets: prometheus.ExponentialBuckets(1, 2, 8),
 		}, []string{"model"}),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "anomaly_batch_images", Help: "Images, or tiles of them, that were computed at once, of one request or several.", Buckets: prometheus.ExponentialBuckets(1, 2, 8),
+		}, []string{"model"}),
 		margins: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "anomaly_score_ratio", Help: "Scores as multiples of the threshold, where that is above 0.",
 			Buckets: []float64{.1, .25, .5, .6, .7, .8, .9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10},
@@ -50,7 +54,7 @@ func newMetrics(s *Server) *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.stages, m.images, m.margins, m.verdicts, m.windows,
+	m.registry.MustRegister(m.requests, m.latency, m.stages, m.images, m.batches, m.margins, m.verdicts, m.windows,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("anomaly_requests_running", "Requests that are decoded or computed.", func() float64 {
 			running, _ := s.admission.counts()
@@ -66,7 +70,7 @@ func newMetrics(s *Server) *metrics {
 			}
 			return 0
 		}),
-		&modelCollector{s.repository})
+		&modelCollector{s})
 	m.registry.MustRegister(s.options.Collectors...)
 	return m
 }
@@ -92,7 +96,7 @@ func (m *metrics) found(model string, pics []*picture) {
 }
 
 // modelCollector says of each model which version is in use.
-type modelCollector struct{ repository *repository }
+type modelCollector struct{ server *Server }
 
 var modelInfo = prometheus.NewDesc("anomaly_model_info", "Models in use: 1.", []string{"model", "version", "hash", "provider"}, nil)
 
@@ -103,7 +107,7 @@ func (c *modelCollector) Describe(descs chan<- *prometheus.Desc) {
 }
 
 func (c *modelCollector) Collect(metrics chan<- prometheus.Metric) {
-	for _, m := range c.repository.list() {
+	for _, m := range c.server.repository.list() {
 		if l := m.state().current; l != nil {
 			collectDrift(metrics, m.name, l)
 			metrics <- prometheus.MustNewConstMetric(modelInfo, prometheus.GaugeValue, 1, m.name, l.name, l.info.Hash, string(l.info.Provider))

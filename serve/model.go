@@ -23,6 +23,7 @@ type model struct {
 	name    string
 	dir     string // of its versions, if it has numbered ones
 	options *Options
+	metrics *metrics
 
 	changing sync.Mutex // held while another version is loaded
 
@@ -258,7 +259,9 @@ func (m *model) open(ctx context.Context, v version) (*loaded, error) {
 			return nil, fmt.Errorf("%s: %w", v.path, err)
 		}
 	}
-	det, err := runtime.OpenContext(ctx, v.path, &m.options.Detector)
+	o := m.options.Detector
+	o.OnBatch = func(images int) { m.metrics.batches.WithLabelValues(m.name).Observe(float64(images)) }
+	det, err := runtime.OpenContext(ctx, v.path, &o)
 	if err != nil {
 		return nil, err
 	}

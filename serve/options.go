@@ -20,7 +20,7 @@ import (
 
 // Options are options of [New]; nil is all defaults.
 type Options struct {
-	// Detector says how models are opened. Its Logf is replaced.
+	// Detector says how models are opened. Its Logf and OnBatch are replaced.
 	Detector runtime.Options
 	// Try, where not nil, is given a model before this process opens it, as
 	// [runtime.WatchOptions].Try is.

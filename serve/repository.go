@@ -18,6 +18,7 @@ import (
 type repository struct {
 	root    string
 	options *Options
+	metrics *metrics
 
 	looking sync.Mutex // held by a look
 
@@ -27,8 +28,8 @@ type repository struct {
 }
 
 // openRepository looks at root once and loads what is there.
-func openRepository(ctx context.Context, root string, o *Options) (*repository, error) {
-	r := &repository{root: root, options: o, models: map[string]*model{}}
+func openRepository(ctx context.Context, root string, o *Options, metrics *metrics) (*repository, error) {
+	r := &repository{root: root, options: o, metrics: metrics, models: map[string]*model{}}
 	if err := r.look(ctx, true); err != nil {
 		return nil, err
 	}
@@ -38,6 +39,10 @@ func openRepository(ctx context.Context, root string, o *Options) (*repository, 
 		}
 	}
 	return r, nil
+}
+
+func (r *repository) newModel(name string) *model {
+	return &model{name: name, dir: filepath.Join(r.root, name), options: r.options, metrics: r.metrics}
 }
 
 // watch looks until ctx ends.
@@ -70,7 +75,7 @@ func (r *repository) look(ctx context.Context, first bool) error {
 	for name := range found {
 		r.mu.Lock()
 		if r.models[name] == nil {
-			r.models[name] = &model{name: name, dir: filepath.Join(r.root, name), options: r.options}
+			r.models[name] = r.newModel(name)
 		}
 		r.mu.Unlock()
 	}
@@ -135,7 +140,7 @@ func (r *repository) refresh(name string) (*model, error) {
 	}
 	r.mu.Lock()
 	if r.models[name] == nil && found[name] != nil {
-		r.models[name] = &model{name: name, dir: filepath.Join(r.root, name), options: r.options}
+		r.models[name] = r.newModel(name)
 	}
 	r.mu.Unlock()
 	m, err := r.model(name)

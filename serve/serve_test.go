@@ -348,6 +348,28 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestBatches has two requests wait for each other: they are computed at once.
+func TestBatches(t *testing.T) {
+	o := testOptions()
+	o.Detector.Batch, o.Detector.BatchWindow = 2, time.Hour
+	_, web, _ := newServer(t, o, nil)
+	var both sync.WaitGroup
+	for i := range 2 {
+		both.Go(func() {
+			if code, body, _ := ask(t, "POST", web.URL+"/v1/models/part/images", bytes.NewReader(pngBytes(t, testImage(i, side, side)))); code != 200 {
+				t.Errorf("got %d %s", code, body)
+			}
+		})
+	}
+	both.Wait()
+	_, given, _ := ask(t, "GET", web.URL+"/metrics", nil)
+	for _, want := range []string{`anomaly_request_images_count{model="part"} 2`, `anomaly_batch_images_count{model="part"} 1`, `anomaly_batch_images_sum{model="part"} 2`} {
+		if !strings.Contains(given, "\n"+want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
+
 // logBuffer is a log to look at.
 type logBuffer struct{ testenv.Buffer }
 

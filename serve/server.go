@@ -49,12 +49,12 @@ func New(ctx context.Context, models string, o *Options) (*Server, error) {
 	if s.secrets, err = openCredentials(&options.Credentials, options.Logger); err != nil {
 		return nil, err
 	}
-	if s.repository, err = openRepository(ctx, models, &s.options); err != nil {
+	s.admission = newAdmission(options.Concurrent, options.Queue)
+	s.metrics = newMetrics(s)
+	if s.repository, err = openRepository(ctx, models, &s.options, s.metrics); err != nil {
 		return nil, err
 	}
-	s.admission = newAdmission(options.Concurrent, options.Queue)
 	s.tracer = options.Tracer.Tracer("github.com/anomaly-go/anomaly/serve")
-	s.metrics = newMetrics(s)
 	s.handler = s.newHandler()
 	s.grpc = s.newGRPC()
 	watching, stop := context.WithCancel(context.Background())
