@@ -23,7 +23,7 @@ import (
 )
 
 // withFeedback returns options with a store in a folder of its own.
-func withFeedback(t *testing.T, o *feedback.Options) (*Options, *feedback.Store) {
+func withFeedback(t testing.TB, o *feedback.Options) (*Options, *feedback.Store) {
 	t.Helper()
 	store, err := feedback.Open(t.Context(), t.TempDir(), o)
 	if err != nil {

@@ -4,11 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,4 +245,84 @@ func FuzzTokens(f *testing.F) {
 			t.Error("got no tokens and no error")
 		}
 	})
+}
+
+// FuzzRequest answers requests as a client may write them, to every route there is:
+// names of models, versions, images and tensors, what is in queries and headers.
+// None is the server's own fault, and none reaches a file outside its folders.
+func FuzzRequest(f *testing.F) {
+	file := pngBytes(f, testImage(0, 8, 8))
+	post := func(path, headers string, body []byte) []byte {
+		return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", path, headers, len(body), body)
+	}
+	f.Add(post("/v1/models/part/images?draw=heatmap&heat=0:1", "X-Request-Id: a\r\n", file))
+	f.Add(post("/v1/models/part/images", "Accept: image/png\r\n", file))
+	f.Add(post("/v1/models/..%2f..%2fpart/images", "", file))
+	f.Add(post("/v1/models/part/feedback?mark=miss", "", file))
+	f.Add(post("/v1/models/part/feedback?mark=false-alarm&recent=1", "", nil))
+	f.Add([]byte("DELETE /v1/models/part/feedback/..%2f..%2f00 HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	f.Add([]byte("GET /v1/models/part/recent/1 HTTP/1.1\r\nHost: localhost\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n"))
+	f.Add(post("/v1/models/part/use", "", []byte(`{"version":"../1"}`)))
+	f.Add(post("/v1/models/part/shadow", "", []byte(`{"version":"1","images":1,"seconds":1e300,"changed":-1}`)))
+	f.Add(post("/v2/repository/models/part/load", "", []byte(`{"parameters":{}}`)))
+	f.Add(post("/v2/repository/models/part/unload", "", nil))
+	f.Add(post("/v2/repository/index", "", []byte(`{"ready":true}`)))
+	f.Add(post("/v2/models/part/versions/1/infer", "Inference-Header-Content-Length: 97\r\n",
+		append([]byte(`{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":  5}}]}`), "\x01\x00\x00\x00x"...)))
+	f.Add([]byte("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\n\r\n"))
+
+	log := &logBuffer{}
+	o, _ := withFeedback(f, nil)
+	o.Interval, o.MaxPixels, o.Logger = time.Hour, 1<<12, log.logger()
+	s, _, dir := newServer(f, o, func(dir string) {
+		for _, version := range []string{"1", "2"} {
+			put(f, modelBytes(f, 1), dir, "part", version, modelFile)
+		}
+	})
+	around := entries(f, filepath.Dir(dir))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
+		if err != nil {
+			return
+		}
+		r.RemoteAddr = "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		log.Reset()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code == http.StatusInternalServerError {
+			t.Errorf("got 500: %s", log.String())
+		}
+		if id := w.Header().Get("X-Request-Id"); id != "" && !requestID.MatchString(id) {
+			t.Errorf("got request ID %q", id)
+		}
+		if strings.HasPrefix(w.Header().Get("Content-Type"), "application/json") && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("got what is no JSON: %.200q", w.Body)
+		}
+		for line := range strings.Lines(log.String()) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("got a line in the log that is no JSON: %.200q", line)
+			}
+		}
+		if got := entries(t, filepath.Dir(dir)); !slices.Equal(got, around) {
+			t.Fatalf("beside the models lie %q, want %q", got, around)
+		}
+		if s.repository.list()[0].state().unloaded { // the next is to find it
+			if err := s.load(t.Context(), "part"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// entries returns the names in a folder.
+func entries(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
 }
