@@ -1,10 +1,12 @@
 package heatmap
 
 import (
+	"encoding/binary"
 	"image"
 	"image/color"
 	"math"
 	"slices"
+	"sync"
 )
 
 // A Colormap is a scale of evenly spaced colours, interpolated linearly. Nil
@@ -46,15 +48,71 @@ func (c Colormap) At(t float32) color.RGBA {
 	return color.RGBA{mix(low.R, high.R), mix(low.G, high.G), mix(low.B, high.B), mix(low.A, high.A)}
 }
 
-// Colorize returns the map as an image of its own size in the scale's colours; nil
-// colours are Inferno. Maps are comparable by eye only where the scale is the same
-// for all.
+// Colorize returns the map as an image of its own size in the scale's colours, to
+// within 1/255; nil colours are Inferno. Maps are comparable by eye only where the
+// scale is the same for all.
 func Colorize(m *Map, s Scale, colors Colormap) *image.RGBA {
-	s = s.of(m)
 	img := image.NewRGBA(image.Rect(0, 0, m.Width, m.Height))
-	for i, v := range m.Data {
-		c := colors.At(s.at(v))
-		copy(img.Pix[4*i:], []uint8{c.R, c.G, c.B, c.A})
-	}
+	p := newPalette(s.of(m), colors)
+	p.paint(img.Pix, m.Data)
 	return img
+}
+
+// A palette has the colours of residuals on a scale.
+type palette struct {
+	Scale
+	low, high float32 // steps a residual below and above the middle
+	table     *[steps + 1]uint32
+}
+
+// steps are fine enough for any two colours of Inferno beside each other to be less
+// than 1/255 apart.
+const steps = 4096
+
+func newPalette(s Scale, colors Colormap) palette {
+	p := palette{Scale: s}
+	if !(s.Lo < s.Mid && s.Mid < s.Hi) {
+		p.Mid = s.Lo/2 + s.Hi/2
+	}
+	p.low, p.high = steps/2/(p.Mid-p.Lo), steps/2/(p.Hi-p.Mid)
+	if len(colors) > 0 {
+		p.table = colors.table()
+	} else {
+		p.table = infernoTable()
+	}
+	return p
+}
+
+var infernoTable = sync.OnceValue(inferno.table)
+
+// table is the scale's colours, as they lie in memory.
+func (c Colormap) table() *[steps + 1]uint32 {
+	t := new([steps + 1]uint32)
+	for i := range t {
+		c := c.At(float32(i) / steps)
+		t[i] = binary.LittleEndian.Uint32([]uint8{c.R, c.G, c.B, c.A})
+	}
+	return t
+}
+
+// at returns which step a residual is at.
+func (p *palette) at(v float32) int {
+	if v <= p.Lo { // where Hi == Lo too: a map of zeros is not a hot one
+		return 0
+	}
+	at := (v-p.Mid)*p.high + (steps/2 + .5)
+	if v < p.Mid {
+		at = (v-p.Lo)*p.low + .5
+	}
+	if !(at < steps) { // NaN too
+		return steps
+	}
+	return max(int(at), 0)
+}
+
+// paint writes the colours of residuals.
+func (p *palette) paint(pix []uint8, residuals []float32) {
+	for i, v := range residuals {
+		binary.LittleEndian.PutUint32(pix[4*i:4*i+4:4*i+4], p.table[p.at(v)])
+	}
 }

@@ -34,31 +34,44 @@ func (m *Map) Max() float32 {
 // residual's height falls with it.
 func (m *Map) Resize(height, width int) *Map {
 	out := NewMap(height, width)
-	if len(m.Data) == 0 || len(out.Data) == 0 {
-		return out
+	m.resize(out.Height, out.Width, func(y int, row []float32) { copy(out.Data[y*out.Width:], row) })
+	return out
+}
+
+// resize hands on the rows of Resize from the top on; each is the next one's afterwards.
+func (m *Map) resize(height, width int, each func(y int, row []float32)) {
+	row := make([]float32, width)
+	if len(m.Data) == 0 || width == 0 {
+		for y := range height {
+			each(y, row)
+		}
+		return
 	}
-	columns := triangle(m.Width, out.Width)
-	narrow := make([]float64, m.Height*out.Width)
+	columns := triangle(m.Width, width)
+	narrow := make([]float64, m.Height*width)
 	for y := range m.Height {
-		row := m.Data[y*m.Width : (y+1)*m.Width]
+		from, to := m.Data[y*m.Width:(y+1)*m.Width], narrow[y*width:(y+1)*width]
 		for x, c := range columns {
 			var sum float64
-			for k, weight := range c.weights {
-				sum += weight * float64(row[c.first+k])
+			for k, v := range from[c.first:][:len(c.weights)] {
+				sum += c.weights[k] * float64(v)
 			}
-			narrow[y*out.Width+x] = sum
+			to[x] = sum
 		}
 	}
-	for y, r := range triangle(m.Height, out.Height) {
-		for x := range out.Width {
-			var sum float64
-			for k, weight := range r.weights {
-				sum += weight * narrow[(r.first+k)*out.Width+x]
+	sums := make([]float64, width)
+	for y, r := range triangle(m.Height, height) {
+		clear(sums)
+		for k, weight := range r.weights {
+			for x, v := range narrow[(r.first+k)*width:][:width] {
+				sums[x] += weight * v
 			}
-			out.Data[y*out.Width+x] = float32(sum)
 		}
+		for x, sum := range sums {
+			row[x] = float32(sum)
+		}
+		each(y, row)
 	}
-	return out
 }
 
 // repeat returns the map with each residual as a block of rows x columns.

@@ -170,9 +170,9 @@ func TestAround(t *testing.T) {
 		"..###" +
 		"..#.#" +
 		"..###"
-	for i, got := range mask.around(1).Data {
-		if want := rows[i] == '#'; got != want {
-			t.Errorf("row %d, column %d: got %v, want %v", i/5, i%5, got, want)
-		}
+	got := []byte(".........................")
+	mask.around(1, func(x, y int) { got[5*y+x] = '#' })
+	if string(got) != rows {
+		t.Errorf("got %s, want %s", got, rows)
 	}
 }

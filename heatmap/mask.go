@@ -24,25 +24,32 @@ func (m *Map) Threshold(t float32) *Mask {
 // Since interpolation lowers peaks, the pixel at the centre of each residual
 // above t is set as well, so that no detection is lost.
 func (m *Map) Mask(t float32, height, width int) *Mask {
-	return m.mask(t, m.Resize(height, width))
+	height, width = max(height, 0), max(width, 0)
+	mask := &Mask{Data: make([]bool, height*width), Height: height, Width: width}
+	m.resize(height, width, func(y int, row []float32) { mask.row(y, row, t) })
+	mask.centres(m, t)
+	return mask
 }
 
-// mask is Mask at the size of resized, which is the map resized.
-func (m *Map) mask(t float32, resized *Map) *Mask {
-	mask, height, width := resized.Threshold(t), resized.Height, resized.Width
-	if len(mask.Data) == 0 {
-		return mask
+// row sets in row y the residuals above t.
+func (m *Mask) row(y int, residuals []float32, t float32) {
+	set := m.Data[y*m.Width:][:len(residuals)]
+	for x, v := range residuals {
+		set[x] = v > t
 	}
-	for y := range m.Height {
-		for x := range m.Width {
-			if m.Data[y*m.Width+x] > t {
-				centreY := (2*y + 1) * height / (2 * m.Height)
-				centreX := (2*x + 1) * width / (2 * m.Width)
-				mask.Data[centreY*width+centreX] = true
-			}
+}
+
+// centres sets the pixel at the centre of each of a map's residuals above t.
+func (m *Mask) centres(of *Map, t float32) {
+	if len(m.Data) == 0 {
+		return
+	}
+	for i, v := range of.Data {
+		if v > t {
+			y, x := i/of.Width, i%of.Width
+			m.Data[(2*y+1)*m.Height/(2*of.Height)*m.Width+(2*x+1)*m.Width/(2*of.Width)] = true
 		}
 	}
-	return mask
 }
 
 // Image returns the mask as an image, 255 where it is set and 0 elsewhere.
@@ -56,29 +63,26 @@ func (m *Mask) Image() *image.Gray {
 	return img
 }
 
-// around returns the mask of the unset pixels within radius of a set one, rows
-// and columns counted apart.
-func (m *Mask) around(radius int) *Mask {
-	wide := make([]bool, len(m.Data))
+// around hands on the unset pixels within radius of a set one, rows and columns counted
+// apart, some of them again and again.
+func (m *Mask) around(radius int, each func(x, y int)) {
 	for y := range m.Height {
-		row := wide[y*m.Width : (y+1)*m.Width]
-		for x, set := range m.Data[y*m.Width : (y+1)*m.Width] {
-			if set {
-				for k := max(x-radius, 0); k <= min(x+radius, m.Width-1); k++ {
-					row[k] = true
+		row := m.Data[y*m.Width:][:m.Width]
+		for x := 0; x < m.Width; x++ {
+			first := x
+			for x < m.Width && row[x] {
+				x++
+			}
+			if x == first {
+				continue
+			}
+			for k := max(y-radius, 0); k <= min(y+radius, m.Height-1); k++ {
+				for i := max(first-radius, 0); i < min(x+radius, m.Width); i++ {
+					if !m.Data[k*m.Width+i] {
+						each(i, k)
+					}
 				}
 			}
 		}
 	}
-	ring := &Mask{Data: make([]bool, len(m.Data)), Height: m.Height, Width: m.Width}
-	for y := range m.Height {
-		for k := max(y-radius, 0); k <= min(y+radius, m.Height-1); k++ {
-			for x := range m.Width {
-				if wide[y*m.Width+x] && !m.Data[k*m.Width+x] {
-					ring.Data[k*m.Width+x] = true
-				}
-			}
-		}
-	}
-	return ring
 }

@@ -38,32 +38,33 @@ func (o *OverlayOptions) withDefaults(size image.Point) OverlayOptions {
 // that of Map.Mask at img's size.
 func Overlay(img image.Image, m *Map, threshold float32, o *OverlayOptions) *image.RGBA {
 	size := img.Bounds().Size()
-	return o.over(img, m.Mask(threshold, size.Y, size.X))
-}
-
-// over draws a mask, of img's size, over img.
-func (o *OverlayOptions) over(img image.Image, mask *Mask) *image.RGBA {
-	size := img.Bounds().Size()
-	style := o.withDefaults(size)
 	out := image.NewRGBA(image.Rectangle{Max: size})
 	draw.Draw(out, out.Bounds(), img, img.Bounds().Min, draw.Src)
+	o.paint(out, m.Mask(threshold, size.Y, size.X))
+	return out
+}
 
-	paint := func(area *Mask, opacity float64) {
-		mix := func(under *uint8, over uint8) {
-			*under = uint8(math.Round(float64(*under)*(1-opacity) + float64(over)*opacity))
+// paint draws a mask over an image of its size.
+func (o *OverlayOptions) paint(img *image.RGBA, mask *Mask) {
+	style := o.withDefaults(img.Rect.Size())
+	at := func(x, y int) *[4]uint8 { return (*[4]uint8)(img.Pix[y*img.Stride+4*x:]) }
+	over := [4]uint8{style.Color.R, style.Color.G, style.Color.B, style.Color.A}
+	var tint [4][256]uint8
+	opacity := min(max(style.Opacity, 0), 1)
+	for channel := range tint {
+		for v := range tint[channel] {
+			tint[channel][v] = uint8(math.Round(float64(v)*(1-opacity) + float64(over[channel])*opacity))
 		}
-		for i, set := range area.Data {
-			if set {
-				mix(&out.Pix[4*i], style.Color.R)
-				mix(&out.Pix[4*i+1], style.Color.G)
-				mix(&out.Pix[4*i+2], style.Color.B)
-				mix(&out.Pix[4*i+3], style.Color.A)
+	}
+	for i, set := range mask.Data {
+		if set {
+			p := at(i%mask.Width, i/mask.Width)
+			for channel, v := range p {
+				p[channel] = tint[channel][v]
 			}
 		}
 	}
-	paint(mask, min(max(style.Opacity, 0), 1))
 	if style.Contour > 0 {
-		paint(mask.around(style.Contour), 1)
+		mask.around(style.Contour, func(x, y int) { *at(x, y) = over })
 	}
-	return out
 }

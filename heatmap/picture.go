@@ -2,11 +2,13 @@ package heatmap
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 
+	"github.com/anomaly-go/anomaly/internal/imageio"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/inconsolata"
 	"golang.org/x/image/math/fixed"
@@ -27,6 +29,8 @@ type PictureOptions struct {
 
 	Tile    int    // longest side of a tile in pixels; default 512
 	Caption string // line below the tiles, Latin letters; "" leaves it out
+
+	Canvas *image.RGBA // that is drawn on where it is large enough, whatever is in it; default a new one
 }
 
 // Caption returns what a picture says: score, threshold and what follows from them. A nil
@@ -66,15 +70,28 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 	o = &style
 	o.NoMap = o.NoMap || m == nil
 	size, enlarged := tileSize(input.Bounds().Size(), cmp.Or(max(o.Tile, 0), 512))
-
-	type tile struct {
-		title string
-		img   *image.RGBA
+	tiles := Layout(input.Bounds().Size(), o)
+	height := lineHeight + size.Y + gap
+	if o.Caption != "" {
+		height += lineHeight
 	}
-	scaled := fit(input, size, enlarged)
-	tiles := []tile{{"input", scaled}}
+	out := o.canvas(image.Rect(0, 0, gap+len(tiles)*(size.X+gap), height))
+	blank := func(r image.Rectangle) { draw.Draw(out, r, image.NewUniform(paper), image.Point{}, draw.Src) }
+	blank(image.Rect(0, 0, out.Rect.Max.X, lineHeight))
+	blank(image.Rect(0, lineHeight+size.Y, out.Rect.Max.X, height))
+	blank(image.Rect(0, lineHeight, gap, height))
+	next := func(title string) image.Rectangle {
+		r := tiles[0]
+		tiles = tiles[1:]
+		blank(image.Rect(r.Max.X, r.Min.Y, r.Max.X+gap, r.Max.Y))
+		write(out, image.Rect(r.Min.X, 0, r.Max.X, lineHeight), inconsolata.Regular8x16, title)
+		return r
+	}
+
+	shown := next("input")
+	fit(out, shown, input, enlarged)
 	if o.Reconstruction != nil {
-		tiles = append(tiles, tile{"reconstruction", fit(o.Reconstruction, size, enlarged)})
+		fit(out, next("reconstruction"), o.Reconstruction, enlarged)
 	}
 	if !o.NoMap {
 		if o.Scale == (Scale{}) {
@@ -84,29 +101,32 @@ func Picture(input image.Image, m *Map, o *PictureOptions) *image.RGBA {
 		if enlarged && whole(m.Width, m.Height, size) {
 			m = m.repeat(size.Y/m.Height, size.X/m.Width)
 		}
-		resized := m.Resize(size.Y, size.X)
-		tiles = append(tiles, tile{fmt.Sprintf("heat map %.3g to %.3g", scale.Lo, scale.Hi), Colorize(resized, scale, o.Colors)})
+		heat := next(fmt.Sprintf("heat map %.3g to %.3g", scale.Lo, scale.Hi))
+		colours := newPalette(scale, o.Colors)
+		mask := &Mask{Data: make([]bool, size.X*size.Y), Height: size.Y, Width: size.X}
+		m.resize(size.Y, size.X, func(y int, row []float32) {
+			colours.paint(out.Pix[out.PixOffset(heat.Min.X, heat.Min.Y+y):], row)
+			if o.Threshold != nil {
+				mask.row(y, row, *o.Threshold)
+			}
+		})
 		if o.Threshold != nil {
-			tiles = append(tiles, tile{"anomalous", o.Overlay.over(scaled, m.mask(*o.Threshold, resized))})
+			mask.centres(m, *o.Threshold)
+			over := next("anomalous")
+			draw.Draw(out, over, out, shown.Min, draw.Src)
+			o.Overlay.paint(out.SubImage(over).(*image.RGBA), mask)
 		}
-	}
-
-	height := lineHeight + size.Y + gap
-	if o.Caption != "" {
-		height += lineHeight
-	}
-	out := image.NewRGBA(image.Rect(0, 0, gap+len(tiles)*(size.X+gap), height))
-	draw.Draw(out, out.Bounds(), image.NewUniform(paper), image.Point{}, draw.Src)
-	for i, r := range Layout(input.Bounds().Size(), o) {
-		write(out, image.Rect(r.Min.X, 0, r.Max.X, lineHeight), inconsolata.Regular8x16, tiles[i].title)
-		op := draw.Over
-		if tiles[i].img.Opaque() {
-			op = draw.Src // the same, and quicker
-		}
-		draw.Draw(out, r, tiles[i].img, image.Point{}, op)
 	}
 	write(out, image.Rect(gap, height-lineHeight, out.Rect.Max.X-gap, height), inconsolata.Bold8x16, o.Caption)
 	return out
+}
+
+// canvas returns room for a picture, whatever is in it.
+func (o *PictureOptions) canvas(r image.Rectangle) *image.RGBA {
+	if n := 4 * r.Dx() * r.Dy(); o.Canvas != nil && cap(o.Canvas.Pix) >= n {
+		return &image.RGBA{Pix: o.Canvas.Pix[:n], Stride: 4 * r.Dx(), Rect: r}
+	}
+	return image.NewRGBA(r)
 }
 
 // tileSize returns the size at which an input is shown, its longer side at most
@@ -126,21 +146,55 @@ func whole(width, height int, size image.Point) bool {
 	return width > 0 && height > 0 && size.X%width == 0 && size.Y%height == 0
 }
 
-// fit returns img at another size, at the origin: in squares where that is
-// asked for and goes without a remainder, else interpolated.
-func fit(img image.Image, size image.Point, squares bool) *image.RGBA {
-	out := image.NewRGBA(image.Rectangle{Max: size})
-	from := img.Bounds()
-	if from.Size() == size {
-		draw.Draw(out, out.Bounds(), img, from.Min, draw.Src)
-		return out
+// fit draws img to a rectangle of dst, over paper: in squares where that is asked for
+// and goes without a remainder, else interpolated.
+func fit(dst *image.RGBA, r image.Rectangle, img image.Image, squares bool) {
+	from, op := img.Bounds(), draw.Src
+	if !opaque(img) {
+		draw.Draw(dst, r, image.NewUniform(paper), image.Point{}, draw.Src)
+		op = draw.Over
 	}
-	var scaler xdraw.Scaler = xdraw.BiLinear
-	if squares && whole(from.Dx(), from.Dy(), size) {
-		scaler = xdraw.NearestNeighbor
+	squares = squares && whole(from.Dx(), from.Dy(), r.Size())
+	switch {
+	case from.Size() == r.Size():
+		draw.Draw(dst, r, img, from.Min, op)
+	case squares:
+		xdraw.NearestNeighbor.Scale(dst, r, img, from, op, nil)
+	case op == draw.Over:
+		xdraw.BiLinear.Scale(dst, r, img, from, op, nil)
+	default:
+		rgb := make([]uint8, 3*r.Dx()*r.Dy())
+		if imageio.Resize(rgb, img, r.Dy(), r.Dx(), 3) != nil { // an image of nothing
+			draw.Draw(dst, r, image.NewUniform(paper), image.Point{}, draw.Src)
+			return
+		}
+		for y := range r.Dy() {
+			imageio.Opaque(dst.Pix[dst.PixOffset(r.Min.X, r.Min.Y+y):], rgb[3*r.Dx()*y:][:3*r.Dx()])
+		}
 	}
-	scaler.Scale(out, out.Bounds(), img, from, xdraw.Src, nil)
-	return out
+}
+
+// opaque reports whether no pixel of an image is transparent.
+func opaque(img image.Image) bool {
+	rgba, ok := img.(*image.RGBA)
+	if !ok {
+		img, ok := img.(interface{ Opaque() bool })
+		return ok && img.Opaque()
+	}
+	for y := range rgba.Rect.Dy() { // as RGBA.Opaque does, two pixels at a time
+		row, all := rgba.Pix[y*rgba.Stride:][:4*rgba.Rect.Dx()], ^uint64(0)
+		for ; len(row) >= 8; row = row[8:] {
+			all &= binary.LittleEndian.Uint64(row)
+		}
+		if len(row) > 0 {
+			all &= uint64(row[3])<<24 | 0xff<<56
+		}
+		const alphas = 0xff<<24 | 0xff<<56
+		if all&alphas != alphas {
+			return false
+		}
+	}
+	return true
 }
 
 // write draws one line of text into a rectangle of dst, clipped to it.

@@ -235,20 +235,118 @@ func BenchmarkPicture(b *testing.B) {
 	}
 }
 
-// TestFitCopies tests that an image that has the size is what interpolating would make of it.
-func TestFitCopies(t *testing.T) {
+// random fills an image; of one that can be transparent, some pixels.
+func random[T draw.Image](img T, rng *rand.Rand) T {
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			img.Set(x, y, color.NRGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(255 - rng.Uint32()%2*100)})
+		}
+	}
+	return img
+}
+
+// fitTol is what rounding between two passes, and transparency before or after, make in 1/255.
+const fitTol = 2
+
+// TestFit tests that images of any kind come out as package draw interpolates them, over paper.
+func TestFit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for _, img := range []draw.Image{image.NewRGBA(image.Rect(2, 3, 41, 32)), image.NewNRGBA(image.Rect(0, 0, 39, 29)), image.NewGray(image.Rect(0, 0, 39, 29))} {
-		b := img.Bounds()
-		for y := b.Min.Y; y < b.Max.Y; y++ {
-			for x := b.Min.X; x < b.Max.X; x++ {
-				img.Set(x, y, color.NRGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(255 - rng.Uint32()%2*100)})
+	opaque := random(image.NewRGBA(image.Rect(0, 0, 61, 40)), rng)
+	for i := 3; i < len(opaque.Pix); i += 4 {
+		opaque.Pix[i] = 255
+	}
+	last := image.NewRGBA(opaque.Rect) // transparent in the last pixel alone
+	copy(last.Pix, opaque.Pix)
+	copy(last.Pix[len(last.Pix)-4:], []uint8{0, 0, 0, 0})
+	for _, img := range []image.Image{
+		opaque, last, opaque.SubImage(image.Rect(7, 5, 40, 39)),
+		random(image.NewRGBA(image.Rect(2, 3, 41, 32)), rng), random(image.NewNRGBA(image.Rect(0, 0, 39, 29)), rng), random(image.NewGray(image.Rect(0, 0, 39, 29)), rng),
+	} {
+		from := img.Bounds()
+		for _, size := range []image.Point{from.Size(), {X: 80, Y: 80}, {X: 17, Y: 23}, {X: 1, Y: 50}} {
+			r := image.Rectangle{Max: size}.Add(image.Pt(5, 4))
+			got := filled(image.Rectangle{Max: r.Max.Add(image.Pt(3, 3))}, green)
+			fit(got, r, img, false)
+			whole := image.NewRGBA(image.Rectangle{Max: size})
+			xdraw.BiLinear.Scale(whole, whole.Rect, img, from, xdraw.Src, nil)
+			want := filled(got.Rect, green)
+			draw.Draw(want, r, image.NewUniform(paper), image.Point{}, draw.Src)
+			draw.Draw(want, r, whole, image.Point{}, draw.Over)
+			for i, v := range got.Pix {
+				if d := abs(int(v) - int(want.Pix[i])); d > fitTol {
+					t.Fatalf("%T %v to %v: byte %d: got %d, want %d", img, from, size, i, v, want.Pix[i])
+				}
 			}
 		}
-		want := image.NewRGBA(image.Rectangle{Max: b.Size()})
-		xdraw.BiLinear.Scale(want, want.Bounds(), img, b, xdraw.Src, nil)
-		if got := fit(img, b.Size(), false); !slices.Equal(got.Pix, want.Pix) {
-			t.Errorf("%T: got another image", img)
+	}
+}
+
+// TestPictureTiles tests that the tiles are what the package makes of the same by itself, on
+// whatever canvas.
+func TestPictureTiles(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	m := NewMap(31, 43)
+	for i := range m.Data {
+		m.Data[i] = rng.Float32()
+	}
+	threshold := float32(.8)
+	for _, input := range []image.Image{
+		random(image.NewRGBA(image.Rect(0, 0, 290, 200)), rng), random(image.NewGray(image.Rect(0, 0, 700, 300)), rng),
+		image.NewRGBA(image.Rect(0, 0, 0, 0)), image.NewNRGBA(image.Rect(0, 0, 40, 1)),
+	} {
+		for _, reconstruction := range []image.Image{nil, random(image.NewRGBA(image.Rect(0, 0, 31, 43)), rng), image.NewRGBA(image.Rect(0, 0, 0, 0))} {
+			o := &PictureOptions{Reconstruction: reconstruction, Threshold: &threshold, Tile: 300, Caption: "caption"}
+			p := Picture(input, m, o)
+			o.Canvas = random(image.NewRGBA(image.Rect(0, 0, 2000, 500)), rng)
+			again := Picture(input, m, o)
+			if again.Rect != p.Rect || !slices.Equal(again.Pix, p.Pix) {
+				t.Errorf("%v: another picture on a canvas that was in use", input.Bounds())
+			}
+			if &again.Pix[0] != &o.Canvas.Pix[0] {
+				t.Errorf("%v: a canvas that is large enough is not drawn on", input.Bounds())
+			}
+			o.Canvas = image.NewRGBA(image.Rect(0, 0, 3, 3))
+			if again := Picture(input, m, o); !slices.Equal(again.Pix, p.Pix) {
+				t.Errorf("%v: another picture beside a canvas that is too small", input.Bounds())
+			}
+			tiles := Layout(input.Bounds().Size(), o)
+			tile := func(i int) *image.RGBA { return p.SubImage(tiles[len(tiles)+i]).(*image.RGBA) }
+			size := tiles[0].Size()
+			for i, want := range map[int]*image.RGBA{
+				-2: Colorize(m.Resize(size.Y, size.X), NewScale(&threshold, nil), nil),
+				-1: Overlay(p.SubImage(tiles[0]), m, threshold, nil),
+			} {
+				got := image.NewRGBA(image.Rectangle{Max: size})
+				draw.Draw(got, got.Rect, tile(i), tile(i).Rect.Min, draw.Src)
+				if _, enlarged := tileSize(input.Bounds().Size(), 300); !enlarged && !slices.Equal(got.Pix, want.Pix) {
+					t.Errorf("%v: tile %d from the end is another image", input.Bounds(), -i)
+				}
+			}
+		}
+	}
+}
+
+// paletteTol is what a table of colours is off by, in 1/255.
+const paletteTol = 1
+
+func TestPalette(t *testing.T) {
+	m := NewMap(1, 5000)
+	for i := range m.Data {
+		m.Data[i] = float32(i)/4500 - .05
+	}
+	s := Scale{0, .3, 1}
+	img := Colorize(m, s, nil)
+	for i, v := range m.Data {
+		at := .5 + (v-.3)/.7/2
+		if v < .3 {
+			at = v / .3 / 2
+		}
+		want := inferno.At(at)
+		for k, w := range []uint8{want.R, want.G, want.B, want.A} {
+			if d := abs(int(img.Pix[4*i+k]) - int(w)); d > paletteTol {
+				t.Fatalf("residual %v, channel %d: got %d, want %d", v, k, img.Pix[4*i+k], w)
+			}
 		}
 	}
 }

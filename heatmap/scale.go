@@ -53,16 +53,3 @@ func (s Scale) of(m *Map) Scale {
 	}
 	return s
 }
-
-// at returns where in [0,1], or beyond, a residual lies.
-func (s Scale) at(v float32) float32 {
-	switch {
-	case v <= s.Lo:
-		return 0 // where Hi == Lo too: a map of zeros is not a hot one
-	case !(s.Lo < s.Mid && s.Mid < s.Hi):
-		return (v - s.Lo) / (s.Hi - s.Lo)
-	case v < s.Mid:
-		return (v - s.Lo) / (s.Mid - s.Lo) / 2
-	}
-	return .5 + (v-s.Mid)/(s.Hi-s.Mid)/2
-}

@@ -28,11 +28,13 @@ func TestScaleAt(t *testing.T) {
 		scale   Scale
 		v, want float32
 	}{
-		{Scale{2, 4, 8}, 1, 0}, {Scale{2, 4, 8}, 2, 0}, {Scale{2, 4, 8}, 3, .25}, {Scale{2, 4, 8}, 4, .5}, {Scale{2, 4, 8}, 6, .75}, {Scale{2, 4, 8}, 8, 1}, {Scale{2, 4, 8}, 12, 1.5},
+		{Scale{2, 4, 8}, 1, 0}, {Scale{2, 4, 8}, 2, 0}, {Scale{2, 4, 8}, 3, .25}, {Scale{2, 4, 8}, 4, .5}, {Scale{2, 4, 8}, 6, .75}, {Scale{2, 4, 8}, 8, 1}, {Scale{2, 4, 8}, 12, 1},
 		{Scale{2, 0, 4}, 3, .5}, {Scale{2, 9, 4}, 3, .5},
 		{Scale{}, .35, .5}, {Scale{}, .7, 1}, {Scale{}, 0, 0},
+		{Scale{4, 0, 2}, 3, 0}, {Scale{4, 0, 2}, 9, 0}, // upside down
 	} {
-		if got := tc.scale.of(m).at(tc.v); got != tc.want {
+		p := newPalette(tc.scale.of(m), nil)
+		if got := float32(p.at(tc.v)) / steps; got != tc.want {
 			t.Errorf("%v: %v lies at %v, want %v", tc.scale, tc.v, got, tc.want)
 		}
 	}

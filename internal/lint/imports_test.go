@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 		"github.com/cenkalti/backoff/v5", "github.com/dustin/go-humanize", "github.com/eclipse/paho.mqtt.golang", "github.com/google/uuid", "github.com/gopcua/opcua",
 		"github.com/prometheus/client_golang/prometheus", "github.com/standard-webhooks/standard-webhooks/libraries/go",
 	},
-	"heatmap":   {"internal/label", "golang.org/x/image"},
+	"heatmap":   {"internal/imageio", "internal/label", "golang.org/x/image"},
 	"train":     {"graph", "models", "augment", "corrupt", "residual", "onnxexport", "runtime", "calibrate", "metrics", "internal/appearance", "internal/lower", "internal/atomicfile", "internal/backbone", "internal/foreground", "internal/parallel", "internal/tile", "internal/regular", "internal/ortlib", "internal/statedict"},
 	"judge":     {"runtime", "onnxexport", "dataset", "heatmap", "metrics", "calibrate", "internal/imageio", "internal/onnx", "internal/settle", "golang.org/x/sync"},
 	"calibrate": {"metrics", "gonum.org/v1/gonum"},

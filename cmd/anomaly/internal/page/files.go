@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -139,7 +140,10 @@ func (s Saves) write(path string, f *judge.Finding) error {
 		write  func(w io.Writer) error
 	}{
 		{s.Picture, pictureSuffix, func(w io.Writer) error {
-			return jpeg.Encode(w, picture(f), 88)
+			canvas, _ := canvases.Get().(*image.RGBA)
+			p := picture(f, canvas)
+			defer canvases.Put(p)
+			return jpeg.Encode(w, p, 88)
 		}},
 		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
@@ -163,11 +167,14 @@ func (s Saves) write(path string, f *judge.Finding) error {
 // Tile is the longest side of a picture's tiles in pixels: four fit a screen.
 const Tile = 384
 
+// canvases are *image.RGBA that pictures were drawn on.
+var canvases sync.Pool
+
 // picture draws input, reconstruction, heat map and overlay side by side.
-func picture(f *judge.Finding) image.Image {
+func picture(f *judge.Finding, canvas *image.RGBA) *image.RGBA {
 	r := &f.Result
 	return heatmap.Picture(f.Image, r.Map, &heatmap.PictureOptions{
-		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Scale: r.Scale, Tile: Tile, Caption: caption(r),
+		Reconstruction: r.Reconstruction, Threshold: r.PixelThreshold, Scale: r.Scale, Tile: Tile, Caption: caption(r), Canvas: canvas,
 	})
 }
 

@@ -71,8 +71,8 @@ func TestPictureOfResized(t *testing.T) {
 				t.Fatal(item.Err)
 			}
 			result := anrt.Result{Map: m, PixelThreshold: &threshold}
-			want := picture(&judge.Finding{Image: img, Result: result}).(*image.RGBA)
-			got := picture(&judge.Finding{Image: item.Image, Result: result}).(*image.RGBA)
+			want := picture(&judge.Finding{Image: img, Result: result}, nil)
+			got := picture(&judge.Finding{Image: item.Image, Result: result}, nil)
 			if got.Rect != want.Rect {
 				t.Fatalf("%v: got a picture of %v, want %v", size, got.Rect, want.Rect)
 			}
