@@ -49,6 +49,11 @@ func (o *Options) validate() error {
 	return nil
 }
 
+// ScoresOf leaves scores out where a detector's are not such as training saw.
+func (o *Options) ScoresOf(d *runtime.Options) {
+	o.NoScores = o.NoScores || d.Zones != nil || d.MinArea > 1
+}
+
 // Defaults of Options.
 const (
 	DefaultWindow      = 200

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 )
@@ -16,6 +17,9 @@ type examiner interface {
 	// examine returns the finding of an image, of no path. The error wraps
 	// unreadable where no other attempt can do better.
 	examine(ctx context.Context, file []byte, d *dataset.Decoding) (*judge.Finding, error)
+	// compare takes note of a finding of its own. Of the quantities whose window it fills
+	// it returns what they are like.
+	compare(f *judge.Finding) []drift.Report
 	Close() error
 }
 
@@ -25,7 +29,12 @@ type unreadable struct{ error }
 func (u unreadable) Unwrap() error { return u.error }
 
 // A detector is an examiner.
-type detector struct{ *runtime.Detector }
+type detector struct {
+	*runtime.Detector
+	drift *drift.Monitor
+}
+
+func (d detector) compare(f *judge.Finding) []drift.Report { return d.drift.Add(&f.Result) }
 
 func (d detector) examine(ctx context.Context, file []byte, decoding *dataset.Decoding) (*judge.Finding, error) {
 	img, _, err := dataset.Decode(bytes.NewReader(file), "", decoding)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,6 +57,8 @@ type fake struct {
 }
 
 type fakeExaminer struct{ *fake }
+
+func (f fakeExaminer) compare(*judge.Finding) []drift.Report { return nil }
 
 func (f fakeExaminer) Close() error { f.closed.Store(true); return nil }
 

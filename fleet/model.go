@@ -17,7 +17,7 @@ import (
 // An Announcement says which model is in use.
 type Announcement struct {
 	Hash string    `json:"hash"` // SHA-256 of its file, in hexadecimal
-	Name string    `json:"name"` // of its file, for people
+	Name string    `json:"name"` // for people
 	Time time.Time `json:"time"` // when it was announced
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/anomaly-go/anomaly/runtime"
 	"github.com/nats-io/nats.go"
@@ -45,6 +46,11 @@ type WorkerOptions struct {
 	// and by several goroutines at a time: where a worker ends meanwhile another one
 	// tells it again, with the same ID.
 	Tell func(*judge.Event)
+	// Drift says how the images that this worker judges are compared with those that their
+	// model was trained on.
+	Drift drift.Options
+	// TellDrift, where not nil, is called with each drift that begins or ends.
+	TellDrift func(*drift.Event)
 	// Logger gets a line for each image and each change of the model; nil discards them.
 	Logger *slog.Logger
 	// Health, where not nil, is told how the worker is.
@@ -85,6 +91,9 @@ func (o *WorkerOptions) validate() error {
 	case o.MaxPixels < 0 || o.Timeout < 0 || o.DrainTimeout < 0:
 		return fmt.Errorf("%w: got at most %d pixels, %v for an image and %v to drain, want 0 or more", ErrInput, o.MaxPixels, o.Timeout, o.DrainTimeout)
 	}
+	if _, err := drift.New(&runtime.ModelInfo{}, &o.Drift); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
 	return nil
 }
 
@@ -95,6 +104,9 @@ type worker struct {
 	log     *slog.Logger
 	name    string
 	models  *models
+	drifts  *drift.Watch
+
+	announced *latest
 
 	inFlight sync.WaitGroup
 	slots    chan struct{} // of images that are being judged
@@ -113,7 +125,10 @@ func (q *Queue) Work(ctx context.Context, o *WorkerOptions) error {
 		return err
 	}
 	host, _ := os.Hostname()
-	w := &worker{Queue: q, options: options, log: options.Logger, name: fmt.Sprintf("%s/%d", oneLine(host), os.Getpid()), slots: make(chan struct{}, options.Concurrent)}
+	w := &worker{
+		Queue: q, options: options, log: options.Logger, name: fmt.Sprintf("%s/%d", oneLine(host), os.Getpid()), slots: make(chan struct{}, options.Concurrent),
+		drifts: drift.NewWatch(options.TellDrift), announced: newLatest(),
+	}
 	w.models = &models{open: w.openModel}
 	if options.open != nil {
 		w.models.open = options.open
@@ -130,12 +145,11 @@ func (q *Queue) Work(ctx context.Context, o *WorkerOptions) error {
 	})
 	defer stopped()
 	following := make(chan struct{})
-	announced := newLatest()
 	go func() {
 		defer close(following)
-		w.follow(ctx, announced)
+		w.follow(ctx)
 	}()
-	w.take(ctx, working, announced)
+	w.take(ctx, working)
 	w.inFlight.Wait()
 	<-following
 	w.models.close()
@@ -163,7 +177,13 @@ func (w *worker) openModel(ctx context.Context, hash string) (examiner, error) {
 		return nil, err
 	}
 	w.log.Info("model opened", "audit", true, "hash", hash, "tested", tested, "provider", det.Info().Provider)
-	return detector{det}, nil
+	d := detector{Detector: det}
+	info := det.Info()
+	if d.drift, err = drift.New(&info, &w.options.Drift); err != nil {
+		det.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // A latest is the announcement that came last.
@@ -190,7 +210,7 @@ func (l *latest) get() (a Announcement, changed <-chan struct{}) {
 }
 
 // follow hears which model is in use until ctx ends.
-func (w *worker) follow(ctx context.Context, announced *latest) {
+func (w *worker) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		watch, err := w.current.Watch(ctx, currentKey)
 		if err != nil {
@@ -206,9 +226,9 @@ func (w *worker) follow(ctx context.Context, announced *latest) {
 				w.log.Error("announcement not understood", "error", err.Error())
 				continue
 			}
-			if before, _ := announced.get(); before.Hash != a.Hash {
+			if before, _ := w.announced.get(); before.Hash != a.Hash {
 				w.log.Info("model announced", "audit", true, "hash", a.Hash, "name", a.Name, "before", before.Hash)
-				announced.set(a)
+				w.announced.set(a)
 			}
 		}
 		watch.Stop()
@@ -217,10 +237,10 @@ func (w *worker) follow(ctx context.Context, announced *latest) {
 
 // take takes images one at a time, as long as there is a free slot and the model in
 // use is open: a worker that cannot open it leaves images to others.
-func (w *worker) take(ctx, working context.Context, announced *latest) {
+func (w *worker) take(ctx, working context.Context) {
 	ready := "" // the hash of the model that is known to open
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; {
-		a, changed := announced.get()
+		a, changed := w.announced.get()
 		if a.Hash == "" {
 			w.options.Health.set("the queue has no model")
 			select {
@@ -369,7 +389,21 @@ func (w *worker) examine(ctx context.Context, j *job) (f *judge.Finding, file []
 	}
 	defer release()
 	f, err = e.examine(ctx, file, j.decoding(w.options.MaxPixels))
+	if err == nil {
+		for _, r := range e.compare(f) {
+			event := &drift.Event{Report: r, ModelName: w.modelName(j.model), ModelHash: j.model}
+			w.drifts.Note(event, w.log, "model", j.model, "name", event.ModelName)
+		}
+	}
 	return f, file, err
+}
+
+// modelName is that of the model in use, "" where a hash is that of another.
+func (w *worker) modelName(hash string) string {
+	if a, _ := w.announced.get(); a.Hash == hash {
+		return a.Name
+	}
+	return ""
 }
 
 // tell tells of a job what came of it.
@@ -379,7 +413,7 @@ func (w *worker) tell(j *job, id string, f *judge.Finding, file []byte) {
 	}
 	named := *f
 	named.Path = j.name
-	w.options.Tell(&judge.Event{ID: id, ModelHash: j.model, Finding: &named, Image: func() ([]byte, error) { return file, nil }})
+	w.options.Tell(&judge.Event{ID: id, ModelName: w.modelName(j.model), ModelHash: j.model, Finding: &named, Image: func() ([]byte, error) { return file, nil }})
 }
 
 // publish stores a finding, once. What is stored already stays, and is the same.

@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An mqttSink publishes messages to a topic at quality 1, or 2: the broker
-// acknowledges each before the next is sent.
+// An mqttSink publishes messages to a topic, those of drift to one below it, at quality 1,
+// or 2: the broker acknowledges each before the next is sent.
 type mqttSink struct {
 	options *mqtt.ClientOptions
 	topic   string
@@ -85,7 +85,11 @@ func (s *mqttSink) deliver(ctx context.Context, m *message) error {
 			return err
 		}
 	}
-	if err := finished(ctx, s.client.Publish(s.topic, s.quality, s.retain, m.JSON)); err != nil {
+	topic := s.topic
+	if m.Drift != nil { // by itself, lest it take the place of a finding that is retained
+		topic += "/" + kindDrift
+	}
+	if err := finished(ctx, s.client.Publish(topic, s.quality, s.retain, m.JSON)); err != nil {
 		s.close()
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
 )
@@ -25,23 +27,41 @@ type opcuaSink struct {
 
 // An opcuaNode is one that is written, with what.
 type opcuaNode struct {
-	name  string
-	id    *ua.NodeID
-	value func(m *message) any
+	opcuaValue
+	id *ua.NodeID
 }
 
-// opcuaValues are what can be written, in the order in which it is: "id" last, so that
-// who waits for it to change finds the others in place.
-var opcuaValues = []struct {
+// An opcuaValue is what can be written, of a finding or of a drift, which is written to
+// nodes of its own.
+type opcuaValue struct {
 	name  string
-	value func(m *message) any
-}{
-	{"score", func(m *message) any { return m.Score }},
-	{"anomalous", func(m *message) any { return !m.Good }},
-	{"verdict", func(m *message) any { return m.Verdict }},
-	{"time", func(m *message) any { return m.Time }},
-	{"message", func(m *message) any { return string(m.JSON) }},
-	{"id", func(m *message) any { return m.ID }},
+	drift bool
+	value func(m *message) any // nil: not this time
+}
+
+// opcuaValues are they, in the order in which they are written: "id" last, so that who
+// waits for it to change finds the others in place.
+var opcuaValues = []opcuaValue{
+	{"score", false, func(m *message) any { return m.Score }},
+	{"anomalous", false, func(m *message) any { return !m.Good }},
+	{"verdict", false, func(m *message) any { return m.Verdict }},
+	{"time", false, func(m *message) any { return m.Time }},
+	{"message", false, func(m *message) any { return string(m.JSON) }},
+	{"id", false, func(m *message) any { return m.ID }},
+	{"drift-score", true, drifted(drift.Score)},
+	{"drift-brightness", true, drifted(drift.Brightness)},
+	{"drift-sharpness", true, drifted(drift.Sharpness)},
+	{"drift", true, func(m *message) any { return string(m.JSON) }},
+}
+
+// drifted is whether a quantity has drifted, where a message is about it.
+func drifted(quantity string) func(m *message) any {
+	return func(m *message) any {
+		if m.Drift.Quantity != quantity {
+			return nil
+		}
+		return m.Drift.Drifted
+	}
 }
 
 func newOPCUA(t *target) (sink, error) {
@@ -65,11 +85,15 @@ func newOPCUA(t *target) (sink, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: got %q, want a node such as ns=2;s=Line1.Score", v.name, text)
 		}
-		s.nodes = append(s.nodes, opcuaNode{v.name, id, v.value})
+		s.nodes = append(s.nodes, opcuaNode{v, id})
 	}
 	if len(s.nodes) == 0 {
-		return nil, errors.New("want a node for one of score, anomalous, verdict, time, message and id, such as ?score=ns=2;s=Line1.Score")
+		return nil, errors.New("want a node for one of score, anomalous, verdict, time, message, id, drift-score, drift-brightness, drift-sharpness and drift, such as ?score=ns=2;s=Line1.Score")
 	}
+	has := func(drift bool) bool {
+		return slices.ContainsFunc(s.nodes, func(n opcuaNode) bool { return n.drift == drift })
+	}
+	t.wants = wants{t.wants.good && has(false), t.wants.rejects && has(false), t.wants.drift && has(true)}
 	s.policy = t.option("security", "None")
 	certificate, key := t.option("cert-file", ""), t.option("key-file", "")
 	switch {
@@ -136,8 +160,16 @@ func (s *opcuaSink) deliver(ctx context.Context, m *message) (err error) {
 		}
 	}()
 	q := &ua.WriteRequest{}
+	var nodes []opcuaNode // that it writes
 	for _, n := range s.nodes {
+		if n.drift != (m.Drift != nil) {
+			continue
+		}
 		value := n.value(m)
+		if value == nil {
+			continue
+		}
+		nodes = append(nodes, n)
 		v, err := ua.NewVariant(value)
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", errRefused, n.name, err)
@@ -147,21 +179,24 @@ func (s *opcuaSink) deliver(ctx context.Context, m *message) (err error) {
 			Value: &ua.DataValue{EncodingMask: ua.DataValueValue, Value: v},
 		})
 	}
+	if len(nodes) == 0 { // of another quantity
+		return nil
+	}
 	answer, err := s.client.Write(ctx, q)
 	if err != nil {
 		return err
 	}
 	var failed []string
 	for i, status := range answer.Results {
-		if status != ua.StatusOK && i < len(s.nodes) {
-			failed = append(failed, fmt.Sprintf("%s (%s): %s", s.nodes[i].name, s.nodes[i].id, status.Error()))
+		if status != ua.StatusOK && i < len(nodes) {
+			failed = append(failed, fmt.Sprintf("%s (%s): %s", nodes[i].name, nodes[i].id, status.Error()))
 		}
 	}
 	if len(failed) > 0 { // a node that is missing or of another type: somebody will mend that
 		return errors.New(strings.Join(failed, "; "))
 	}
-	if len(answer.Results) != len(s.nodes) {
-		return fmt.Errorf("got %d results for %d nodes", len(answer.Results), len(s.nodes))
+	if len(answer.Results) != len(nodes) {
+		return fmt.Errorf("got %d results for %d nodes", len(answer.Results), len(nodes))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/cenkalti/backoff/v5"
 )
@@ -37,6 +38,19 @@ type Options struct {
 	firstWait time.Duration // after a failure; in tests
 }
 
+// wants are the messages that an output takes.
+type wants struct{ good, rejects, drift bool } // good are findings of no rejects
+
+func (w wants) of(m *message) bool {
+	switch {
+	case m.Drift != nil:
+		return w.drift
+	case m.Reject:
+		return w.rejects
+	}
+	return w.good
+}
+
 // A sink delivers messages to the other side.
 type sink interface {
 	// deliver returns when the other side has the message. An error that wraps
@@ -54,7 +68,7 @@ type Outputs struct {
 type output struct {
 	name   string // without secrets
 	images bool   // keeps the images of rejects
-	only   bool   // wants rejects alone
+	wants  wants
 	sink   sink
 	spool  *spool
 	log    *slog.Logger
@@ -141,6 +155,18 @@ func (o *Outputs) abandon() {
 // reason not to go on.
 func (o *Outputs) Send(e *judge.Event) {
 	m, err := newMessage(e)
+	o.send(m, err, e.Image)
+}
+
+// SendDrift is Send of a drift that begins or has ended.
+func (o *Outputs) SendDrift(e *drift.Event) {
+	m, err := newDriftMessage(e)
+	o.send(m, err, nil)
+}
+
+// send puts a message, unless it could not be made, into the spools of outputs that want
+// it. encoded, where not nil, returns the image of it.
+func (o *Outputs) send(m *message, err error, encoded func() ([]byte, error)) {
 	if err != nil {
 		for _, out := range o.list {
 			out.log.Error("message not made", "error", err.Error())
@@ -149,13 +175,13 @@ func (o *Outputs) Send(e *judge.Event) {
 	}
 	var image []byte
 	for _, out := range o.list {
-		if out.only && !m.Reject {
+		if !out.wants.of(m) {
 			continue
 		}
 		own := *m
 		if out.images {
-			if image == nil && e.Image != nil {
-				if image, err = e.Image(); err != nil {
+			if image == nil && encoded != nil {
+				if image, err = encoded(); err != nil {
 					out.log.Error("image of a reject not read", "id", m.ID, "error", err.Error())
 					image = []byte{}
 				}

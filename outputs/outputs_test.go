@@ -172,21 +172,8 @@ func TestWebhook(t *testing.T) {
 	if !strings.Contains(r.bodies[5], `"error":"torn"`) {
 		t.Errorf("got %s", r.bodies[5])
 	}
-	// The signature as the specification has it: of id, time and body, joined by points.
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(testSecret, "whsec_"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	head := r.heads[0]
-	if head.Get("webhook-id") != m["id"] {
-		t.Errorf("got webhook-id %q, want %v", head.Get("webhook-id"), m["id"])
-	}
-	mac := hmac.New(sha256.New, key)
-	io.WriteString(mac, head.Get("webhook-id")+"."+head.Get("webhook-timestamp")+"."+r.bodies[0])
-	if got, want := head.Get("webhook-signature"), "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)); got != want {
-		t.Errorf("got signature %q, want %q", got, want)
-	}
-	if got := head.Get("Authorization"); got != "Bearer open-sesame" {
+	checkSignature(t, r.heads[0], r.bodies[0], m["id"])
+	if got := r.heads[0].Get("Authorization"); got != "Bearer open-sesame" {
 		t.Errorf("got Authorization %q", got)
 	}
 	if s := outs.Stats()[0]; s.Failures != 3 || s.Delivered != 6 {
@@ -201,6 +188,24 @@ func TestWebhook(t *testing.T) {
 		if n := strings.Count(log.String(), want); n != 1 {
 			t.Errorf("got %q %d times, want once: %s", want, n, log)
 		}
+	}
+}
+
+// checkSignature checks that testSecret has signed a message as the specification has it:
+// of id, time and body, joined by points.
+func checkSignature(t *testing.T, head http.Header, body string, id any) {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(testSecret, "whsec_"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head.Get("webhook-id") != id {
+		t.Errorf("got webhook-id %q, want %v", head.Get("webhook-id"), id)
+	}
+	mac := hmac.New(sha256.New, key)
+	io.WriteString(mac, head.Get("webhook-id")+"."+head.Get("webhook-timestamp")+"."+body)
+	if got, want := head.Get("webhook-signature"), "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)); got != want {
+		t.Errorf("got signature %q, want %q", got, want)
 	}
 }
 
@@ -479,10 +484,11 @@ func TestOpenRefuses(t *testing.T) {
 		"webhook+https://host/x?secret-file=/nowhere":      "/nowhere",
 		"webhook+https://host/x?only=good":                 "only",
 		"webhook+https://host/x?secret-env=A&secret-env=B": "given twice",
-		"rejects:":              "want a folder",
-		"rejects:x?budget=some": "budget",
-		"rejects:x?budget=0":    "budget",
-		"rejects:x?bugdet=1GB":  `unknown option "bugdet"`,
+		"rejects:x?only=drift":                             "only=drift leaves nothing",
+		"rejects:":                                         "want a folder",
+		"rejects:x?budget=some":                            "budget",
+		"rejects:x?budget=0":                               "budget",
+		"rejects:x?bugdet=1GB":                             `unknown option "bugdet"`,
 	} {
 		_, err := Open([]string{url}, o)
 		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), want) {

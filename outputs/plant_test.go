@@ -104,7 +104,7 @@ func (l later) plc(t *testing.T) (*server.Server, *server.MapNamespace) {
 	number, _ := strconv.Atoi(port)
 	s := server.New(server.EnableSecurity("None", ua.MessageSecurityModeNone), server.EnableAuthMode(ua.UserTokenTypeAnonymous), server.EndPoint(host, number))
 	ns := server.NewMapNamespace(s, "line")
-	ns.Data = map[string]any{"Score": float32(-1), "Bad": false, "Verdict": "", "Message": "", "Id": ""}
+	ns.Data = map[string]any{"Score": float32(-1), "Bad": false, "Verdict": "", "Message": "", "Id": "", "Dark": false, "Soft": false, "Drift": ""}
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +169,7 @@ func TestPlantRefuses(t *testing.T) {
 		"mqtts://host/x?ca-file=/nowhere":            "/nowhere",
 		"opcua://host":                               "want a node",
 		"opcua://host?score=ns=x;i=1":                "want a node such as",
+		"opcua://host?score=ns=1;s=x&only=drift":     "only=drift leaves nothing",
 		"opcua://host?score=ns=1;s=x&security=Basic": "cert-file",
 		"opcua://host?score=ns=1;s=x&cert-file=x":    "security",
 	} {

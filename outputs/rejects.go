@@ -33,6 +33,7 @@ func newRejects(t *target) (sink, error) {
 	if t.rest == "" {
 		return nil, errors.New("want a folder: rejects:DIR")
 	}
+	t.wants.good, t.wants.drift = false, false
 	text := t.option("budget", "10GB")
 	budget, err := humanize.ParseBytes(text)
 	if err != nil || budget == 0 || budget > 1<<60 {

@@ -18,6 +18,7 @@ type target struct {
 	kind    string // as it is written before the colon
 	rest    string // behind it, without what stands behind the question mark
 	name    string // the URL without secrets, for logs
+	wants   wants  // what the user wants of what there is; the sink's maker takes away what it does not take
 	options map[string]string
 	used    map[string]bool
 }
@@ -66,17 +67,24 @@ func newOutput(raw string) (out *output, folder string, err error) {
 		t.name = fmt.Sprintf("%s://%s/…%x", kind, u.Host, sum[:4])
 	}
 	folder = fmt.Sprintf("%.60s-%x", strings.Trim(notPlain.ReplaceAllString(t.name, "-"), "-"), sum[:4])
-	out = &output{name: t.name}
-	switch only := t.option("only", ""); {
-	case only == "rejects", kind == "rejects":
-		out.only = true
-	case only != "":
-		return nil, "", fmt.Errorf("%w: %s: only: got %q, want rejects", ErrInput, t.name, only)
+	out = &output{name: t.name, images: kind == "rejects"}
+	switch only := t.option("only", ""); only {
+	case "":
+		t.wants = wants{true, true, true}
+	case "rejects":
+		t.wants.rejects = true
+	case "drift":
+		t.wants.drift = true
+	default:
+		return nil, "", fmt.Errorf("%w: %s: only: got %q, want rejects or drift", ErrInput, t.name, only)
 	}
-	out.images = kind == "rejects"
 	t.rest += t.passed(query)
 	if out.sink, err = open(t); err != nil {
 		return nil, "", fmt.Errorf("%w: %s: %w", ErrInput, t.name, err)
+	}
+	if out.wants = t.wants; out.wants == (wants{}) {
+		out.sink.close()
+		return nil, "", fmt.Errorf("%w: %s: only=%s leaves nothing that it takes", ErrInput, t.name, t.option("only", ""))
 	}
 	for key := range t.options {
 		if !t.used[key] && !t.passes(key) {

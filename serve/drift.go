@@ -7,24 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// drifted counts a window of images and logs where drift begins and ends.
+// drifted counts a window of images and says where drift begins and ends.
 func (j *job) drifted(r drift.Report) {
 	m := j.model
 	j.metrics.windows.WithLabelValues(m.name, r.Quantity, strconv.FormatBool(r.Drifted)).Inc()
-	m.mu.Lock()
-	if m.drifting == nil {
-		m.drifting = map[string]bool{}
-	}
-	before := m.drifting[r.Quantity]
-	m.drifting[r.Quantity] = r.Drifted
-	m.mu.Unlock()
-	args := []any{"model", m.name, "version", j.loaded.name, "quantity", r.Quantity, "what", r.String()}
-	switch {
-	case r.Drifted && !before:
-		j.log.Warn("drift", args...)
-	case before && !r.Drifted:
-		j.log.Info("drift has ended", args...)
-	}
+	m.drifts.Note(&drift.Event{Report: r, ModelName: m.name, ModelHash: j.loaded.info.Hash}, j.log, "model", m.name, "version", j.loaded.name)
 }
 
 var (

@@ -39,7 +39,7 @@ type model struct {
 
 	recent recent
 
-	drifting map[string]bool // quantities whose last window had drifted; guarded by mu
+	drifts *drift.Watch
 }
 
 // A failure is why a version cannot be used, as long as its files stay as they are.

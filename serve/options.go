@@ -89,6 +89,8 @@ type Options struct {
 	// Tell, where not nil, is called with what came of each image before its request is
 	// answered, by several goroutines at a time.
 	Tell func(*judge.Event)
+	// TellDrift, where not nil, is called with each drift that begins or ends.
+	TellDrift func(*drift.Event)
 	// Collectors are metrics besides the server's own.
 	Collectors []prometheus.Collector
 
@@ -133,9 +135,7 @@ func (o *Options) withDefaults() Options {
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider()
 	}
-	if c.Detector.Zones != nil || c.Detector.MinArea > 1 {
-		c.Drift.NoScores = true
-	}
+	c.Drift.ScoresOf(&c.Detector)
 	logger := c.Logger
 	c.Detector.Logf = func(format string, args ...any) { logger.Info(fmt.Sprintf(format, args...)) }
 	return c

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/anomaly-go/anomaly/drift"
 )
 
 // A repository is the models of a folder, or of one file.
@@ -42,7 +44,7 @@ func openRepository(ctx context.Context, root string, o *Options, metrics *metri
 }
 
 func (r *repository) newModel(name string) *model {
-	return &model{name: name, dir: filepath.Join(r.root, name), options: r.options, metrics: r.metrics}
+	return &model{name: name, dir: filepath.Join(r.root, name), options: r.options, metrics: r.metrics, drifts: drift.NewWatch(r.options.TellDrift)}
 }
 
 // watch looks until ctx ends.

@@ -25,13 +25,13 @@ var mayImport = map[string][]string{
 		"github.com/klauspost/cpuid", "github.com/pbnjay/memory",
 	},
 	"fleet": {
-		"runtime", "judge", "dataset", "internal/atomicfile",
+		"runtime", "judge", "dataset", "drift", "internal/atomicfile",
 		"github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2/server", "github.com/nats-io/nuid", "golang.org/x/sync",
 	},
 	"drift":    {"runtime", "internal/onnx"},
 	"feedback": {"internal/atomicfile", "modernc.org/sqlite"},
 	"outputs": {
-		"judge", "runtime", "internal/atomicfile", "internal/text",
+		"drift", "judge", "runtime", "internal/atomicfile", "internal/text",
 		"github.com/cenkalti/backoff/v5", "github.com/dustin/go-humanize", "github.com/eclipse/paho.mqtt.golang", "github.com/google/uuid", "github.com/gopcua/opcua",
 		"github.com/prometheus/client_golang/prometheus", "github.com/standard-webhooks/standard-webhooks/libraries/go",
 	},

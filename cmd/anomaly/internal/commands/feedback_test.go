@@ -101,7 +101,7 @@ func TestFeedback(t *testing.T) {
 
 func TestModelName(t *testing.T) {
 	for file, want := range map[string]string{
-		"a/bottle.onnx": "bottle", "a/cap/12/model.onnx": "cap", "a/cap/old/model.onnx": "model", "a/cap/12/other.onnx": "other", "x.y.onnx": "x.y",
+		"a/bottle.onnx": "bottle", "a/cap/12/model.onnx": "cap", "a/cap/old/model.onnx": "model", "a/cap/12/other.onnx": "other", "x.y.onnx": "x.y", "B.ONNX": "B", "models/line.2": "line.2",
 	} {
 		if got := modelName(file); got != want {
 			t.Errorf("%s: got %q, want %q", file, got, want)

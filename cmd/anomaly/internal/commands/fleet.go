@@ -71,6 +71,9 @@ silent for --ack-wait, another one gets it. Of an image and a model there is one
 finding. An image that cannot be read, or has failed --tries times, or ends the
 workers that begin it, is parked: anomaly parked says why.
 
+` + driftHelp + `;
+each worker compares the images that it judges itself.
+
 --health answers probes over HTTP: /livez, and /readyz as long as images are taken.
 On SIGTERM the worker answers for the images that it has, and ends. Standard output has a
 JSON object for each image.
@@ -98,7 +101,7 @@ By default this machine alone reaches the queue. --listen :4222 is for others to
 			&cli.IntFlag{Name: "replicas", Usage: "`N` servers that each have the queue, where it is made", DefaultText: "3 in a cluster, else 1"},
 			&cli.IntFlag{Name: "batch", Usage: "`N` images at once", DefaultText: "what suits the provider and the size"},
 			maxPixelsFlag, signatureFlag,
-		}, natsFlags, outputFlags, engineFlags),
+		}, driftFlags, natsFlags, outputFlags, engineFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
 				return usagef("worker takes one model at most, got %q", c.Args().Slice())
@@ -145,6 +148,9 @@ func parseWorker(c *cli.Context) (*workerOptions, error) {
 	w.Detector.Batch, w.MaxPixels = c.Int("batch"), c.Int("max-pixels")
 	w.Concurrent, w.Tries, w.DrainTimeout = c.Int("concurrent"), c.Int("tries"), c.Duration("drain-timeout")
 	w.Try = tryApart(c)
+	if w.Drift, err = parseDrift(c); err != nil {
+		return nil, err
+	}
 	l := &o.queue.Limits
 	l.Images, l.AckWait, l.Replicas = c.Int("queue-images"), c.Duration("ack-wait"), c.Int("replicas")
 	for name, least := range map[string]int{"concurrent": 1, "batch": 1, "max-pixels": 1, "queue-images": 1, "replicas": 1, "tries": 3} {
@@ -249,7 +255,7 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 		return err
 	}
 	defer plant.close()
-	w.Tell = plant.tell
+	w.Tell, w.TellDrift = plant.tell, plant.tellDrift
 	var model []byte
 	if o.model != "" {
 		if model, err = anrt.ReadFile(o.model); err != nil {
@@ -293,7 +299,7 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 		c.notef("connected to %s", q.Address())
 	}
 	if model != nil {
-		a, err := q.AnnounceFirst(ctx, model, filepath.Base(o.model))
+		a, err := q.AnnounceFirst(ctx, model, modelName(o.model))
 		if err != nil {
 			return err
 		}
@@ -418,7 +424,7 @@ func (c *console) submit(ctx context.Context, o *submitOptions) error {
 	}
 	defer q.Close()
 	if model != nil {
-		a, err := q.Announce(ctx, model, filepath.Base(o.model))
+		a, err := q.Announce(ctx, model, modelName(o.model))
 		if err != nil {
 			return err
 		}

@@ -62,8 +62,9 @@ func parseFeedback(c *cli.Context, file string) (feedbackOptions, error) {
 	return o, nil
 }
 
-// modelName is what serve calls the model of a file: its name without .onnx, or that of
-// the folder of its versions.
+// modelName is what is said of the model of a file: its name without .onnx, or that of
+// the folder of its versions, as serve names those of a repository. A folder of models,
+// which run --watch takes, gives its own.
 func modelName(file string) string {
 	if abs, err := filepath.Abs(file); err == nil {
 		file = abs
@@ -72,7 +73,11 @@ func modelName(file string) string {
 	if _, err := strconv.ParseUint(filepath.Base(dir), 10, 64); err == nil && filepath.Base(file) == "model.onnx" {
 		return filepath.Base(filepath.Dir(dir))
 	}
-	return strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	name := filepath.Base(file)
+	if ext := filepath.Ext(name); strings.EqualFold(ext, ".onnx") {
+		name = strings.TrimSuffix(name, ext)
+	}
+	return name
 }
 
 // A marked is the images that people marked.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
@@ -19,8 +20,8 @@ var outputFlags = []cli.Flag{
 	&cli.StringFlag{Name: "spool", Usage: "`DIR` where they wait while an output is away", DefaultText: "anomaly/spool among the user's settings"},
 }
 
-const outputHelp = `--output tells others what is found of each image, as a JSON object: a webhook, MQTT, OPC UA,
-or a folder that keeps the images of rejects. What cannot be delivered waits in --spool, also for
+const outputHelp = `--output tells others what is found of each image, and of drift, as JSON objects: a webhook,
+MQTT, OPC UA, or a folder that keeps the images of rejects. What cannot be delivered waits in --spool, also for
 the next start, and then comes in order. docs/outputs.md has the URLs and their options.`
 
 // outputOptions are outputFlags.
@@ -48,6 +49,7 @@ func parseOutputs(c *cli.Context) (outputOptions, error) {
 // A plant is told of events.
 type plant struct {
 	tell       func(*judge.Event) // nil: nobody is told
+	tellDrift  func(*drift.Event) // nil as well
 	collectors []prometheus.Collector
 	close      func() // delivers what can be delivered soon
 }

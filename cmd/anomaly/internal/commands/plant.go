@@ -44,7 +44,7 @@ func (c *console) openPlant(o *outputOptions, log *slog.Logger) (*plant, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &plant{outs.Send, []prometheus.Collector{outs}, func() {
+	return &plant{outs.Send, outs.SendDrift, []prometheus.Collector{outs}, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
 		if left := outs.Close(ctx); left > 0 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/cmd/anomaly/internal/page"
 	"github.com/anomaly-go/anomaly/dataset"
+	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/judge"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 	"github.com/urfave/cli/v2"
@@ -91,6 +92,9 @@ the file of the model in use stays as it is.
 
 ` + gateHelp + `
 
+` + driftHelp + `:
+with --watch.
+
 ` + outputHelp + ` It
 needs --watch.
 
@@ -108,7 +112,7 @@ what is anomalous, and so are thresholds that no score can be above.`,
 			&cli.IntFlag{Name: "shadow-images", Usage: "`N` images after which the one in the shadow takes over or not", Value: 200},
 			&cli.DurationFlag{Name: "shadow-time", Usage: "`TIME` after which it does, whatever comes first", DefaultText: "no limit"},
 			&cli.Float64Flag{Name: "shadow-changed", Usage: "`SHARE` of verdicts that may differ if it is to take over", Value: .01},
-		}, gateFlags, outputFlags, surveyFlags),
+		}, driftFlags, gateFlags, outputFlags, surveyFlags),
 		Action: runAction,
 	}
 }
@@ -152,6 +156,14 @@ func runAction(c *cli.Context) error {
 	o.watch, s.interval = c.Bool("watch"), c.Duration("interval")
 	if o.outputs, err = parseOutputs(c); err != nil {
 		return err
+	}
+	if o.drift, err = parseDrift(c); err != nil {
+		return err
+	}
+	for _, flag := range driftFlags {
+		if name := flag.Names()[0]; c.IsSet(name) && !o.watch {
+			return usagef("--%s needs --watch", name)
+		}
 	}
 	switch {
 	case o.outputs.urls != nil && !o.watch:
@@ -200,6 +212,7 @@ type runOptions struct {
 	images  []string
 	survey  surveyOptions
 	outputs outputOptions
+	drift   drift.Options
 
 	json, failOnAnomaly, watch bool
 }
@@ -246,12 +259,17 @@ func (c *console) run(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	plant, err := c.openPlant(&o.outputs, c.noteLogger())
+	log := c.noteLogger()
+	plant, err := c.openPlant(&o.outputs, log)
 	if err != nil {
 		return err
 	}
 	defer plant.close()
 	o.survey.tell = plant.tell
+	if o.watch {
+		o.drift.ScoresOf(&o.survey.detector)
+		o.survey.drift = &drifting{options: o.drift, model: modelName(o.survey.model), log: log, watch: drift.NewWatch(plant.tellDrift)}
+	}
 	head := tableHead + "\n"
 	bad, again := 0, 0
 	_, err = c.survey(ctx, samples, spell, &o.survey, func(f *judge.Finding) error {

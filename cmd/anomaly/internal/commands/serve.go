@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/anomaly-go/anomaly/dataset"
-	"github.com/anomaly-go/anomaly/drift"
 	"github.com/anomaly-go/anomaly/feedback"
 	"github.com/anomaly-go/anomaly/internal/text"
 	anrt "github.com/anomaly-go/anomaly/runtime"
@@ -51,9 +50,8 @@ looks at their files as at the models, and what cannot be used changes nothing.
 --feedback DIR keeps what people mark as false alarms and misses, on the page or by
 POST /v1/models/NAME/feedback: anomaly feedback lists it, calibrate and train use it.
 
-Every --drift-window images scores, brightness and sharpness are compared with those
-of the images that the model was trained on. Where they differ by more than chance, as
---drift-false-alarms has it, that is logged, a metric, and on the page.
+` + driftHelp + `, a
+metric, and on the page.
 
 --concurrent requests compute at a time and --queue wait, those of models with a
 higher --priority first; another one is told by 429 and Retry-After when to come
@@ -83,10 +81,8 @@ for each change of a model.
 			&cli.DurationFlag{Name: "interval", Usage: "`TIME` between two looks at the models, and within which new tokens and certificates are in use", Value: time.Second},
 			&cli.StringFlag{Name: "feedback", Usage: "`DIR` to keep what people say of verdicts in (see anomaly feedback)", DefaultText: "nothing is kept"},
 			&cli.IntFlag{Name: "feedback-budget", Usage: "`MIB` that its images may take", Value: defaultBudget},
-			&cli.IntFlag{Name: "drift-window", Usage: "`N` images that are compared with the training images at a time", Value: drift.DefaultWindow},
-			&cli.Float64Flag{Name: "drift-false-alarms", Usage: "`SHARE` of windows that may alarm by chance", Value: drift.DefaultFalseAlarms},
 			&cli.StringFlag{Name: "otlp", Usage: "`URL` of an OpenTelemetry collector that traces are sent to"},
-		}, gateFlags, outputFlags, scoringFlags),
+		}, driftFlags, gateFlags, outputFlags, scoringFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usagef("serve takes a folder of models or one model, got %q", c.Args().Slice())
@@ -159,12 +155,8 @@ func parseServe(c *cli.Context) (*serveOptions, error) {
 	if c.IsSet("feedback-budget") && o.feedback == "" {
 		return nil, usagef("--feedback-budget needs --feedback")
 	}
-	s.Drift = drift.Options{Window: c.Int("drift-window"), FalseAlarms: c.Float64("drift-false-alarms")}
-	switch {
-	case s.Drift.Window < 20 || s.Drift.Window > 10_000:
-		return nil, usagef("--drift-window: got %d, want 20 to 10000", s.Drift.Window)
-	case !(s.Drift.FalseAlarms > 0 && s.Drift.FalseAlarms < 1):
-		return nil, usagef("--drift-false-alarms: got %v, want a share between 0 and 1", s.Drift.FalseAlarms)
+	if s.Drift, err = parseDrift(c); err != nil {
+		return nil, err
 	}
 	s.Priority = map[string]int{}
 	for _, item := range c.StringSlice("priority") {
@@ -230,7 +222,7 @@ func (c *console) serve(ctx context.Context, o *serveOptions) error {
 		return err
 	}
 	defer plant.close()
-	s.Tell, s.Collectors = plant.tell, plant.collectors
+	s.Tell, s.TellDrift, s.Collectors = plant.tell, plant.tellDrift, plant.collectors
 	web, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

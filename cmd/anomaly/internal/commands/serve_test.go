@@ -199,8 +199,6 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"--listen", "127.0.0.1:0", "--grpc-listen", "none", "--tls-cert", "x", "--tls-key", "y", model}, exitFailure, "certificates: open x"},
 		{[]string{"--listen", "nowhere", model}, exitFailure, "--listen"},
 		{[]string{"--gate", "none", model}, exitFailure, "--gate"},
-		{[]string{"--drift-window", "19", model}, exitUsage, "--drift-window: got 19, want 20"},
-		{[]string{"--drift-false-alarms", "1", model}, exitUsage, "--drift-false-alarms: got 1, want a share"},
 		{[]string{"--listen", "127.0.0.1:0", "--grpc-listen", "none", "none.onnx"}, exitFailure, "no such file"},
 	} {
 		_, stderr := mustRun(t, tt.code, append([]string{"serve"}, tt.args...)...)

@@ -40,6 +40,7 @@ type surveyOptions struct {
 	gate     gateOptions // of models to be swapped in
 	shadow   shadowOptions
 	tell     func(*judge.Event) // of each image, where not nil
+	drift    *drifting
 }
 
 // scoringFlags are flags of the commands that score images.
@@ -145,6 +146,7 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	report.Of = len(samples)
 	images, anomalous, failed, unlike := 0, 0, 0, 0
 	highest := float32(math.Inf(-1))
+	name := modelName(o.model)
 	failing := map[string]bool{} // of a watch: what fails and may come again, whole
 	started := time.Now()
 	if o.inbox == nil {
@@ -176,11 +178,14 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 			delete(failing, f.Path)
 		}
 		if o.tell != nil {
-			o.tell(event(f, o.model))
+			o.tell(event(f, name))
 		}
 		if f.Err != nil {
 			c.notef("%s", failure(f))
 			return each(f)
+		}
+		if err := o.drift.add(det, &f.Result); err != nil {
+			return err
 		}
 		if f.Result.Anomalous {
 			anomalous++
@@ -248,10 +253,10 @@ func (c *console) survey(ctx context.Context, samples []dataset.Sample, spell fu
 	return report, err
 }
 
-// event is what is told of a finding.
+// event is what is told of a finding of a model's.
 func event(f *judge.Finding, model string) *judge.Event {
 	return &judge.Event{
-		ModelName: strings.TrimSuffix(filepath.Base(model), filepath.Ext(model)), ModelHash: f.Result.Model, Finding: f,
+		ModelName: model, ModelHash: f.Result.Model, Finding: f,
 		Image: func() ([]byte, error) {
 			file, _, err := f.Sample.File()
 			return file, err
