@@ -86,21 +86,46 @@ func (d *Decoding) notes() *Notes {
 // Errors wrap image.ErrFormat where the format is not known; the text names
 // formats that are known and not read.
 func Decode(r io.Reader, name string, d *Decoding) (img image.Image, notes []string, err error) {
+	notes, err = d.decoded(name, func(opts *imageio.Options) (notes []string, err error) {
+		img, notes, err = imageio.Decode(r, opts)
+		return notes, err
+	})
+	return img, notes, err
+}
+
+// DecodePixels is Decode for one who wants pixels: uint8 [height, width, channels], RGB
+// or grey, resized as training resizes images; the image's own height and width where
+// height is 0. Of a usual PNG the image is never in memory. size is the image's.
+func DecodePixels(r io.Reader, name string, d *Decoding, height, width, channels int) (pixels []uint8, size image.Point, notes []string, err error) {
+	notes, err = d.decoded(name, func(opts *imageio.Options) ([]string, error) {
+		return imageio.DecodeResized(r, opts, func(of image.Point) ([]imageio.Target, error) {
+			if size = of; height == 0 {
+				height, width = size.Y, size.X
+			}
+			pixels = make([]uint8, height*width*channels)
+			return []imageio.Target{{Pixels: pixels, Height: height, Width: width, Channels: channels}}, nil
+		})
+	})
+	return pixels, size, notes, err
+}
+
+// decoded passes on what decode notes of the image of a name, or names it in the error.
+func (d *Decoding) decoded(name string, decode func(*imageio.Options) ([]string, error)) (notes []string, err error) {
 	opts, err := d.options(0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	img, notes, err = imageio.Decode(r, opts)
+	notes, err = decode(opts)
 	if err != nil {
 		if name == "" {
-			return nil, nil, fmt.Errorf("dataset: %w", err)
+			return nil, fmt.Errorf("dataset: %w", err)
 		}
-		return nil, nil, fmt.Errorf("dataset: %q: %w", name, err)
+		return nil, fmt.Errorf("dataset: %q: %w", name, err)
 	}
 	for _, note := range notes {
 		d.notes().Add(name, note)
 	}
-	return img, notes, nil
+	return notes, nil
 }
 
 // Notes collects what was chosen or passed over when images were found and read,

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/internal/imageio"
 )
 
 func TestFind(t *testing.T) {
@@ -154,6 +156,45 @@ func TestDecode(t *testing.T) {
 		if _, _, err := Decode(bytes.NewReader(encode(img)), "a.png", &bad); err == nil {
 			t.Errorf("%+v: got no error", bad)
 		}
+	}
+}
+
+// DecodePixels is Decode and Resize, of files that are resized as they are read and of others.
+func TestDecodePixels(t *testing.T) {
+	rgb, grey := image.NewNRGBA(image.Rect(0, 0, 9, 6)), image.NewGray16(image.Rect(0, 0, 7, 5))
+	for i := range rgb.Pix {
+		rgb.Pix[i] = uint8(i*37) | 255*uint8(i%4/3)
+	}
+	for i := range grey.Pix {
+		grey.Pix[i] = uint8(i * 91)
+	}
+	for _, img := range []image.Image{rgb, grey} {
+		whole, _, err := Decode(bytes.NewReader(encode(img)), "a.png", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []image.Point{{}, {4, 3}} { // the image's own size, and a smaller one
+			got, size, _, err := DecodePixels(bytes.NewReader(encode(img)), "a.png", nil, to.Y, to.X, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size != whole.Bounds().Size() {
+				t.Errorf("got size %v, want %v", size, whole.Bounds().Size())
+			}
+			if to.X == 0 {
+				to = size
+			}
+			want := make([]uint8, 3*to.X*to.Y)
+			if err := imageio.Resize(want, whole, to.Y, to.X, 3); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%T at %v: got %v, want %v", img, to, got, want)
+			}
+		}
+	}
+	if _, _, _, err := DecodePixels(strings.NewReader("x"), "a.png", nil, 1, 1, 3); !errors.Is(err, image.ErrFormat) || !strings.Contains(err.Error(), "a.png") {
+		t.Errorf("got %v, want image.ErrFormat of a.png", err)
 	}
 }
 

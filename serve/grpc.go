@@ -42,7 +42,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.MaxRecvMsgSize(int(s.options.MaxBody)),
 		grpc.MaxConcurrentStreams(uint32(s.options.Concurrent + s.options.Queue)),
 		grpc.MaxHeaderListSize(32 << 10),
-		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.ConnectionTimeout(s.options.HeadTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}

@@ -7,14 +7,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +64,89 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// TestSlowHead sends a part of a request's head, nothing at all, or of TLS and gRPC too
+// little: connections are closed, and take no place.
+func TestSlowHead(t *testing.T) {
+	server := newParty(t, "server", nil)
+	for _, secret := range []bool{false, true} {
+		o := testOptions()
+		o.HeadTimeout = 50 * time.Millisecond
+		if secret {
+			o.Credentials = Credentials{Certificate: written(t, server.pem), Key: written(t, server.pkey)}
+		}
+		s, _, _ := newServer(t, o, nil)
+		web, rpc := serving(t, s)
+		for _, text := range []string{"", "GET /v2 HTT", "POST /v1/models/part/images HTTP/1.1\r\nHost: localhost\r\nX-", "\x16\x03\x01\x02\x00\x01"} {
+			for _, address := range []string{web, rpc} {
+				if got := talk(t, address, text); strings.Contains(got, " 200 ") {
+					t.Errorf("%.20q: got %q", text, got)
+				}
+			}
+		}
+		if running, waiting := s.admission.counts(); running+waiting != 0 {
+			t.Errorf("%d run and %d wait, want none", running, waiting)
+		}
+	}
+}
+
+// TestTraversal asks for files beside the repository by every name that a request has.
+func TestTraversal(t *testing.T) {
+	o, _ := withFeedback(t, nil)
+	s, web, dir := newServer(t, o, nil)
+	call := dial(t, s)
+	const secret = "0123456789abcdef"
+	beside := filepath.Join(filepath.Dir(dir), "beside")
+	put(t, []byte(secret), beside, "secret.onnx")
+	put(t, modelBytes(t, 1), beside, "1", modelFile)
+	before := entries(t, beside)
+	for _, name := range []string{
+		"../beside", "..%2fbeside", "..%5cbeside", "%2e%2e%2fbeside", "..%252fbeside", "part/../../beside", "part%00", "%00", beside,
+		strings.ReplaceAll(beside, "/", "%2f"), ".", "..", "%2e%2e", "beside%2fsecret", "..%2fbeside%2fsecret.onnx", "C:%5c", "%ff",
+	} {
+		for _, request := range []string{
+			"GET /v1/models/%s", "GET /v2/models/%s", "GET /v2/models/%s/ready", "GET /v2/models/part/versions/%s", "POST /v1/models/%s/images", "POST /v2/models/%s/infer",
+			"POST /v2/repository/models/%s/load", "POST /v2/repository/models/%s/unload", "POST /v1/models/%s/rollback", "GET /v1/models/part/recent/%s",
+			"DELETE /v1/models/part/feedback/%s", "POST /v1/models/part/images?version=%s", "POST /v1/models/part/feedback?mark=%s", "GET /%s",
+		} {
+			method, path, _ := strings.Cut(fmt.Sprintf(request, name), " ")
+			q, err := http.NewRequestWithContext(t.Context(), method, web.URL, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.URL.Opaque = path // as it is, and nothing cleaned
+			a, err := http.DefaultTransport.RoundTrip(q)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			body, err := io.ReadAll(a.Body)
+			a.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.StatusCode < 300 || a.StatusCode >= 500 || strings.Contains(string(body), secret) {
+				t.Errorf("%s %s: got %d %.200s", method, path, a.StatusCode, body)
+			}
+		}
+		for _, version := range []string{name, "../../beside/1"} {
+			body := fmt.Sprintf(`{"version":%q}`, version)
+			for _, action := range []string{"use", "shadow"} {
+				if code, body, _ := ask(t, "POST", web.URL+"/v1/models/part/"+action, strings.NewReader(body)); code < 400 || code >= 500 {
+					t.Errorf("%s of version %q: got %d %s", action, version, code, body)
+				}
+			}
+		}
+		if call(t.Context(), "RepositoryModelLoad", &oippb.RepositoryModelLoadRequest{ModelName: name}, &oippb.RepositoryModelLoadResponse{}) == nil {
+			t.Errorf("gRPC: %q is loaded", name)
+		}
+	}
+	if got := entries(t, beside); !slices.Equal(got, before) {
+		t.Errorf("beside the repository lie %q, want %q", got, before)
+	}
+	if got := len(s.repository.list()); got != 1 {
+		t.Errorf("%d models are known, want 1", got)
+	}
+}
+
 // TestMalformedHTTP sends what is no request, or tries to smuggle one.
 func TestMalformedHTTP(t *testing.T) {
 	s, _, _ := newServer(t, testOptions(), nil)
@@ -76,10 +163,120 @@ func TestMalformedHTTP(t *testing.T) {
 			t.Errorf("%s: got %.200q, want that it is refused", name, got)
 		}
 	}
-	// An ID that may not go into logs or headers is replaced.
-	code, _, header := ask(t, "GET", "http://"+web+"/v2", nil, "X-Request-Id", "a b;c")
-	if id := header.Get("X-Request-Id"); code != 200 || id == "a b;c" || !requestID.MatchString(id) {
-		t.Errorf("got %d and ID %q, want a new one", code, id)
+}
+
+// TestRequestID sends IDs that may not go into logs and headers: they are replaced, or
+// the request refused, and nothing that they say is said by the server.
+func TestRequestID(t *testing.T) {
+	log := &logBuffer{}
+	o := testOptions()
+	o.Logger = log.logger()
+	s, _, _ := newServer(t, o, nil)
+	web, _ := serving(t, s)
+	for _, id := range []string{
+		"a b;c", "a\tb", "é", `","audit":true,"x":"`, "a\rSet-Cookie: evil=1", "a\r\n Set-Cookie: evil=1", "a\x00b", "a\x7f", "%0d%0aSet-Cookie: evil=1", "", strings.Repeat("a", 129),
+	} {
+		got := talk(t, web, "POST /v1/models/part/images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: "+id+"\r\nContent-Length: 1\r\n\r\nx")
+		head, _, _ := strings.Cut(got, "\r\n\r\n")
+		if strings.Contains(head, "evil") || !strings.HasPrefix(got, "HTTP/1.1 4") {
+			t.Errorf("%q: got %q", id, got)
+		}
+		_, given, ok := strings.Cut(head, "X-Request-Id: ")
+		given, _, _ = strings.Cut(given, "\r\n")
+		if ok && (given == id || !requestID.MatchString(given)) {
+			t.Errorf("%q: got ID %q, want a new one", id, given)
+		}
+	}
+	if text := log.String(); strings.Contains(text, "evil") || strings.Contains(text, `"audit":true,"x"`) {
+		t.Errorf("the log says what an ID said: %s", text)
+	}
+	if got := talk(t, web, "GET /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-Id: line-3:07\r\n\r\n"); !strings.Contains(got, "X-Request-Id: line-3:07\r\n") {
+		t.Errorf("an ID that may: got %q", got)
+	}
+}
+
+// TestHostileCrowd has clients of all kinds side by side: those who ask well get their
+// own answer, and when all have gone nothing is left of them.
+func TestHostileCrowd(t *testing.T) {
+	o := testOptions()
+	o.HeadTimeout, o.BodyTimeout, o.MaxPixels, o.MaxBody = 100*time.Millisecond, 200*time.Millisecond, 1<<14, 1<<16
+	s, _, _ := newServer(t, o, nil)
+	web, _ := serving(t, s)
+	url := "http://" + web + "/v1/models/part/images"
+	client := &http.Client{Transport: &http.Transport{}}
+	post := func(body []byte) (int, string, error) {
+		a, err := client.Post(url, "image/png", bytes.NewReader(body))
+		if err != nil {
+			return 0, "", err
+		}
+		defer a.Body.Close()
+		text, err := io.ReadAll(a.Body)
+		return a.StatusCode, string(text), err
+	}
+	const good = 8
+	var files [good][]byte
+	var scores [good]float32
+	for i := range files {
+		img := testImage(i, side, side)
+		files[i], scores[i] = pngBytes(t, img), want(t, modelBytes(t, 1), img).Score
+	}
+	head := "POST /v1/models/part/images HTTP/1.1\r\nHost: localhost\r\n"
+	large := pngBytes(t, testImage(0, 200, 200))
+	bad := []func(){
+		func() { talk(t, web, head) }, // slow
+		func() { talk(t, web, head+"Content-Length: 1000\r\n\r\nx") },
+		func() { talk(t, web, strings.Repeat("\x00", 100)+"\r\n\r\n") },
+		func() { post(large) },
+		func() { post(make([]byte, 1<<17)) },
+		func() { post(files[0][:len(files[0])/2]) },
+		func() { // gone before it is answered
+			if c, err := net.Dial("tcp", web); err == nil {
+				fmt.Fprintf(c, "%sContent-Length: %d\r\n\r\n%s", head, len(files[0]), files[0])
+				c.Close()
+			}
+		},
+	}
+	goroutines := goruntime.NumGoroutine()
+	var asked, crowd sync.WaitGroup
+	over := make(chan struct{})
+	for _, do := range bad {
+		crowd.Go(func() {
+			for {
+				do()
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range good {
+		asked.Go(func() {
+			for range 20 {
+				code, body, err := post(files[i])
+				var f struct{ Score float32 }
+				if err == nil && code == 200 {
+					err = json.Unmarshal([]byte(body), &f)
+				}
+				if err != nil || code != 200 || f.Score != scores[i] {
+					t.Errorf("image %d: got %d %s %v, want score %v", i, code, body, err, scores[i])
+				}
+			}
+		})
+	}
+	asked.Wait()
+	close(over)
+	crowd.Wait()
+	client.CloseIdleConnections()
+	eventually(t, "the end of all requests", func() bool {
+		s.admission.mu.Lock()
+		defer s.admission.mu.Unlock()
+		return s.admission.inside == 0 && s.admission.running == 0
+	})
+	eventually(t, "the end of their goroutines", func() bool { return goruntime.NumGoroutine() <= goroutines })
+	if !s.originals.TryAcquire(heldImages * int64(o.MaxPixels)) {
+		t.Error("pixels are held after all have gone")
 	}
 }
 
@@ -113,6 +310,85 @@ func TestBombs(t *testing.T) {
 	}
 	if running, waiting := s.admission.counts(); running+waiting != 0 {
 		t.Errorf("%d run and %d wait after all", running, waiting)
+	}
+}
+
+// TestManyPixels sends images that each are within the limit: they are drawn only as far as
+// they are together, and nothing is held when they have been answered.
+func TestManyPixels(t *testing.T) {
+	o := testOptions()
+	o.MaxPixels = 1 << 14
+	s, web, _ := newServer(t, o, func(dir string) {
+		for seed, version := range []string{"1", "2"} {
+			put(t, modelBytes(t, uint64(seed)), dir, "part", version, modelFile)
+		}
+	})
+	files := map[string][]byte{}
+	var names []string
+	for i := range 5 { // of three quarters of it
+		names = append(names, fmt.Sprint(i))
+		files[names[i]] = pngBytes(t, testImage(i, 128, 96))
+	}
+	send := func(query string, names ...string) (int, string) {
+		t.Helper()
+		body, kind := multipartForm(t, files, names...)
+		code, text, _ := ask(t, "POST", web.URL+"/v1/models/part/images"+query, body, "Content-Type", kind)
+		return code, text
+	}
+	if code, body := send("", names...); code != 200 {
+		t.Errorf("not drawn: got %d %s, want 200", code, body)
+	}
+	if code, body := send("?draw=overlay", names[0]); code != 200 {
+		t.Errorf("one: got %d %s, want 200", code, body)
+	}
+	if code, body := send("?draw=overlay", names[:2]...); code != http.StatusRequestEntityTooLarge || !strings.Contains(body, "together 24576 pixels, want at most 16384") {
+		t.Errorf("two: got %d %s, want 413 and why", code, body)
+	}
+	if code, body, _ := ask(t, "POST", web.URL+"/v1/models/part/shadow", strings.NewReader(`{"version":"1"}`)); code != 200 {
+		t.Fatalf("shadow: got %d %s", code, body)
+	}
+	if code, body := send("", names...); code != 200 {
+		t.Errorf("beside a shadow: got %d %s, want 200", code, body)
+	}
+	if !s.originals.TryAcquire(heldImages * int64(o.MaxPixels)) {
+		t.Error("pixels are held after all have been answered")
+	}
+}
+
+// TestSlowReader asks for a large answer and does not read it: its turn is over.
+func TestSlowReader(t *testing.T) {
+	o := testOptions()
+	o.Concurrent = 1
+	s, _, _ := newServer(t, o, nil)
+	web, _ := serving(t, s)
+	noise := image.NewRGBA(image.Rect(0, 0, 1500, 1500)) // larger than what sockets hold
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range noise.Pix {
+		noise.Pix[i] = uint8(random.Uint32()) | 255*uint8(i%4/3)
+	}
+	file, err := encodePNG(noise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST /v1/models/part/images HTTP/1.1\r\nHost: localhost\r\nAccept: image/png\r\nContent-Length: %d\r\n\r\n%s", len(file), file)
+	eventually(t, "the end of its turn", func() bool {
+		s.admission.mu.Lock()
+		defer s.admission.mu.Unlock()
+		return s.admission.mean > 0
+	})
+	if code, body, _ := ask(t, "POST", "http://"+web+"/v1/models/part/images", bytes.NewReader(pngBytes(t, testImage(0, 8, 8)))); code != 200 {
+		t.Errorf("another client: got %d %s", code, body)
+	}
+	if running, waiting := s.admission.counts(); running != 0 || waiting != 1 {
+		t.Errorf("%d run and %d wait, want that the answer is still being written", running, waiting)
 	}
 }
 

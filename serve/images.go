@@ -66,6 +66,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		job.end() // a client that reads slowly keeps nobody waiting
 		f := pics[0].finding
 		w.Header().Set("Anomaly-Score", strconv.FormatFloat(float64(f.Score), 'g', -1, 32))
 		w.Header().Set("Anomaly-Verdict", word(&pics[0].result))
@@ -76,10 +77,14 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	}
 	items := make([]json.RawMessage, len(pics))
 	for i, p := range pics {
-		if items[i], err = p.item(draw); err != nil {
+		if items[i], err = p.item(draw); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
 	}
+	job.end()
 	if !several {
 		return writeJSON(w, http.StatusOK, items[0])
 	}

@@ -61,6 +61,9 @@ type Options struct {
 	// Timeout is how long a request may take from its last byte on, also if the client
 	// would wait longer; 0 is 30 s.
 	Timeout time.Duration
+	// HeadTimeout is how long a request's head, and what TLS and gRPC say first, may take to
+	// arrive; 0 is 5 s.
+	HeadTimeout time.Duration
 	// BodyTimeout is how long a body may take to arrive, and an answer to be read; 0 is 15 s.
 	BodyTimeout time.Duration
 	// DrainDelay is how long a server that is to end goes on as before, but not
@@ -125,6 +128,7 @@ func (o *Options) withDefaults() Options {
 	c.MaxImages = cmp.Or(c.MaxImages, 64)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 1024)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.HeadTimeout = cmp.Or(c.HeadTimeout, 5*time.Second)
 	c.BodyTimeout = cmp.Or(c.BodyTimeout, 15*time.Second)
 	c.DrainDelay = cmp.Or(c.DrainDelay, 500*time.Millisecond)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
@@ -154,6 +158,7 @@ func (o *Options) validate() error {
 		{"most images", float64(o.MaxImages)},
 		{"most connections", float64(o.MaxConnections)},
 		{"timeout", float64(o.Timeout)},
+		{"head timeout", float64(o.HeadTimeout)},
 		{"body timeout", float64(o.BodyTimeout)},
 		{"drain delay", float64(o.DrainDelay)},
 		{"drain timeout", float64(o.DrainTimeout)},

@@ -34,13 +34,13 @@ type picture struct {
 	err     error
 }
 
-// A job is a request that computes: it has a turn and a model.
+// A job is a request that computes: it has a turn and a model, until it ends.
 type job struct {
 	*Server
-	model   *model
-	loaded  *loaded
-	release func()
-	done    func()
+	model  *model
+	loaded *loaded
+	held   int64 // pixels of originals that it may hold
+	end    func()
 }
 
 // begin waits for a turn and takes the model.
@@ -60,17 +60,18 @@ func (s *Server) begin(ctx context.Context, name, version string) (*job, error) 
 		done()
 		return nil, err
 	}
-	return &job{s, m, l, release, done}, nil
-}
-
-func (j *job) end() {
-	j.release()
-	j.done()
+	j := &job{Server: s, model: m, loaded: l}
+	j.end = sync.OnceFunc(func() {
+		s.originals.Release(j.held)
+		release()
+		done()
+	})
+	return j, nil
 }
 
 // detect judges images and takes note of what it finds.
 func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
-	shadowed := j.model.shadowed()
+	shadowed := j.model.shadowed() && j.pixelsOf(pics...) <= int64(j.options.MaxPixels)
 	if err := j.judge(ctx, pics, keep || shadowed); err != nil {
 		return err
 	}
@@ -104,7 +105,8 @@ func (j *job) detect(ctx context.Context, pics []*picture, keep bool) error {
 }
 
 // judge decodes and computes images. Those that fail have an error of their own, others
-// a finding; the error is of ctx. keep keeps the originals.
+// a finding; the error is of ctx, or of originals that are too large together to be
+// kept, which keep asks for.
 func (j *job) judge(ctx context.Context, pics []*picture, keep bool) error {
 	began := time.Now()
 	_, span := j.tracer.Start(ctx, "decode")
@@ -157,21 +159,61 @@ func (j *job) tell(p *picture) {
 	}})
 }
 
-// decode decodes and resizes files, at most as many at a time as there are cores in
-// the whole server.
-func (j *job) decode(ctx context.Context, pics []*picture, keep bool) error {
-	var all sync.WaitGroup
+// heldImages is how many times Options.MaxPixels the originals may have that are held
+// at a time in the whole server: while they are decoded, or until their request has
+// been answered, where they are drawn or cut into tiles.
+const heldImages = 4
+
+// pixelsOf returns how many pixels images have that are to be decoded, as far as their
+// heads tell; what is beyond the limit is not decoded.
+func (j *job) pixelsOf(pics ...*picture) (n int64) {
 	for _, p := range pics {
 		if p.file == nil {
 			continue
 		}
+		if size, err := imageio.Size(bytes.NewReader(p.file), &imageio.Options{MaxPixels: j.options.MaxPixels}); err == nil {
+			n += int64(size.X) * int64(size.Y)
+		}
+	}
+	return n
+}
+
+// decode decodes and resizes files, at most as many at a time as there are cores in
+// the whole server. keep keeps the originals, as do models that look at them.
+func (j *job) decode(ctx context.Context, pics []*picture, keep bool) error {
+	keep = keep || j.loaded.info.View.Tiles != nil || j.loaded.info.Height == 0
+	if keep {
+		n := j.pixelsOf(pics...)
+		if most := int64(j.options.MaxPixels); n > most {
+			return fmt.Errorf("%w: got images of together %d pixels, want at most %d where they are drawn, or looked at in full size: %w", ErrInput, n, most, imageio.ErrTooLarge)
+		}
+		if err := j.originals.Acquire(ctx, n); err != nil {
+			return err
+		}
+		j.held = n
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, p := range pics {
+		if p.file == nil {
+			continue
+		}
+		n := int64(0)
+		if !keep {
+			n = j.pixelsOf(p)
+		}
+		// First the room, then the core: those who have room wait for cores.
+		if err := j.originals.Acquire(ctx, n); err != nil {
+			return err
+		}
 		select {
 		case j.decoders <- struct{}{}:
 		case <-ctx.Done():
-			all.Wait()
+			j.originals.Release(n)
 			return ctx.Err()
 		}
 		all.Go(func() {
+			defer j.originals.Release(n)
 			defer func() { <-j.decoders }()
 			p.err = j.decodeOne(p, keep)
 		})
@@ -189,9 +231,17 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 			err = errPanic
 		}
 	}()
-	img, notes, err := dataset.Decode(bytes.NewReader(p.file), p.name, &dataset.Decoding{
-		MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels,
-	})
+	info := &j.loaded.info
+	p.height, p.width, p.channels = info.Height, info.Width, info.Channels
+	decoding := &dataset.Decoding{MaxPixels: j.options.MaxPixels, Background: j.options.Background, Levels: j.options.Levels}
+	var notes []string
+	if keep {
+		if p.image, notes, err = dataset.Decode(bytes.NewReader(p.file), p.name, decoding); err == nil {
+			p.size = p.image.Bounds().Size()
+		}
+	} else {
+		p.pixels, p.size, notes, err = dataset.DecodePixels(bytes.NewReader(p.file), p.name, decoding, p.height, p.width, p.channels)
+	}
 	if j.options.Tell == nil && j.options.Feedback == nil {
 		p.file = nil
 	}
@@ -201,22 +251,16 @@ func (j *job) decodeOne(p *picture, keep bool) (err error) {
 	for _, note := range notes {
 		j.log.Info("image read", "image", p.name, "note", note)
 	}
-	info := &j.loaded.info
-	p.size = img.Bounds().Size()
-	p.height, p.width, p.channels = info.Height, info.Width, info.Channels
 	if p.height == 0 {
 		p.height, p.width = p.size.Y, p.size.X
 	} else { // or the detector sees its size
 		p.unlike = info.UnlikeSize(p.size)
 	}
-	if keep || info.View.Tiles != nil {
-		p.image = img
-	}
-	if info.View.Tiles != nil { // which are cut of the image itself: it may be large
+	if !keep || info.View.Tiles != nil { // which are cut of the image itself: it may be large
 		return nil
 	}
 	p.pixels = make([]uint8, p.height*p.width*p.channels)
-	return imageio.Resize(p.pixels, img, p.height, p.width, p.channels)
+	return imageio.Resize(p.pixels, p.image, p.height, p.width, p.channels)
 }
 
 // compute fills in the results of pictures; when they fail together each is tried

@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 )
 
@@ -26,7 +27,8 @@ type Server struct {
 	metrics    *metrics
 	tracer     trace.Tracer
 	log        *slog.Logger
-	decoders   chan struct{} // holds a value for each image that is decoded
+	decoders   chan struct{}       // holds a value for each image that is decoded
+	originals  *semaphore.Weighted // pixels of images that are held
 	draining   atomic.Bool
 	handler    http.Handler
 	grpc       *grpc.Server
@@ -44,7 +46,7 @@ func New(ctx context.Context, models string, o *Options) (*Server, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: options, log: options.Logger, decoders: newDecoders(), limits: newLimits(options.Rate)}
+	s := &Server{options: options, log: options.Logger, decoders: newDecoders(), originals: semaphore.NewWeighted(heldImages * int64(options.MaxPixels)), limits: newLimits(options.Rate)}
 	var err error
 	if s.secrets, err = openCredentials(&options.Credentials, options.Logger); err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func (s *Server) Serve(ctx context.Context, web, rpc net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler,
 		ConnState:         open.note,
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: s.options.HeadTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

@@ -143,7 +143,7 @@ func (s *source) bytes() ([]byte, error) {
 }
 
 // newSource reads r to its end, a file on disk only when its bytes are needed:
-// a page of a long TIFF is a small part of it.
+// a page of a long TIFF is a small part of it. What is in memory is not copied.
 func newSource(r io.Reader, opts *Options) (*source, error) {
 	// No format needs more than its pixels at 16 bit RGBA, give or take metadata.
 	limit := int64(DefaultMemory)
@@ -158,14 +158,18 @@ func newSource(r io.Reader, opts *Options) (*source, error) {
 			return &source{f, info.Size()}, nil
 		}
 	}
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
+	b, ok := r.(*bytes.Reader) // in memory already
+	if !ok || b.Len() != int(b.Size()) {
+		data, err := io.ReadAll(io.LimitReader(r, limit+1))
+		if err != nil {
+			return nil, err
+		}
+		b = bytes.NewReader(data)
 	}
-	if int64(len(data)) > limit {
+	if b.Size() > limit {
 		return nil, fmt.Errorf("more than %d bytes: %w", limit, ErrTooLarge)
 	}
-	return &source{bytes.NewReader(data), int64(len(data))}, nil
+	return &source{b, b.Size()}, nil
 }
 
 // open reads the header of the image in r.

@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"dataset":   {"internal/imageio", "internal/npy", "internal/parallel", "internal/text"},
 	"serve": {
 		"runtime", "judge", "dataset", "drift", "feedback", "heatmap", "internal/imageio", "internal/atomicfile", "internal/oippb", "internal/text",
-		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/time/rate",
+		"google.golang.org/grpc", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel", "golang.org/x/net/netutil", "golang.org/x/sync", "golang.org/x/time/rate",
 	},
 
 	"cmd/anomaly":                   {"cmd/anomaly/internal/commands"},
