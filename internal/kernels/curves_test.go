@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"testing"
+
+	"github.com/anomaly-go/anomaly/graph"
 )
 
 // Tolerances relative to the result, in float32's unit roundoff 2⁻²⁴: of the
@@ -85,5 +87,26 @@ func TestPairs(t *testing.T) {
 				t.Errorf("highest of %v: got %v, want NaN", x, top)
 			}
 		}
+	})
+}
+
+// TestRound holds rounding, which is made of sums, to the function, ties and what has no
+// fraction included.
+func TestRound(t *testing.T) {
+	eachISA(t, func(t *testing.T, set *isa) {
+		var xs []float32
+		for _, x := range []float64{0, .5, 1.5, 2.5, 1 << 21, 1 << 22, 1 << 23, 1 << 24, 1e30, math.Inf(1), math.NaN()} {
+			for _, by := range []float32{-1.5, -1, -.5, -.25, 0, .25, .5, 1, 1.5} {
+				f := float32(x) + by
+				xs = append(xs, f, -f, math.Nextafter32(f, 0), -math.Nextafter32(f, float32(math.Inf(1))))
+			}
+		}
+		g := graph.New("round")
+		g.Output("y", g.Op("Round", nil, g.Input("x", graph.Float32, len(xs))))
+		want := make([]float32, len(xs))
+		for i, x := range xs {
+			want[i] = float32(math.RoundToEven(float64(x)))
+		}
+		compare(t, "round", g, map[string]*graph.Tensor{"x": graph.NewTensor(xs, len(xs))}, nil, []*graph.Tensor{graph.NewTensor(want, len(want))}, &Options{isa: set}, 0)
 	})
 }

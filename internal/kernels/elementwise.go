@@ -47,7 +47,7 @@ var unaryOps = map[string]opcode{
 // curves are functions of one number that are computed one at a time.
 var curves = map[string]func(x float64) float64{
 	"Log": math.Log, "Erf": math.Erf, "Sin": math.Sin, "Cos": math.Cos, "Atan": math.Atan,
-	"Floor": math.Floor, "Ceil": math.Ceil, "Round": math.RoundToEven,
+	"Floor": math.Floor, "Ceil": math.Ceil,
 	"Softplus": func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) },
 }
 
@@ -126,6 +126,13 @@ func (c *compiler) apply(p *program, n *graph.Node, args []int) (int, bool) {
 	switch n.Op {
 	case "Identity", "Cast":
 		return args[0], true
+	case "Round":
+		// From 2²³ to 2²⁴ floats are whole numbers: sums there are rounded to them, halves to
+		// the even one.
+		const whole = 1 << 23
+		far := c.emit(p, opWhere, c.emit(p, opGreater, args[0], scalar(0)), scalar(whole), scalar(-whole))
+		rounded := c.emit(p, opSub, c.emit(p, opAdd, args[0], far), far)
+		return c.emit(p, opWhere, c.emit(p, opGreater, scalar(whole), c.emit(p, opAbs, args[0])), rounded, args[0]), true
 	case "Less":
 		return c.emit(p, opGreater, args[1], args[0]), true
 	case "LessOrEqual":
@@ -169,7 +176,7 @@ func (c *compiler) apply(p *program, n *graph.Node, args []int) (int, bool) {
 }
 
 var elementwiseOps = map[string]bool{
-	"Less": true, "LessOrEqual": true, "Not": true, "Where": true, "Clip": true, "LeakyRelu": true, "Elu": true, "Pow": true, "Cast": true,
+	"Less": true, "LessOrEqual": true, "Not": true, "Where": true, "Clip": true, "LeakyRelu": true, "Elu": true, "Pow": true, "Cast": true, "Round": true,
 }
 
 // isElementwise reports whether programs can compute a node.

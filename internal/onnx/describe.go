@@ -73,7 +73,9 @@ func isWeight(p *onnxpb.ModelProto, t *onnxpb.TensorProto) bool {
 	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_FLOAT16, onnxpb.TensorProto_BFLOAT16:
 		name := t.GetName()
 		return p.GetProducerName() != producer ||
-			!strings.HasPrefix(name, "const_") && name != Threshold && name != PixelThreshold
+			!strings.HasPrefix(name, "const_") && !strings.HasSuffix(name, scaleSuffix) && name != Threshold && name != PixelThreshold
+	case onnxpb.TensorProto_INT8:
+		return p.GetProducerName() == producer && strings.HasSuffix(t.GetName(), int8Suffix)
 	}
 	return false
 }

@@ -60,6 +60,10 @@ var importers = map[string]importer{
 	"MatMul":            importMatMul,
 	"MaxPool":           importMaxPool,
 
+	// import_quantize.go
+	"DequantizeLinear": importDequantizeLinear,
+	"QuantizeLinear":   importQuantizeLinear,
+
 	// import_resize.go
 	"Resize":   importResize,
 	"Upsample": importUpsample,

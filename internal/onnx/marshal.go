@@ -34,6 +34,8 @@ type Model struct {
 // constants become initializers under their own names, in the order of their
 // first use. Operators that no output depends on are left out, and so are
 // the parameters and constants that only those use.
+//
+// A model whose metadata name a precision ([KeyPrecision]) is written in it.
 func Marshal(m *Model) ([]byte, error) {
 	g := m.Graph
 	if err := m.Validate(); err != nil {
@@ -52,6 +54,18 @@ func Marshal(m *Model) ([]byte, error) {
 		p.Output = append(p.Output, valueInfo(v))
 	}
 
+	narrow, err := m.narrowing()
+	if err != nil {
+		return nil, err
+	}
+	if narrow != nil {
+		narrow.nodes, narrow.inits = &p.Node, &p.Initializer
+		for _, v := range g.Inputs() {
+			if q, ok := narrow.held[v]; ok {
+				narrow.quantize(v.Name(), q)
+			}
+		}
+	}
 	domains := map[string]bool{}
 	written := map[*graph.Value]bool{}
 	for _, n := range g.Nodes() {
@@ -59,6 +73,12 @@ func Marshal(m *Model) ([]byte, error) {
 		node, err := nodeProto(n)
 		if err != nil {
 			return nil, err
+		}
+		if narrow != nil {
+			if err := narrow.add(n, node); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		p.Node = append(p.Node, node)
 		for _, v := range n.Inputs {

@@ -43,6 +43,10 @@ const (
 	KeyChoice         = Prefix + "choice"    // why the network was chosen
 	KeyLateFall       = Prefix + "late_fall" // share of all that the loss fell by, that it fell by in the second half
 
+	KeyPrecision    = Prefix + "precision"      // in which the network is written, if not float32
+	KeyQuantization = Prefix + "quantization"   // of Int8: a Quantization
+	KeyLoss         = Prefix + "precision.loss" // what became of scores, as JSON
+
 	// Of scores of images that the network was not trained on; JSON.
 	KeyNormalCount  = Prefix + "normal.count" // of good ones
 	KeyNormalMin    = Prefix + "normal.score.min"

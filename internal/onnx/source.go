@@ -75,6 +75,9 @@ func (f *File) source(most int, later bool) (*Source, error) {
 	if err := checkOperators(p.Node); err != nil && !later {
 		return nil, fail("%w", err)
 	}
+	if err := checkNarrow(p); err != nil && !later {
+		return nil, fail("%w", err)
+	}
 	for _, t := range p.Initializer {
 		if n, ok := elements(dims(t)); ok && n >= int64(most) && held(t.GetDataType()) == graph.Float32 {
 			s.leaves = append(s.leaves, leaf{name: t.GetName(), shape: dims(t)})
@@ -154,7 +157,8 @@ func describe(i int, n *onnxpb.NodeProto) string {
 // A float32 initializer becomes a parameter and its weight, so that it can be
 // trained on or replaced; those of rank 0 and those whose values the shapes
 // depend on become constants, as do the initializers of every other type.
-// Marshal of the result gives the same bytes again if Marshal wrote b.
+// Marshal of the result gives the same bytes again if Marshal wrote b. Of a file in
+// less than float32 ([KeyPrecision]) the weights are what it rounded them to.
 //
 // Parse trusts nothing in b.
 func Parse(b []byte) (*Model, error) {
@@ -164,6 +168,9 @@ func Parse(b []byte) (*Model, error) {
 	}
 	if f.twice != "" {
 		return nil, fmt.Errorf("two metadata entries have the key %q", f.twice)
+	}
+	if err := restore(f); err != nil {
+		return nil, err
 	}
 	s, err := f.Source()
 	if err != nil {

@@ -71,7 +71,8 @@ func tensorProto(name string, t *graph.Tensor) *onnxpb.TensorProto {
 	return p
 }
 
-// tensor decodes p, half floats as float32. It allocates nothing before it has
+// tensor decodes p, half floats and int8 as float32: integers of 8 bits are for
+// DequantizeLinear alone, as checkNarrow sees to. It allocates nothing before it has
 // seen that the data is there: a few bytes can declare any shape.
 func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	if p.GetDataLocation() == onnxpb.TensorProto_EXTERNAL || len(p.ExternalData) > 0 {
@@ -82,9 +83,16 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 	}
 	dtype := held(p.GetDataType())
 	half := dtype != graph.DType(p.GetDataType())
+	int8s := p.GetDataType() == int32(onnxpb.TensorProto_INT8)
+	if int8s {
+		dtype = graph.Float32
+	}
 	size, ok := elemSize[dtype]
-	if half {
+	switch {
+	case half:
 		size = 2
+	case int8s:
+		size = 1
 	}
 	if !ok {
 		return nil, fmt.Errorf("element type %v: not supported", onnxpb.TensorProto_DataType(p.GetDataType()))
@@ -103,7 +111,7 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 			return nil, fmt.Errorf("got %d bytes of %v", len(p.RawData), dtype)
 		}
 		have = len(p.RawData) / size
-	case half:
+	case half, int8s:
 		have = len(p.Int32Data)
 	case dtype == graph.Float32:
 		have = len(p.FloatData)
@@ -140,6 +148,17 @@ func tensor(p *onnxpb.TensorProto) (*graph.Tensor, error) {
 				data[i] = widen(le.Uint16(b[2*i:]))
 			} else {
 				data[i] = widen(uint16(p.Int32Data[i]))
+			}
+		}
+		return graph.NewTensor(data, shape...), nil
+	}
+	if int8s {
+		data := make([]float32, want)
+		for i := range data {
+			if b != nil {
+				data[i] = float32(int8(b[i]))
+			} else {
+				data[i] = float32(int8(p.Int32Data[i]))
 			}
 		}
 		return graph.NewTensor(data, shape...), nil

@@ -265,6 +265,17 @@ case("ConvTranspose", 11, [image], [f32(3, 2, 1, 2)], auto_pad="SAME_UPPER", str
 case("MaxPool", 12, [np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)], kernel_shape=[2, 2], results=2, name="MaxPool uint8, places")
 case("MatMul", 13, [np.arange(6).reshape(2, 3)], [np.arange(-5, 7).reshape(2, 3, 2)], name="MatMul int64")
 
+# Eight bits, with ties between two numbers and values beyond them.
+case("QuantizeLinear", 13, [f32(2, 3, 4)], [np.float32(.25), np.uint8(128)], name="QuantizeLinear to uint8")
+case("QuantizeLinear", 13, [100 * f32(5)], [np.float32(.25)], name="QuantizeLinear without a zero point")
+case("DequantizeLinear", 13, [np.arange(24, dtype=np.uint8).reshape(2, 3, 4)], [np.array([.5, 1, 2], np.float32), np.array([0, 3, 9], np.uint8)], axis=1)
+model("to int8 and back, by channel", 13, [node("QuantizeLinear", "x,s,z", "q", axis=-1), node("DequantizeLinear", "q,s,z", "y", axis=-1)],
+      {"x": 100 * f32(2, 4, 3)}, {"s": np.array([.25, 1, 3], np.float32), "z": np.array([-3, 0, 100], np.int8)})
+model("to uint8 and back", 13, [node("QuantizeLinear", "x,s,z", "q"), node("DequantizeLinear", "q,s,z", "y")], {"x": 10 * f32(2, 7)}, {"s": np.float32(.125), "z": np.uint8(100)})
+model("convolution of int8 weights", 13, [
+    node("QuantizeLinear", "x,sx,zx", "q"), node("DequantizeLinear", "q,sx,zx", "d"), node("DequantizeLinear", "w,sw,zw", "k", axis=0), node("Conv", "d,k", "y"),
+], {"x": f32(1, 2, 5, 5)}, {"sx": np.float32(1 / 64), "zx": np.uint8(128), "w": np.arange(-27, 27, dtype=np.int8).reshape(3, 2, 3, 3), "sw": np.array([.5, .25, 1], np.float32), "zw": np.zeros(3, np.int8)})
+
 here = pathlib.Path(__file__).parent
 with open(here / "import.json", "w") as f:
     f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
