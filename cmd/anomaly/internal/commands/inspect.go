@@ -182,6 +182,9 @@ func printDescription(w io.Writer, d *anrt.Description, verdict *judge.Appraisal
 	if d.PixelThreshold != nil {
 		fmt.Fprintf(t, "pixel threshold\t%s\n", page.Short(*d.PixelThreshold))
 	}
+	if p := d.Metadata[onnx.KeyPrecision]; p != "" {
+		fmt.Fprintf(t, "precision\t%s\n", printable(precisionLine(p, d.Metadata[onnx.KeyLoss])))
+	}
 	if review, ok := d.Metadata[onnx.KeyReview]; ok {
 		fmt.Fprintf(t, "review band\t%s\n", printable(review))
 	}
