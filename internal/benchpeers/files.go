@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/jpeg"
 	"image/png"
 	"io"
 	"io/fs"
@@ -169,10 +170,35 @@ func picturesBeside(ctx context.Context, b *bench) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(made) + len(deeper); n != len(b.files) {
-		return nil, fmt.Errorf("pictures: got %d, want %d", n, len(b.files))
+	made = append(made, deeper...)
+	if len(made) != len(b.files) {
+		return nil, fmt.Errorf("pictures: got %d, want %d", len(made), len(b.files))
+	}
+	beside, err := filepath.Glob(filepath.Join(theirs, "*.jpg"))
+	if err != nil {
+		return nil, err
+	}
+	if got, want := pictureSize(made), pictureSize(beside); got != want { // of images of one size
+		return nil, fmt.Errorf("pictures: ours have %v pixels, the peer's %v", got, want)
 	}
 	return &pair{ours: ours, peer: peer, units: len(b.files), difference: apart(got, want)}, nil
+}
+
+// pictureSize is the size of the first of JPEG files; nothing of what is none.
+func pictureSize(paths []string) image.Point {
+	if len(paths) == 0 {
+		return image.Point{}
+	}
+	f, err := os.Open(paths[0])
+	if err != nil {
+		return image.Point{}
+	}
+	defer f.Close()
+	c, err := jpeg.DecodeConfig(f)
+	if err != nil {
+		return image.Point{}
+	}
+	return image.Pt(c.Width, c.Height)
 }
 
 // anomaly runs the command run with arguments and returns the scores it prints and

@@ -224,7 +224,7 @@ class pictures(files):
     """As pool, and a picture of each image (input, reconstruction, heat map, anomalous area) and a page of them."""
 
     names = ["pred_score", "anomaly_map", "reconstruction"]
-    tile, gap, head = 512, 6, 22
+    tile, gap, head = 384, 6, 22
 
     def __init__(self, model, paths, size, threshold, top, out):
         self.threshold, self.top, self.out = threshold, top, out
