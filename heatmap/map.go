@@ -61,6 +61,14 @@ func (m *Map) resize(height, width int, each func(y int, row []float32)) {
 	}
 	sums := make([]float64, width)
 	for y, r := range triangle(m.Height, height) {
+		if len(r.weights) == 2 { // as a rule, where it grows
+			above, below := narrow[r.first*width:][:width], narrow[(r.first+1)*width:][:width]
+			for x, v := range above {
+				row[x] = float32(r.weights[0]*v + r.weights[1]*below[x])
+			}
+			each(y, row)
+			continue
+		}
 		clear(sums)
 		for k, weight := range r.weights {
 			for x, v := range narrow[(r.first+k)*width:][:width] {

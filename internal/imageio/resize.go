@@ -118,10 +118,10 @@ func (r *resizer) rows(y int, first, second []uint8) {
 	row := r.Width * r.n
 	to, toBelow := r.between[y*row:][:row], r.between[below*row:][:row]
 	n := r.from * r.size.X
-	if across := acrossRGB[r.from]; across != nil && r.n == 3 && min(cap(first), cap(second)) >= n+4-r.from {
+	if across := acrossRGB[r.from]; across != nil && r.n == 3 && min(cap(first), cap(second)) >= n+8-r.from {
 		first, second = first[:n], second[:n]
 		f := &r.across
-		across(&to[0], &toBelow[0], &first[0], &second[0], &f.first[0], &f.count[0], &f.weights[0], f.taps, r.Width)
+		across(&to[0], &toBelow[0], &first[0], &second[0], &f.first[0], &f.count[0], &f.pairs[0], f.step(), r.Width)
 		return
 	}
 	pack(r.planes, first, second, r.from, r.n)
@@ -131,8 +131,8 @@ func (r *resizer) rows(y int, first, second []uint8) {
 // What there is that is better than Go, else nil.
 var (
 	// acrossRGB are filter.rows of n pixels from two rows of RGB, by how many bytes a
-	// pixel of these has, 3 or 4. Of each they read 4.
-	acrossRGB [5]func(dst0, dst1, src0, src1 *byte, first, count *int, weights *uint64, taps, n int)
+	// pixel of these has, 3 or 4. From each they read 8 on.
+	acrossRGB [5]func(dst0, dst1, src0, src1 *byte, first, count *int, pairs *uint64, step, n int)
 	// downColumns is filter.down of 16 columns a block, for one row.
 	downColumns func(dst, src *byte, stride int, weights *uint64, count, blocks int)
 )
@@ -210,6 +210,7 @@ type filter struct {
 	in, out      int
 	first, count []int
 	weights      []uint64
+	pairs        []uint64 // weights two by two, of each the lower half of its bits, then the upper
 	taps         int
 	triangle     []float64 // what set needs
 	sums         []uint32  // what down needs
@@ -247,7 +248,20 @@ func (f *filter) set(in, out int) {
 		}
 		f.first[i], f.count[i] = first, count
 	}
+	f.pairs = grow(&f.pairs, out*f.step())
+	for i := range f.pairs {
+		at := i/f.step()*f.taps + i%f.step()*2
+		w, next := f.weights[at], uint64(0)
+		if i%f.step()*2+1 < f.taps {
+			next = f.weights[at+1]
+		}
+		const lower = 1<<(precision/2) - 1
+		f.pairs[i] = w&lower | next&lower<<16 | w>>(precision/2)<<32 | next>>(precision/2)<<48
+	}
 }
+
+// step is how many pairs an output has.
+func (f *filter) step() int { return (f.taps + 1) / 2 }
 
 // rows filters the two rows in planes into first and second, each [width, n].
 func (f *filter) rows(first, second []uint8, planes []uint64, n int) {

@@ -4,7 +4,41 @@
 
 #include "textflag.h"
 
-// func across3AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, weights *uint64, taps int, n int)
+DATA pairs3<>+0(SB)/1, $0x00
+DATA pairs3<>+1(SB)/1, $0x80
+DATA pairs3<>+2(SB)/1, $0x03
+DATA pairs3<>+3(SB)/1, $0x80
+DATA pairs3<>+4(SB)/1, $0x01
+DATA pairs3<>+5(SB)/1, $0x80
+DATA pairs3<>+6(SB)/1, $0x04
+DATA pairs3<>+7(SB)/1, $0x80
+DATA pairs3<>+8(SB)/1, $0x02
+DATA pairs3<>+9(SB)/1, $0x80
+DATA pairs3<>+10(SB)/1, $0x05
+DATA pairs3<>+11(SB)/1, $0x80
+DATA pairs3<>+12(SB)/1, $0x80
+DATA pairs3<>+13(SB)/1, $0x80
+DATA pairs3<>+14(SB)/1, $0x80
+DATA pairs3<>+15(SB)/1, $0x80
+DATA pairs3<>+16(SB)/1, $0x00
+DATA pairs3<>+17(SB)/1, $0x80
+DATA pairs3<>+18(SB)/1, $0x03
+DATA pairs3<>+19(SB)/1, $0x80
+DATA pairs3<>+20(SB)/1, $0x01
+DATA pairs3<>+21(SB)/1, $0x80
+DATA pairs3<>+22(SB)/1, $0x04
+DATA pairs3<>+23(SB)/1, $0x80
+DATA pairs3<>+24(SB)/1, $0x02
+DATA pairs3<>+25(SB)/1, $0x80
+DATA pairs3<>+26(SB)/1, $0x05
+DATA pairs3<>+27(SB)/1, $0x80
+DATA pairs3<>+28(SB)/1, $0x80
+DATA pairs3<>+29(SB)/1, $0x80
+DATA pairs3<>+30(SB)/1, $0x80
+DATA pairs3<>+31(SB)/1, $0x80
+GLOBL pairs3<>(SB), RODATA|NOPTR, $32
+
+// func across3AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, pairs *uint64, step int, n int)
 // Requires: AVX, AVX2
 TEXT ·across3AVX2(SB), NOSPLIT, $0-72
 	MOVQ     dst0+0(FP), AX
@@ -14,47 +48,51 @@ TEXT ·across3AVX2(SB), NOSPLIT, $0-72
 	SUBQ     DX, BX
 	MOVQ     first+32(FP), SI
 	MOVQ     count+40(FP), DI
-	MOVQ     weights+48(FP), R8
-	MOVQ     taps+56(FP), R9
+	MOVQ     pairs+48(FP), R8
+	MOVQ     step+56(FP), R9
 	MOVQ     n+64(FP), R10
 	SHLQ     $0x03, R9
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLD   $0x1f, Y0, Y0
 	VPSLLD   $0x15, Y0, Y0
+	VMOVDQU  pairs3<>+0(SB), Y1
 
 output:
-	MOVQ    (SI), R12
-	IMUL3Q  $0x03, R12, R12
-	LEAQ    (DX)(R12*1), R11
-	LEAQ    (R11)(BX*1), R12
-	MOVQ    R8, R13
-	MOVQ    (DI), R14
-	VMOVDQA X0, X4
-	VMOVDQA X0, X5
+	MOVQ    (SI), R11
+	IMUL3Q  $0x03, R11, R11
+	ADDQ    DX, R11
+	MOVQ    R8, R12
+	MOVQ    (DI), R13
+	VMOVDQA Y0, Y4
+	VPXOR   Y5, Y5, Y5
 
-tap:
-	VPBROADCASTD (R13), X1
-	VPMOVZXBD    (R11), X2
-	VPMOVZXBD    (R12), X3
-	VPMULLD      X1, X2, X2
-	VPMULLD      X1, X3, X3
-	VPADDD       X2, X4, X4
-	VPADDD       X3, X5, X5
-	ADDQ         $0x08, R13
-	ADDQ         $0x03, R11
-	ADDQ         $0x03, R12
-	DECQ         R14
-	JNZ          tap
-	VPSRLD       $0x16, X4, X4
-	VPSRLD       $0x16, X5, X5
-	VPACKUSDW    X5, X4, X4
-	VPACKUSWB    X4, X4, X4
-	VMOVQ        X4, R11
+pair:
+	VMOVQ        (R11), X2
+	VMOVQ        (R11)(BX*1), X3
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VPSHUFB      Y1, Y2, Y2
+	VPBROADCASTD (R12), Y3
+	VPMADDWD     Y3, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPBROADCASTD 4(R12), Y3
+	VPMADDWD     Y3, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	ADDQ         $0x08, R12
+	ADDQ         $0x06, R11
+	SUBQ         $0x02, R13
+	JG           pair
+	VPSLLD       $0x0b, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLD       $0x16, Y4, Y4
+	VPACKUSDW    Y4, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X2
+	VMOVD        X4, R11
 	MOVW         R11, (AX)
 	SHRQ         $0x10, R11
 	MOVB         R11, 2(AX)
 	ADDQ         $0x03, AX
-	SHRQ         $0x10, R11
+	VMOVD        X2, R11
 	MOVW         R11, (CX)
 	SHRQ         $0x10, R11
 	MOVB         R11, 2(CX)
@@ -67,7 +105,41 @@ tap:
 	VZEROUPPER
 	RET
 
-// func across4AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, weights *uint64, taps int, n int)
+DATA pairs4<>+0(SB)/1, $0x00
+DATA pairs4<>+1(SB)/1, $0x80
+DATA pairs4<>+2(SB)/1, $0x04
+DATA pairs4<>+3(SB)/1, $0x80
+DATA pairs4<>+4(SB)/1, $0x01
+DATA pairs4<>+5(SB)/1, $0x80
+DATA pairs4<>+6(SB)/1, $0x05
+DATA pairs4<>+7(SB)/1, $0x80
+DATA pairs4<>+8(SB)/1, $0x02
+DATA pairs4<>+9(SB)/1, $0x80
+DATA pairs4<>+10(SB)/1, $0x06
+DATA pairs4<>+11(SB)/1, $0x80
+DATA pairs4<>+12(SB)/1, $0x80
+DATA pairs4<>+13(SB)/1, $0x80
+DATA pairs4<>+14(SB)/1, $0x80
+DATA pairs4<>+15(SB)/1, $0x80
+DATA pairs4<>+16(SB)/1, $0x00
+DATA pairs4<>+17(SB)/1, $0x80
+DATA pairs4<>+18(SB)/1, $0x04
+DATA pairs4<>+19(SB)/1, $0x80
+DATA pairs4<>+20(SB)/1, $0x01
+DATA pairs4<>+21(SB)/1, $0x80
+DATA pairs4<>+22(SB)/1, $0x05
+DATA pairs4<>+23(SB)/1, $0x80
+DATA pairs4<>+24(SB)/1, $0x02
+DATA pairs4<>+25(SB)/1, $0x80
+DATA pairs4<>+26(SB)/1, $0x06
+DATA pairs4<>+27(SB)/1, $0x80
+DATA pairs4<>+28(SB)/1, $0x80
+DATA pairs4<>+29(SB)/1, $0x80
+DATA pairs4<>+30(SB)/1, $0x80
+DATA pairs4<>+31(SB)/1, $0x80
+GLOBL pairs4<>(SB), RODATA|NOPTR, $32
+
+// func across4AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, pairs *uint64, step int, n int)
 // Requires: AVX, AVX2
 TEXT ·across4AVX2(SB), NOSPLIT, $0-72
 	MOVQ     dst0+0(FP), AX
@@ -77,47 +149,51 @@ TEXT ·across4AVX2(SB), NOSPLIT, $0-72
 	SUBQ     DX, BX
 	MOVQ     first+32(FP), SI
 	MOVQ     count+40(FP), DI
-	MOVQ     weights+48(FP), R8
-	MOVQ     taps+56(FP), R9
+	MOVQ     pairs+48(FP), R8
+	MOVQ     step+56(FP), R9
 	MOVQ     n+64(FP), R10
 	SHLQ     $0x03, R9
 	VPCMPEQD Y0, Y0, Y0
 	VPSRLD   $0x1f, Y0, Y0
 	VPSLLD   $0x15, Y0, Y0
+	VMOVDQU  pairs4<>+0(SB), Y1
 
 output:
-	MOVQ    (SI), R12
-	IMUL3Q  $0x04, R12, R12
-	LEAQ    (DX)(R12*1), R11
-	LEAQ    (R11)(BX*1), R12
-	MOVQ    R8, R13
-	MOVQ    (DI), R14
-	VMOVDQA X0, X4
-	VMOVDQA X0, X5
+	MOVQ    (SI), R11
+	IMUL3Q  $0x04, R11, R11
+	ADDQ    DX, R11
+	MOVQ    R8, R12
+	MOVQ    (DI), R13
+	VMOVDQA Y0, Y4
+	VPXOR   Y5, Y5, Y5
 
-tap:
-	VPBROADCASTD (R13), X1
-	VPMOVZXBD    (R11), X2
-	VPMOVZXBD    (R12), X3
-	VPMULLD      X1, X2, X2
-	VPMULLD      X1, X3, X3
-	VPADDD       X2, X4, X4
-	VPADDD       X3, X5, X5
-	ADDQ         $0x08, R13
-	ADDQ         $0x04, R11
-	ADDQ         $0x04, R12
-	DECQ         R14
-	JNZ          tap
-	VPSRLD       $0x16, X4, X4
-	VPSRLD       $0x16, X5, X5
-	VPACKUSDW    X5, X4, X4
-	VPACKUSWB    X4, X4, X4
-	VMOVQ        X4, R11
+pair:
+	VMOVQ        (R11), X2
+	VMOVQ        (R11)(BX*1), X3
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VPSHUFB      Y1, Y2, Y2
+	VPBROADCASTD (R12), Y3
+	VPMADDWD     Y3, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPBROADCASTD 4(R12), Y3
+	VPMADDWD     Y3, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	ADDQ         $0x08, R12
+	ADDQ         $0x08, R11
+	SUBQ         $0x02, R13
+	JG           pair
+	VPSLLD       $0x0b, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VPSRLD       $0x16, Y4, Y4
+	VPACKUSDW    Y4, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X2
+	VMOVD        X4, R11
 	MOVW         R11, (AX)
 	SHRQ         $0x10, R11
 	MOVB         R11, 2(AX)
 	ADDQ         $0x03, AX
-	SHRQ         $0x10, R11
+	VMOVD        X2, R11
 	MOVW         R11, (CX)
 	SHRQ         $0x10, R11
 	MOVB         R11, 2(CX)

@@ -5,10 +5,10 @@
 package imageio
 
 //go:noescape
-func across3AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, weights *uint64, taps int, n int)
+func across3AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, pairs *uint64, step int, n int)
 
 //go:noescape
-func across4AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, weights *uint64, taps int, n int)
+func across4AVX2(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, first *int, count *int, pairs *uint64, step int, n int)
 
 //go:noescape
 func downAVX2(dst *byte, src *byte, stride int, weights *uint64, count int, blocks int)

@@ -39,7 +39,10 @@ func (w *bitWriter) block(b *[64]int16, set uint64, last int32, t *table) int32 
 
 	lowest := int32(b[0])
 	v, size := magnitude(lowest - last)
-	file, acc, n = put(file, acc, n, t.lowest[size], v, size)
+	v, size = t.lowest[size&0xff].before(v, size)
+	if acc, n = acc<<(size&63)|v, n+size; n >= 32 {
+		file, n = flush(file, acc, n)
+	}
 	var order uint64 // set, as a scan goes
 	for set &^= 1; set != 0; set &= set - 1 {
 		order |= 1 << (scanned[bits.TrailingZeros64(set)&63] & 63)
@@ -49,14 +52,23 @@ func (w *bitWriter) block(b *[64]int16, set uint64, last int32, t *table) int32 
 		at := bits.TrailingZeros64(order) & 63
 		zeros := at - next
 		for ; zeros > 15; zeros -= 16 {
-			file, acc, n = put(file, acc, n, t.others[sixteenZeros], 0, 0)
+			v, size := t.others[sixteenZeros].before(0, 0)
+			if acc, n = acc<<(size&63)|v, n+size; n >= 32 {
+				file, n = flush(file, acc, n)
+			}
 		}
 		v, size := magnitude(int32(b[transposed[at]&63]))
-		file, acc, n = put(file, acc, n, t.others[uint8(zeros)<<4|uint8(size)], v, size)
+		v, size = t.others[uint8(zeros)<<4|uint8(size)].before(v, size)
+		if acc, n = acc<<(size&63)|v, n+size; n >= 32 {
+			file, n = flush(file, acc, n)
+		}
 		next = at + 1
 	}
 	if next < 64 {
-		file, acc, n = put(file, acc, n, t.others[noMore], 0, 0)
+		v, size := t.others[noMore].before(0, 0)
+		if acc, n = acc<<(size&63)|v, n+size; n >= 32 {
+			file, n = flush(file, acc, n)
+		}
 	}
 	w.file, w.bits, w.n = file, acc, n
 	return lowest
@@ -74,14 +86,9 @@ func (w *bitWriter) end() []byte {
 	return w.file
 }
 
-// put appends a code and the bits of its coefficient, of which there are size. There is room.
-func put(file []byte, acc uint64, n uint, c code, v uint64, size uint) ([]byte, uint64, uint) {
-	acc = (acc<<(c&0xff)|uint64(c>>8))<<size | v
-	if n += uint(c&0xff) + size; n >= 32 {
-		n -= 32
-		file = appendStuffed(file, uint32(acc>>n))
-	}
-	return file, acc, n
+// before puts a code before a coefficient of size bits.
+func (c code) before(v uint64, size uint) (uint64, uint) {
+	return uint64(c>>8)<<(size&63) | v, uint(c&0xff) + size
 }
 
 // magnitude returns a coefficient's size in bits and these.
@@ -91,20 +98,19 @@ func magnitude(v int32) (code uint64, size uint) {
 	return uint64(uint32(v+sign) & (1<<size - 1)), size
 }
 
-// appendStuffed appends four bytes, which no byte of 255 follows but by a 0. There is room.
-func appendStuffed(file []byte, word uint32) []byte {
+// flush appends the first 32 of n bits, which no byte of 255 follows but by a 0. There
+// is room.
+func flush(file []byte, acc uint64, n uint) ([]byte, uint) {
+	n -= 32
+	word := uint32(acc >> (n & 63))
 	const ones = 0x01010101
-	if inverse := ^word; (inverse-ones)&word&(ones<<7) == 0 { // no byte of 255
-		return binary.BigEndian.AppendUint32(file, word)
+	if (^word-ones)&word&(ones<<7) == 0 { // no byte of 255
+		return binary.BigEndian.AppendUint32(file, word), n
 	}
-	return appendSlowly(file, word)
-}
-
-func appendSlowly(file []byte, word uint32) []byte {
 	for shift := 24; shift >= 0; shift -= 8 {
 		if file = append(file, byte(word>>shift)); byte(word>>shift) == 0xff {
 			file = append(file, 0)
 		}
 	}
-	return file
+	return file, n
 }

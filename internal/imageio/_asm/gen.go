@@ -29,54 +29,63 @@ func half() reg.VecVirtual {
 	return h
 }
 
-// across filters two rows of pixels of size bytes into pixels of 3 bytes: all of a
-// pixel's bytes at once, in lanes of 32 bits.
+// across filters two rows of pixels of size bytes into pixels of 3 bytes: one row in each
+// half of a register, two taps at once. A weight is in two parts, as products of words are added.
 func across(size int) {
-	TEXT(fmt.Sprintf("across%dAVX2", size), NOSPLIT, "func(dst0, dst1, src0, src1 *byte, first, count *int, weights *uint64, taps, n int)")
+	order := GLOBL(fmt.Sprintf("pairs%d", size), RODATA|NOPTR)
+	for i := range 32 {
+		at := uint8(0x80) // gives 0
+		if channel := i % 16 / 4; i%2 == 0 && channel < 3 {
+			at = uint8(channel + i%4/2*size) // of the first pixel, then of the second
+		}
+		DATA(i, U8(at))
+	}
+	TEXT(fmt.Sprintf("across%dAVX2", size), NOSPLIT, "func(dst0, dst1, src0, src1 *byte, first, count *int, pairs *uint64, step, n int)")
 	Pragma("noescape")
 	dst0, dst1 := Load(Param("dst0"), GP64()), Load(Param("dst1"), GP64())
 	src0, src1 := Load(Param("src0"), GP64()), Load(Param("src1"), GP64())
 	SUBQ(src0, src1)
 	first, count := Load(Param("first"), GP64()), Load(Param("count"), GP64())
-	row, step, left := Load(Param("weights"), GP64()), Load(Param("taps"), GP64()), Load(Param("n"), GP64())
+	row, step, left := Load(Param("pairs"), GP64()), Load(Param("step"), GP64()), Load(Param("n"), GP64())
 	SHLQ(Imm(3), step)
-	h := half()
-	w, x, y, a, b := XMM(), XMM(), XMM(), XMM(), XMM()
+	h, by := half(), YMM()
+	VMOVDQU(order, by)
+	x, y, w, low, high := YMM(), YMM(), YMM(), YMM(), YMM()
 
 	Label("output")
-	p, q, weight, taps := GP64(), GP64(), GP64(), GP64()
-	MOVQ(Mem{Base: first}, q)
-	IMUL3Q(Imm(uint64(size)), q, q)
-	LEAQ(Mem{Base: src0, Index: q, Scale: 1}, p)
-	LEAQ(Mem{Base: p, Index: src1, Scale: 1}, q)
-	MOVQ(row, weight)
+	p, weights, taps := GP64(), GP64(), GP64()
+	MOVQ(Mem{Base: first}, p)
+	IMUL3Q(Imm(uint64(size)), p, p)
+	ADDQ(src0, p)
+	MOVQ(row, weights)
 	MOVQ(Mem{Base: count}, taps)
-	VMOVDQA(h.AsX(), a)
-	VMOVDQA(h.AsX(), b)
+	VMOVDQA(h, low)
+	VPXOR(high, high, high)
 
-	Label("tap")
-	VPBROADCASTD(Mem{Base: weight}, w)
-	VPMOVZXBD(Mem{Base: p}, x)
-	VPMOVZXBD(Mem{Base: q}, y)
-	VPMULLD(w, x, x)
-	VPMULLD(w, y, y)
-	VPADDD(x, a, a)
-	VPADDD(y, b, b)
-	ADDQ(Imm(8), weight)
-	ADDQ(Imm(uint64(size)), p)
-	ADDQ(Imm(uint64(size)), q)
-	DECQ(taps)
-	JNZ(LabelRef("tap"))
+	Label("pair")
+	VMOVQ(Mem{Base: p}, x.AsX())
+	VMOVQ(Mem{Base: p, Index: src1, Scale: 1}, y.AsX())
+	VINSERTI128(Imm(1), y.AsX(), x, x)
+	VPSHUFB(by, x, x)
+	VPBROADCASTD(Mem{Base: weights}, w)
+	VPMADDWD(w, x, y)
+	VPADDD(y, low, low)
+	VPBROADCASTD(Mem{Base: weights, Disp: 4}, w)
+	VPMADDWD(w, x, y)
+	VPADDD(y, high, high)
+	ADDQ(Imm(8), weights)
+	ADDQ(Imm(uint64(2*size)), p)
+	SUBQ(Imm(2), taps)
+	JG(LabelRef("pair"))
 
-	VPSRLD(Imm(precision), a, a)
-	VPSRLD(Imm(precision), b, b)
-	VPACKUSDW(b, a, a)
-	VPACKUSWB(a, a, a)
-	VMOVQ(a, p)
+	VPSLLD(Imm(precision/2), high, high)
+	VPADDD(high, low, low)
+	VPSRLD(Imm(precision), low, low)
+	VPACKUSDW(low, low, low)
+	VPACKUSWB(low, low, low)
+	VEXTRACTI128(Imm(1), low, x.AsX())
 	for i, dst := range []reg.Register{dst0, dst1} {
-		if i > 0 {
-			SHRQ(Imm(16), p)
-		}
+		VMOVD([]reg.VecVirtual{low, x}[i].AsX(), p.As32())
 		MOVW(p.As16(), Mem{Base: dst})
 		SHRQ(Imm(16), p)
 		MOVB(p.As8(), Mem{Base: dst, Disp: 2})

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/anomaly-go/anomaly/heatmap"
@@ -56,6 +55,8 @@ type Files struct {
 	failed context.Context // ends when a file could not be written
 	clean  map[string]bool // folders from which what killed runs left was removed
 
+	canvases chan *image.RGBA // for pictures, of which as many are drawn at once
+
 	// Release gives up the folder, which no other run may write to meanwhile.
 	Release func()
 }
@@ -67,7 +68,10 @@ func NewFiles(dir string) (*Files, error) {
 			return nil, err
 		}
 	}
-	s := &Files{dir: dir, clean: map[string]bool{}, Release: func() {}}
+	s := &Files{dir: dir, clean: map[string]bool{}, canvases: make(chan *image.RGBA, goruntime.GOMAXPROCS(0)), Release: func() {}}
+	for range cap(s.canvases) {
+		s.canvases <- new(image.RGBA)
+	}
 	if dir != "" {
 		release, err := atomicfile.Lock(filepath.Join(dir, "index.html"))
 		if err != nil {
@@ -81,7 +85,7 @@ func NewFiles(dir string) (*Files, error) {
 
 func (s *Files) start() {
 	s.group, s.failed = errgroup.WithContext(context.Background())
-	s.group.SetLimit(goruntime.GOMAXPROCS(0))
+	s.group.SetLimit(cap(s.canvases))
 }
 
 // Wait returns when all files are written, with the error of the first that was not.
@@ -126,13 +130,16 @@ func (s *Files) Save(f *judge.Finding, saves Saves) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		return saves.write(path, f)
+		canvas := <-s.canvases
+		defer func() { s.canvases <- canvas }()
+		return saves.write(path, f, canvas)
 	})
 	return nil
 }
 
-// write writes the files of one finding; their names begin with path.
-func (s Saves) write(path string, f *judge.Finding) error {
+// write writes the files of one finding; their names begin with path. A picture is drawn
+// on the canvas, or on a larger one in its place.
+func (s Saves) write(path string, f *judge.Finding, canvas *image.RGBA) error {
 	r := &f.Result
 	for _, file := range []struct {
 		wanted bool
@@ -140,10 +147,8 @@ func (s Saves) write(path string, f *judge.Finding) error {
 		write  func(w io.Writer) error
 	}{
 		{s.Picture, pictureSuffix, func(w io.Writer) error {
-			canvas, _ := canvases.Get().(*image.RGBA)
-			p := picture(f, canvas)
-			defer canvases.Put(p)
-			return jpeg.Encode(w, p, 88)
+			*canvas = *picture(f, canvas)
+			return jpeg.Encode(w, canvas, 88)
 		}},
 		{s.Map, mapSuffix, func(w io.Writer) error {
 			return npy.Write(w, []int{r.Map.Height, r.Map.Width}, r.Map.Data)
@@ -166,9 +171,6 @@ func (s Saves) write(path string, f *judge.Finding) error {
 
 // Tile is the longest side of a picture's tiles in pixels: four fit a screen.
 const Tile = 384
-
-// canvases are *image.RGBA that pictures were drawn on.
-var canvases sync.Pool
 
 // picture draws input, reconstruction, heat map and overlay side by side.
 func picture(f *judge.Finding, canvas *image.RGBA) *image.RGBA {
