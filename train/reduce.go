@@ -26,7 +26,9 @@ type Reduction struct {
 	Precision    onnxexport.Precision
 	Quantization *onnxexport.Quantization // of [onnxexport.Int8] alone
 	Loss         Loss
-	Translation  calibrate.Translation // of float32's scores to those of the precision
+	// Translation is of float32's scores to those of the precision that as many good images
+	// are above: what thresholds are set by. Defects is the same of artificial defects.
+	Translation, Defects calibrate.Translation
 
 	was, is *anrt.Detector
 }
@@ -154,7 +156,11 @@ func Reduce(ctx context.Context, m *onnxexport.Model, p onnxexport.Precision, pi
 			return r, err
 		}
 	}
-	r.Loss, r.Translation, err = lossOf(was, is, threshold)
+	r.Translation = calibrate.NewTranslation(was[0], is[0])
+	if r.Defects = r.Translation; len(pseudo) > 0 {
+		r.Defects = calibrate.NewTranslation(was[1], is[1])
+	}
+	r.Loss, err = lossOf(was, is, [2]calibrate.Translation{r.Translation, r.Defects}, threshold)
 	return r, err
 }
 
@@ -223,43 +229,42 @@ func defects(rows []uint8, height, width, channels int, seed uint64) ([][]uint8,
 	return made, nil
 }
 
-// lossOf compares scores of good images and of defects.
-func lossOf(was, is [2][]float64, threshold float32) (l Loss, t calibrate.Translation, err error) {
-	from, to := slices.Concat(was[0], was[1]), slices.Concat(is[0], is[1])
-	for _, x := range to {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return l, t, fmt.Errorf("train: got a score of %v in the precision, want a finite number", x)
-		}
-	}
-	t = calibrate.NewTranslation(from, to)
+// lossOf compares scores of good images and of defects, each of which has its translation.
+func lossOf(was, is [2][]float64, translations [2]calibrate.Translation, threshold float32) (l Loss, err error) {
 	l.Good, l.Pseudo = len(was[0]), len(was[1])
 	sorted := slices.Sorted(slices.Values(was[0]))
 	unit := calibrate.Quantile(sorted, .95) - calibrate.Quantile(sorted, .05)
 	var apart []float64
 	changed := 0
-	at := t.Of(float64(threshold))
-	for i, x := range from {
-		apart = append(apart, math.Abs(to[i]-t.Of(x))/max(unit, math.SmallestNonzeroFloat32))
-		if (x > float64(threshold)) != (to[i] > at) {
-			changed++
+	at := translations[0].Of(float64(threshold))
+	for i := range was {
+		for j, x := range was[i] {
+			y := is[i][j]
+			if math.IsNaN(y) || math.IsInf(y, 0) {
+				return l, fmt.Errorf("train: got a score of %v in the precision, want a finite number", y)
+			}
+			apart = append(apart, math.Abs(y-translations[i].Of(x))/max(unit, math.SmallestNonzeroFloat32))
+			if (x > float64(threshold)) != (y > at) {
+				changed++
+			}
 		}
 	}
 	slices.Sort(apart)
 	l.Apart, l.ApartMost = apart[len(apart)/2], apart[len(apart)-1]
 	if threshold == threshold {
-		share := float64(changed) / float64(len(from))
+		share := float64(changed) / float64(len(apart))
 		l.Changed = &share
 	}
 	if l.Pseudo == 0 {
-		return l, t, nil
+		return l, nil
 	}
 	if l.AUROC, err = metrics.AUROC(metrics.Labelled(was[0], was[1])); err != nil {
-		return l, t, fmt.Errorf("train: %w", err)
+		return l, fmt.Errorf("train: %w", err)
 	}
 	if l.AUROCReduced, err = metrics.AUROC(metrics.Labelled(is[0], is[1])); err != nil {
-		return l, t, fmt.Errorf("train: %w", err)
+		return l, fmt.Errorf("train: %w", err)
 	}
-	return l, t, nil
+	return l, nil
 }
 
 // quantize finds the ranges of the values that 8 bits are to hold, on some images of a

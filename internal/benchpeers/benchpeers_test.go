@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anomaly-go/anomaly/internal/npy"
 	"github.com/anomaly-go/anomaly/internal/testenv"
+	"github.com/anomaly-go/anomaly/onnxexport"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
@@ -46,6 +48,59 @@ func TestRows(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The program that rows start for a side of their own is, in a test, this one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == childCommand {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A process of our own computes and times what it is asked to, says what it cannot, and
+// ends when nothing more is asked.
+func TestChild(t *testing.T) {
+	b := &bench{settings: tiny(t), dir: t.TempDir(), made: map[string]any{}}
+	needCPU(t)
+	f, err := b.reduced(t.Context(), onnxexport.Int8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.startChild(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, maps := filepath.Join(b.dir, "images.npy"), filepath.Join(b.dir, "maps.npy")
+	pix := pictures(3, f.height, f.width)
+	if err := writeArray(images, []int{3, f.height, f.width, 3}, pix); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(provider anrt.Provider) (*remote, []float64, error) {
+		return c.prepare(childCommand, map[string]any{"model": f.path, "images": images, "map": maps, "provider": provider})
+	}
+	if _, _, err := ask("nonsense"); err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("a provider that there is not: got %v", err)
+	}
+	r, scores, err := ask(anrt.Go)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := detector(t.Context(), f, anrt.Go, pix, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := npy.Load[float32](maps)
+	if err != nil || apart(scores, d.scores) > mapTol || apart(got, d.maps) > mapTol {
+		t.Errorf("got scores %v, want %v; %v", scores, d.scores, err)
+	}
+	if ms, err := r.run(t.Context(), 2); err != nil || len(ms) != 2 || !(ms[0] > 0) {
+		t.Errorf("got times %v, %v", ms, err)
+	}
+	if err := errors.Join(d.close(), c.close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 
@@ -27,6 +28,11 @@ func (b *bench) write(name string, net models.Network, o *onnxexport.Options, r 
 		net, weights = r.Network, r.Weights
 	}
 	o.Map = net.Recipe().Map
+	spec, err := json.Marshal(net.Spec())
+	if err != nil {
+		return nil, err
+	}
+	o.Metadata = map[string]string{"model": string(spec)}
 	m, err := onnxexport.Build(net, weights, o)
 	if err != nil {
 		return nil, err
@@ -181,7 +187,87 @@ func detectOurs(provider anrt.Provider, model func(*bench, context.Context) (*fi
 	}
 }
 
-// reducedBeside is not measured as long as detectors are exported in float32 alone.
-func reducedBeside(context.Context, *bench) (*pair, error) {
-	return nil, notMeasured("detectors are exported in float32 alone")
+// calibrationImages are those that ranges of values are found on.
+const calibrationImages = 16
+
+// reduced is the detector of dcae in a precision.
+func (b *bench) reduced(ctx context.Context, p onnxexport.Precision) (*file, error) {
+	return shared(b, string(p), func() (*file, error) {
+		f, err := b.dcae(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m, err := onnxexport.Reopen(f.bytes)
+		if err != nil {
+			return nil, err
+		}
+		r, err := train.Reduce(ctx, m, p, pictures(calibrationImages, f.height, f.width), &train.ReduceOptions{SessionOptions: anrt.SessionOptions{Provider: anrt.CPU}})
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		if err := m.SetPrecision(p, r.Quantization); err != nil {
+			return nil, err
+		}
+		out := &file{path: filepath.Join(b.dir, "dcae-"+string(p)+".onnx"), height: f.height, width: f.width}
+		if out.bytes, err = onnxexport.Marshal(m); err != nil {
+			return nil, err
+		}
+		return out, writeFile(out.path, out.bytes)
+	})
 }
+
+// reducedBeside is the row of sixteen images in int8 on a provider, beside torch.compile
+// in float32. Ours computes in a process of its own; that it is asked is no part of the times.
+func reducedBeside(provider anrt.Provider) func(ctx context.Context, b *bench) (*pair, error) {
+	return func(ctx context.Context, b *bench) (_ *pair, err error) {
+		const n = 16
+		f, err := b.reduced(ctx, onnxexport.Int8)
+		if err != nil {
+			return nil, err
+		}
+		net, err := models.Open(models.Spec{Height: b.size}, nil)
+		if err != nil {
+			return nil, err
+		}
+		weights, err := b.weightsForPeer(net)
+		if err != nil {
+			return nil, err
+		}
+		images, ours, theirs := filepath.Join(b.dir, "images.npy"), filepath.Join(b.dir, "ours.npy"), filepath.Join(b.dir, "maps.npy")
+		if err := writeArray(images, []int{n, f.height, f.width, 3}, pictures(n, f.height, f.width)); err != nil {
+			return nil, err
+		}
+		child, err := b.startChild(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p := &pair{ours: owned{&remote{child, childCommand}}, units: n}
+		defer func() {
+			if err != nil {
+				p.close()
+			}
+		}()
+		_, got, err := child.prepare(childCommand, map[string]any{"model": f.path, "images": images, "map": ours, "provider": provider})
+		if err != nil {
+			return nil, notMeasured(err.Error())
+		}
+		peer, want, err := b.peer.prepare("detect", map[string]any{"network": net.Spec().Model, "blur": net.Recipe().Map.Blur, "weights": weights, "images": images, "map": theirs})
+		if err != nil {
+			return nil, err
+		}
+		p.peer = peer
+		_, gotMaps, err := npy.Load[float32](ours)
+		if err != nil {
+			return nil, err
+		}
+		_, wantMaps, err := npy.Load[float32](theirs)
+		p.difference = max(apart(gotMaps, wantMaps), apart(got, want))
+		return p, err
+	}
+}
+
+// owned is a side in a process of its own, which ends with it.
+type owned struct{ *remote }
+
+func (o owned) close() error { return o.process.close() }

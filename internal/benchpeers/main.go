@@ -49,6 +49,13 @@ func sized(quick bool) settings {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == childCommand {
+		if err := child(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "benchpeers:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	quick := flag.Bool("quick", false, "fewer files and rounds: minutes")
 	only := flag.String("only", "", "regular expression of the rows that are measured and printed; nothing is written then")
 	f := settings{}

@@ -20,7 +20,7 @@ import (
 //go:embed peer.py
 var peerSource []byte
 
-// A process is peer.py at work.
+// A process is peer.py at work, or this program's own [child].
 type process struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
@@ -37,11 +37,17 @@ func startPeer(ctx context.Context, python, dir string) (*process, error) {
 	if err := os.WriteFile(script, peerSource, 0o600); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, python, "-u", script)}
+	cmd := exec.CommandContext(ctx, python, "-u", script)
 	// As on our side, threads without work do not wait busily: where there is other work to do, PyTorch takes two and a half times as long if they do.
-	p.cmd.Env = append(os.Environ(), "OMP_WAIT_POLICY=PASSIVE", "OMP_NUM_THREADS="+strconv.Itoa(cores()), "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(dir, "inductor"))
+	cmd.Env = append(os.Environ(), "OMP_WAIT_POLICY=PASSIVE", "OMP_NUM_THREADS="+strconv.Itoa(cores()), "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(dir, "inductor"))
+	return start(dir, "peer.log", cmd)
+}
+
+// start starts a command that answers requests; what else it says goes to a file.
+func start(dir, log string, cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd}
 	var err error
-	if p.log, err = os.Create(filepath.Join(dir, "peer.log")); err != nil {
+	if p.log, err = os.Create(filepath.Join(dir, log)); err != nil {
 		return nil, err
 	}
 	p.cmd.Stderr = p.log
@@ -67,14 +73,14 @@ func (p *process) ask(request map[string]any, reply any) error {
 		err = p.replies.Decode(&raw)
 	}
 	if err != nil {
-		return fmt.Errorf("the peers' Python ended: %w; it said:\n%s", err, p.said())
+		return fmt.Errorf("%s ended: %w; it said:\n%s", filepath.Base(p.cmd.Path), err, p.said())
 	}
 	var failed struct{ Error string }
 	if err := json.Unmarshal(raw, &failed); err != nil {
 		return err
 	}
 	if failed.Error != "" {
-		return fmt.Errorf("the peer failed: %s", strings.TrimSpace(failed.Error))
+		return fmt.Errorf("%s failed: %s", filepath.Base(p.cmd.Path), strings.TrimSpace(failed.Error))
 	}
 	return json.Unmarshal(raw, reply)
 }

@@ -51,7 +51,7 @@ score stay in float32, which they need. The ranges of values are found on half o
 training images of --data (at most 64); on others, good and with artificial defects,
 and on the test images of a data set, scores are compared with those of float32, and what
 that shows is printed and kept in the metadata (anomaly.precision.loss). Thresholds,
-and what the metadata say of scores, become those of the precision, at the same rank.
+and what the metadata say of scores, become those that as many good images are above.
 What costs more than .02 of an AUROC, or changes more than 5 % of the verdicts, is refused
 unless --force is given. A file in less than float32 can be exported in other
 forms of its precision. There is no bf16, and the error says why.

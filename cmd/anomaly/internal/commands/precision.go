@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
-	"github.com/anomaly-go/anomaly/calibrate"
 	"github.com/anomaly-go/anomaly/dataset"
 	"github.com/anomaly-go/anomaly/internal/onnx"
 	"github.com/anomaly-go/anomaly/judge"
@@ -109,7 +109,7 @@ func (c *console) reduce(ctx context.Context, o *exportOptions, m, n *onnxexport
 		return nil, err
 	}
 	if o.threshold == nil {
-		if err := translate(n, r.Translation); err != nil {
+		if err := translate(n, r); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +222,8 @@ func labelled(ctx context.Context, samples []dataset.Sample, r *train.Reduction,
 
 // translate has a model's thresholds, and what its metadata say of scores in float32, be
 // about those of its precision.
-func translate(n *onnxexport.Model, t calibrate.Translation) error {
+func translate(n *onnxexport.Model, r *train.Reduction) error {
+	t := r.Translation
 	if !onnxexport.Profile(n.Metadata[onnx.KeyProfile]).Judges() {
 		return nil
 	}
@@ -259,7 +260,7 @@ func translate(n *onnxexport.Model, t calibrate.Translation) error {
 	var pseudo []float64
 	if json.Unmarshal([]byte(n.Metadata[onnx.KeyPseudoScores]), &pseudo) == nil {
 		for i, x := range pseudo {
-			pseudo[i] = of(x)
+			pseudo[i] = float64(float32(r.Defects.Of(x)))
 		}
 		slices.Sort(pseudo)
 		store(onnx.KeyPseudoScores, pseudo)
@@ -286,7 +287,7 @@ func translate(n *onnxexport.Model, t calibrate.Translation) error {
 // checkPrecision checks --precision and the flags that go with it.
 func (o *exportOptions) checkPrecision() error {
 	if err := o.precision.Check(); err != nil {
-		return flagError(exportCommand(), err)
+		return usagef("--precision: %s", strings.TrimPrefix(err.Error(), onnxexport.ErrOption.Error()+": precision: "))
 	}
 	reduces := o.precision != "" && o.precision != onnxexport.Float32
 	switch {
