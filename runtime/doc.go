@@ -13,9 +13,10 @@
 // A provider is what computes: "cpu", "cuda", "tensorrt", "openvino", "coreml"
 // and "directml" are ONNX Runtime, whose shared library is loaded when the first
 // of them is opened; "go" is written in Go and needs nothing. A provider that is
-// named is used or is an error. "auto" is cpu, or go where ONNX Runtime is
-// missing; a list such as "cuda,cpu" is the first that works. Both say through
-// Options.Logf what they took.
+// named is used or is an error. "auto" is go for models that clearly take less time on
+// it, by an estimate from their operators that is the same each time, or where ONNX
+// Runtime is missing, else cpu; a list such as "cuda,cpu" is the first that works. Both
+// say through Options.Logf what they took.
 //
 // All compute in float32 unless an option asks for less; [ProviderOptions] has
 // what can be set on each. A provider takes the first ONNX Runtime that was

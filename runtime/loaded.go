@@ -89,7 +89,7 @@ func load(ctx context.Context, m *onnx.File, o Options) (*loaded, error) {
 		return nil, err
 	}
 	var l *loaded
-	err = withProvider(o.SessionOptions, func(provider Provider) error {
+	err = withProvider(m, c.computed(false, false), o.SessionOptions, func(provider Provider) error {
 		l, err = loadOn(ctx, provider, m, c, o)
 		return err
 	})
@@ -167,19 +167,7 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 	if err := l.bound(l.batch, cmp.Or(l.height, warmSize), cmp.Or(l.width, warmSize)); err != nil {
 		return nil, err
 	}
-	for _, p := range []*onnx.Port{c.residuals, c.score} {
-		if p != nil {
-			l.outputs = append(l.outputs, p.Name)
-		}
-	}
-	if l.decision.label {
-		l.outputs = append(l.outputs, c.label.Name)
-	}
-	if c.reconstruction != nil && (c.kind == KindReconstruction || o.Reconstruction && l.info.Reconstructs) {
-		l.outputs = append(l.outputs, c.reconstruction.Name)
-	}
-	slices.Sort(l.outputs)
-	l.outputs = slices.Compact(l.outputs)
+	l.outputs = c.computed(l.decision.label, o.Reconstruction && l.info.Reconstructs)
 
 	if l.network, err = openSession(m, provider, o.SessionOptions, l.outputs); err != nil {
 		return nil, err
@@ -199,6 +187,27 @@ func loadOn(ctx context.Context, provider Provider, m *onnx.File, c *contract, o
 		l.info.Batch = 1
 	}
 	return l, nil
+}
+
+// computed lists the outputs that the network computes, of which a label and a
+// reconstruction only where they are wanted or nothing else is given.
+func (c *contract) computed(label, reconstruction bool) []string {
+	var names []string
+	add := func(p *onnx.Port) {
+		if p != nil && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	add(c.residuals)
+	add(c.score)
+	if label {
+		add(c.label)
+	}
+	if reconstruction || c.kind == KindReconstruction {
+		add(c.reconstruction)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // defaultBatch is Options.Batch. On CPUs what one layer leaves should lie in the

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/anomaly-go/anomaly/internal/engine"
+	"github.com/anomaly-go/anomaly/internal/onnx"
 )
 
 // A Provider names what computes. In [SessionOptions] it may also be [Auto], or a
@@ -78,14 +79,15 @@ func (p Provider) SharesCores() bool {
 
 // withProvider calls open with each provider that o names until one can be used:
 // open's errors that wrap ErrProvider let the next one try, others end the search.
-func withProvider(o SessionOptions, open func(provider Provider) error) error {
+// What Auto stands for depends on the model and the outputs that are wanted of it.
+func withProvider(m *onnx.File, outputs []string, o SessionOptions, open func(provider Provider) error) error {
 	names, err := o.Provider.list()
 	if err != nil {
 		return err
 	}
-	auto := names[0] == Auto
+	auto, why := names[0] == Auto, ""
 	if auto {
-		names = []Provider{CPU, Go}
+		names, why = automatic(m, outputs, o)
 	}
 	var failed []error
 	for _, name := range names {
@@ -93,7 +95,7 @@ func withProvider(o SessionOptions, open func(provider Provider) error) error {
 		switch {
 		case err == nil:
 			if auto || len(names) > 1 {
-				o.Logf("using provider %s", name)
+				o.Logf("using provider %s%s", name, why)
 			}
 			return nil
 		case !errors.Is(err, ErrProvider):
@@ -101,7 +103,18 @@ func withProvider(o SessionOptions, open func(provider Provider) error) error {
 		case len(names) > 1:
 			o.Logf("not using provider %s: %s", name, name.row().Reason(err))
 		}
-		failed = append(failed, err)
+		failed, why = append(failed, err), ""
 	}
 	return errors.Join(failed...)
+}
+
+// automatic returns what Auto stands for, the best first, and why that is Go where it
+// is. Who has options for CPU, or a library, wants it.
+func automatic(m *onnx.File, outputs []string, o SessionOptions) (names []Provider, why string) {
+	if o.CPU == nil && o.Library == "" {
+		if share, faster := engine.Faster(m, outputs, o.Threads); faster {
+			return []Provider{Go, CPU}, fmt.Sprintf(": by its operators this model takes about %.2g of the time that it does on %s", share, CPU)
+		}
+	}
+	return []Provider{CPU, Go}, ""
 }

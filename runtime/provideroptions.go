@@ -18,7 +18,7 @@ import (
 
 // Providers.
 const (
-	Auto     Provider = "auto"     // CPU, or Go where ONNX Runtime cannot be loaded; never an accelerator
+	Auto     Provider = "auto"     // Go where the model clearly takes less time on it or ONNX Runtime cannot be loaded, else CPU; never an accelerator
 	Go       Provider = "go"       // pure Go, needs nothing
 	CPU      Provider = "cpu"      // ONNX Runtime's own kernels
 	CUDA     Provider = "cuda"     // ONNX Runtime on NVIDIA GPUs

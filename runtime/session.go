@@ -87,7 +87,7 @@ func openAlone(m *onnx.File, o *SessionOptions, outputs []string, at string) (*S
 		return nil, err
 	}
 	var s *Session
-	err := withProvider(opts, func(provider Provider) error {
+	err := withProvider(m, outputs, opts, func(provider Provider) error {
 		var err error
 		s, err = openSession(m, provider, opts, outputs)
 		return err

@@ -194,8 +194,14 @@ func marshal(g *graph.Graph) ([]byte, error) {
 	return b, nil
 }
 
+// session opens what a trainer computes with. Automatically that is ONNX Runtime where
+// there is one: its steps take less time than Go's, whatever a model of that network does.
 func (t *trainer) session(model []byte, threads int, logf func(string, ...any)) (*anrt.Session, error) {
-	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
+	provider := t.settings.Provider
+	if provider == anrt.Auto {
+		provider = anrt.CPU + "," + anrt.Go
+	}
+	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
 }
 
 // program returns the program for a key, made at its first use.

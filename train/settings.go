@@ -69,7 +69,7 @@ type Settings struct {
 	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
 	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
-	// Provider as package runtime names them; default "auto".
+	// Provider as package runtime names them; default "auto", which in training is "cpu,go".
 	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`

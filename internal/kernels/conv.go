@@ -268,10 +268,12 @@ func (c *compiler) convolve(n *graph.Node, xv *graph.Value, s *conv) bool {
 		s.phases[i].at = floats
 		floats += s.groups * s.out * s.in * len(s.phases[i].taps)
 	}
-	if s.w.buf.konst != nil {
+	switch {
+	case s.w.buf.konst != nil && c.unlaid:
+	case s.w.buf.konst != nil:
 		s.layout = make([]float32, floats)
 		s.lay(s.layout, graph.Data[float32](s.w.buf.konst)[s.w.off:])
-	} else {
+	default:
 		s.room = c.newView(graph.Float32, []int{floats})
 		c.step(&layout{s})
 	}

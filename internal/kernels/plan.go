@@ -18,7 +18,8 @@ var ErrShape = errors.New("kernels: shapes are not known")
 type Options struct {
 	Threads int // that compute one run, default GOMAXPROCS
 
-	isa *isa // default the best there is
+	isa    *isa // default the best there is
+	unlaid bool // weights are not laid out: nothing is to be run
 }
 
 // A Plan is a graph ready to run. It is immutable and safe for concurrent use.
@@ -84,7 +85,7 @@ func Compile(g *graph.Graph, weights map[string]*graph.Tensor, outputs []string,
 	c := &compiler{
 		Plan: &Plan{isa: opts.isa, threads: opts.Threads}, weights: weights,
 		values: map[*graph.Value]view{}, uses: map[*graph.Value]int{}, done: map[*graph.Node]bool{},
-		lazy: map[*graph.Value]step{},
+		lazy: map[*graph.Value]step{}, unlaid: opts.unlaid,
 	}
 	if err := c.compile(g, want); err != nil {
 		return nil, err
@@ -103,6 +104,7 @@ type compiler struct {
 	lazy     map[*graph.Value]step // results that perhaps nobody needs
 	programs []*program            // open
 	node     *graph.Node           // in hand
+	unlaid   bool
 	err      error
 }
 

@@ -3,7 +3,6 @@ package kernels
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -28,7 +27,9 @@ type State struct {
 	stopped atomic.Bool // some task failed or the context ended
 	failure atomic.Pointer[taskError]
 	running atomic.Bool
-	helping atomic.Int32 // workers that take part, the caller's apart
+
+	asleep atomic.Bool   // the caller, until the last part of a section is done
+	woken  chan struct{} // holds a value when it is
 }
 
 // A task is what workers compute side by side: parts 0 to n-1, in any order.
@@ -49,7 +50,7 @@ type worker struct {
 type taskError struct{ err error }
 
 // NewState returns the memory for runs of p, which the first of them takes.
-func (p *Plan) NewState() *State { return &State{plan: p} }
+func (p *Plan) NewState() *State { return &State{plan: p, woken: make(chan struct{}, 1)} }
 
 // open takes the memory.
 func (s *State) open() {
@@ -99,9 +100,6 @@ func (b *buffer) elements(p unsafe.Pointer) any {
 func (s *State) Run(ctx context.Context, in map[string]*graph.Tensor, out []*graph.Tensor) (err error) {
 	defer func() {
 		s.running.Store(false)
-		for s.helping.Load() > 0 {
-			runtime.Gosched()
-		}
 		s.ctx = nil
 		if s.workers != nil {
 			for _, v := range s.plan.inputs {
@@ -206,25 +204,27 @@ func (s *State) parallel(n int, t task) {
 	s.word.Store(section<<(2*nextBits) | uint64(n)<<nextBits)
 	for _, w := range s.workers[1:min(n, len(s.workers))] {
 		if w.helps.CompareAndSwap(false, true) {
-			s.helping.Add(1)
 			go w.help()
 		}
 	}
 	for s.take(s.workers[0]) {
 	}
-	for spin := 0; s.done.Load() < int64(n); spin++ {
-		if spin > spins {
-			runtime.Gosched()
+	for range spins {
+		if s.done.Load() == int64(n) {
+			return
 		}
 	}
+	s.asleep.Store(true)
+	if s.done.Load() == int64(n) && s.asleep.CompareAndSwap(true, false) {
+		return // nobody saw it
+	}
+	<-s.woken
 }
 
-// spins is how often a worker looks for work before it lets others run; patience
-// how often before it goes home.
-const (
-	spins    = 2000
-	patience = 20000
-)
+// spins is how often a worker looks for work, and the caller for the end of a section,
+// before it leaves the processor to others: some 30 µs. On a machine that has other work
+// too, whom one waits for may want this very core.
+const spins = 1 << 13
 
 // take computes one part of the section that there is, if there is one left.
 func (s *State) take(w *worker) bool {
@@ -236,23 +236,21 @@ func (s *State) take(w *worker) bool {
 		}
 		if s.word.CompareAndSwap(word, word+1) {
 			s.one(s.task, w, int(i))
-			s.done.Add(1)
+			if s.done.Add(1) == int64(n) && s.asleep.CompareAndSwap(true, false) {
+				s.woken <- struct{}{}
+			}
 			return true
 		}
 	}
 }
 
-// help takes parts as long as a run lasts and there are some now and then.
+// help takes parts as long as a run lasts and they follow soon. It may outlast the
+// run, whose parts are all done by then, and help in the next.
 func (s *State) help(w *worker) {
-	defer func() {
-		w.helps.Store(false)
-		s.helping.Add(-1)
-	}()
-	for idle := 0; idle < patience && s.running.Load(); idle++ {
+	defer w.helps.Store(false)
+	for idle := 0; idle < spins && s.running.Load(); idle++ {
 		if s.take(w) {
 			idle = 0
-		} else if idle > spins {
-			runtime.Gosched()
 		}
 	}
 }

@@ -233,7 +233,7 @@ func (c *console) noteTrained(metadata map[string]string, d *dataset.Decoding) {
 
 // Flags that several commands share.
 var (
-	providerFlag       = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is cpu where ONNX Runtime is found, else go; a list such as cuda,cpu takes the first that works"}
+	providerFlag       = &cli.StringFlag{Name: "provider", Value: "auto", Usage: "`ENGINE` that computes: go, cpu, cuda, …; auto is go for models that are estimated to be clearly faster on it, else cpu where ONNX Runtime is found; a list such as cuda,cpu takes the first that works"}
 	providerOptionFlag = &cli.StringSliceFlag{Name: "provider-option", Usage: "`KEY=VALUE` of the provider, as ONNX Runtime names it: device_id=1; cuda.device_id=1 where --provider is a list; may be repeated, a wrong key lists those there are"}
 	threadsFlag        = &cli.IntFlag{Name: "threads", Usage: "`N` threads of the provider", DefaultText: "one per core"}
 	maxPixelsFlag      = &cli.IntFlag{Name: "max-pixels", Usage: "refuse images of more than `N` pixels, before memory is taken for them", DefaultText: "as many as decode in 1 GiB"}
