@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	anrt "github.com/anomaly-go/anomaly/runtime"
 )
 
 // A side does a piece of work again and again.
@@ -18,8 +20,9 @@ type side interface {
 // A pair are the two sides of a row, ready.
 type pair struct {
 	ours, peer side
-	units      int     // images or steps that the work has
-	difference float64 // of what both compute, by the row's measure
+	provider   anrt.Provider // of ours, where a detector computes
+	units      int           // images or steps that the work has
+	difference float64       // of what both compute, by the row's measure
 }
 
 func (p *pair) close() {
@@ -34,8 +37,17 @@ func (p *pair) close() {
 type measured struct {
 	row
 	why        string // it was not measured; "": it was
+	provider   anrt.Provider
 	ours, peer times
 	difference float64
+}
+
+// on says on which provider our side computed, where that was a detector.
+func (m *measured) on() string {
+	if m.provider == "" {
+		return ""
+	}
+	return fmt.Sprintf(" on `%s`", m.provider)
 }
 
 // times are in milliseconds.
@@ -45,8 +57,8 @@ func (m measured) String() string {
 	if m.why != "" {
 		return fmt.Sprintf("%-15s not measured: %s", m.name, m.why)
 	}
-	return fmt.Sprintf("%-15s %8.3f (%.3f) ms, %s %8.3f (%.3f): ratio %.2f (%.2f), target %v; difference %.2g, allowed %v", m.name,
-		m.ours.best, m.ours.median, m.with, m.peer.best, m.peer.median, m.ratio(), m.ours.median/m.peer.median, m.target, m.difference, m.tolerance)
+	return fmt.Sprintf("%-15s %8.3f (%.3f) ms%s, %s %8.3f (%.3f): ratio %.2f (%.2f), target %v; difference %.2g, allowed %v", m.name,
+		m.ours.best, m.ours.median, m.on(), m.with, m.peer.best, m.peer.median, m.ratio(), m.ours.median/m.peer.median, m.target, m.difference, m.tolerance)
 }
 
 // ratio is that of the best times: what else a machine does only ever adds.
@@ -67,7 +79,7 @@ func (b *bench) measure(ctx context.Context, r row) (measured, error) {
 		return m, err
 	}
 	defer p.close()
-	m.difference = p.difference
+	m.difference, m.provider = p.difference, p.provider
 	if !(p.difference <= r.tolerance) {
 		return m, fmt.Errorf("both sides do not compute the same: got a difference of %g in %s, want at most %g", p.difference, r.same, r.tolerance)
 	}

@@ -91,6 +91,7 @@ func (b *bench) featuresModel(ctx context.Context) (*file, error) {
 // A detecting is a detector that is given images of its size.
 type detecting struct {
 	task
+	provider     anrt.Provider
 	scores, maps []float32 // of the images, before times count
 }
 
@@ -100,7 +101,7 @@ func detector(ctx context.Context, f *file, provider anrt.Provider, pix []uint8,
 	if err != nil {
 		return nil, err
 	}
-	d := &detecting{}
+	d := &detecting{provider: det.Info().Provider}
 	d.do = func(ctx context.Context) error { _, err := det.DetectPixels(ctx, pix, n); return err }
 	d.free = det.Close
 	results, err := det.DetectPixels(ctx, pix, n)
@@ -131,11 +132,11 @@ func (b *bench) beside(ctx context.Context, f *file, n int, kind string, argumen
 	if err != nil {
 		return nil, err
 	}
-	ours, err := detector(ctx, f, anrt.CPU, pix, n)
+	ours, err := detector(ctx, f, anrt.Auto, pix, n)
 	if err != nil {
 		return nil, err
 	}
-	return &pair{ours: ours, peer: peer, units: n, difference: max(apart(ours.maps, want), apart(ours.scores, scores))}, nil
+	return &pair{ours: ours, peer: peer, provider: ours.provider, units: n, difference: max(apart(ours.maps, want), apart(ours.scores, scores))}, nil
 }
 
 // detectBeside is the row of n images beside torch.compile.
@@ -183,7 +184,7 @@ func detectOurs(provider anrt.Provider, model func(*bench, context.Context) (*fi
 			peer.close()
 			return nil, err
 		}
-		return &pair{ours: ours, peer: peer, units: n, difference: max(apart(ours.maps, peer.maps), apart(ours.scores, peer.scores))}, nil
+		return &pair{ours: ours, peer: peer, provider: ours.provider, units: n, difference: max(apart(ours.maps, peer.maps), apart(ours.scores, peer.scores))}, nil
 	}
 }
 

@@ -84,14 +84,14 @@ func writeFile(path string, content []byte) error { return os.WriteFile(path, co
 
 // ourScores is a side of ours: files to scores, as the command run does it. What it
 // finds goes to scores.
-func (b *bench) ourScores(ctx context.Context, f *file) (*task, []float64, error) {
+func (b *bench) ourScores(ctx context.Context, f *file) (*task, []float64, anrt.Provider, error) {
 	samples, err := dataset.Find(b.files...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
-	det, err := anrt.OpenBytes(f.bytes, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: anrt.CPU}})
+	det, err := anrt.OpenBytes(f.bytes, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	var scores []float64
 	t := &task{free: det.Close}
@@ -104,9 +104,9 @@ func (b *bench) ourScores(ctx context.Context, f *file) (*task, []float64, error
 	}
 	if err := t.do(ctx); err != nil {
 		det.Close()
-		return nil, nil, err
+		return nil, nil, "", err
 	}
-	return t, slices.Clone(scores), nil
+	return t, slices.Clone(scores), det.Info().Provider, nil
 }
 
 // filesBeside is the row of files to scores beside a kind of peer.
@@ -120,11 +120,11 @@ func filesBeside(kind string) func(ctx context.Context, b *bench) (*pair, error)
 		if err != nil {
 			return nil, err
 		}
-		ours, got, err := b.ourScores(ctx, f)
+		ours, got, provider, err := b.ourScores(ctx, f)
 		if err != nil {
 			return nil, err
 		}
-		return &pair{ours: ours, peer: peer, units: len(b.files), difference: apart(got, want)}, nil
+		return &pair{ours: ours, peer: peer, provider: provider, units: len(b.files), difference: apart(got, want)}, nil
 	}
 }
 
@@ -135,7 +135,7 @@ func picturesBeside(ctx context.Context, b *bench) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, scores, err := b.ourScores(ctx, f)
+	ours, scores, provider, err := b.ourScores(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func picturesBeside(ctx context.Context, b *bench) (*pair, error) {
 	if got, want := pictureSize(made), pictureSize(beside); got != want { // of images of one size
 		return nil, fmt.Errorf("pictures: ours have %v pixels, the peer's %v", got, want)
 	}
-	return &pair{ours: ours, peer: peer, units: len(b.files), difference: apart(got, want)}, nil
+	return &pair{ours: ours, peer: peer, provider: provider, units: len(b.files), difference: apart(got, want)}, nil
 }
 
 // pictureSize is the size of the first of JPEG files; nothing of what is none.
@@ -204,7 +204,7 @@ func pictureSize(paths []string) image.Point {
 // anomaly runs the command run with arguments and returns the scores it prints and
 // the most memory that it took, in MB; 0 where the system does not say.
 func (b *bench) anomaly(ctx context.Context, arguments ...string) ([]float64, float64, error) {
-	cmd := exec.CommandContext(ctx, b.binary, append([]string{"run", "--json", "--provider", "cpu"}, arguments...)...)
+	cmd := exec.CommandContext(ctx, b.binary, append([]string{"run", "--json"}, arguments...)...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Start(); err != nil {
