@@ -214,11 +214,13 @@ func (s *State) parallel(n int, t task) {
 			return
 		}
 	}
-	s.asleep.Store(true)
-	if s.done.Load() == int64(n) && s.asleep.CompareAndSwap(true, false) {
-		return // nobody saw it
+	for s.done.Load() < int64(n) { // one of an earlier section may wake it, late
+		s.asleep.Store(true)
+		if s.done.Load() == int64(n) && s.asleep.CompareAndSwap(true, false) {
+			return // nobody saw it
+		}
+		<-s.woken
 	}
-	<-s.woken
 }
 
 // spins is how often a worker looks for work, and the caller for the end of a section,
