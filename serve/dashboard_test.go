@@ -12,11 +12,15 @@ import (
 	"github.com/anomaly-go/anomaly/internal/testenv"
 )
 
-// TestDashboard holds that the metrics which examples/grafana and docs/serving.md
-// name are those that there are.
+// TestDashboard holds that the metrics which examples/grafana, docs/serving.md and
+// docs/drift.md name are those that there are.
 func TestDashboard(t *testing.T) {
-	_, web, _ := newServer(t, testOptions(), nil)
-	ask(t, "POST", web.URL+"/v1/models/part/images", bytes.NewReader(pngBytes(t, testImage(0, 32, 32))))
+	o := testOptions()
+	o.Drift.Window = 20
+	_, web, _ := newServer(t, o, func(dir string) { put(t, driftModel(t), dir, "part.onnx") })
+	for range o.Drift.Window {
+		ask(t, "POST", web.URL+"/v1/models/part/images", bytes.NewReader(pngBytes(t, testImage(0, 32, 32))))
+	}
 	_, given, _ := ask(t, "GET", web.URL+"/metrics", nil)
 	dashboard, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "grafana", "serve.json"))
 	if err != nil {
@@ -25,13 +29,17 @@ func TestDashboard(t *testing.T) {
 	if !json.Valid(dashboard) {
 		t.Error("the dashboard is no JSON")
 	}
-	document, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "serving.md"))
-	if err != nil {
-		t.Fatal(err)
+	var documents []byte
+	for _, name := range []string{"serving.md", "drift.md"} {
+		document, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, document...)
 	}
 	names := regexp.MustCompile(`\b(?:anomaly|process)_[a-z_]+[a-z]\b`)
 	n := 0
-	for _, name := range names.FindAllString(string(dashboard)+string(document), -1) {
+	for _, name := range names.FindAllString(string(dashboard)+string(documents), -1) {
 		if name == outputMap {
 			continue
 		}
@@ -43,7 +51,7 @@ func TestDashboard(t *testing.T) {
 	if n < 15 {
 		t.Errorf("got %d names, want those of the dashboard", n)
 	}
-	for _, label := range []string{`model="part"`, `stage="queue"`, `code="200"`, `verdict="`, `provider="go"`} {
+	for _, label := range []string{`model="part"`, `quantity="brightness"`, `drifted="`, `stage="queue"`, `code="200"`, `verdict="`, `provider="go"`} {
 		if !strings.Contains(given, label) {
 			t.Errorf("no metric has a label %s", label)
 		}

@@ -11,8 +11,9 @@ import (
 	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
-// TestDrift sends images that are as in training, then darker ones, then such as before.
-func TestDrift(t *testing.T) {
+// driftModel is a model that was trained on images of a brightness of about 0.5.
+func driftModel(t *testing.T) []byte {
+	t.Helper()
 	net, err := models.Open(models.Spec{Height: side, Width: side, Filters: 8}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -27,10 +28,15 @@ func TestDrift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// TestDrift sends images that are as in training, then darker ones, then such as before.
+func TestDrift(t *testing.T) {
 	log := &logBuffer{}
 	o := testOptions()
 	o.Drift.Window, o.Logger = 20, log.logger()
-	_, web, _ := newServer(t, o, func(dir string) { put(t, b, dir, "part.onnx") })
+	_, web, _ := newServer(t, o, func(dir string) { put(t, driftModel(t), dir, "part.onnx") })
 	send := func(from, step uint8) {
 		t.Helper()
 		for i := range uint8(20) {
