@@ -46,7 +46,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		return 0
 	case errors.Is(err, errAnomaly):
 		return exitAnomaly
-	case ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))):
+	case interrupted(ctx, err):
 		fmt.Fprintln(stderr, "anomaly: interrupted")
 		return exitInterrupted
 	}
@@ -58,6 +58,21 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		return exitPoor
 	}
 	return exitFailure
+}
+
+// interrupted reports whether an error is that ctx ended.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}
+
+// told returns the error of a command that goes on until it is told to end: nil where it
+// was told so while it started.
+func (c *console) told(ctx context.Context, err error) error {
+	if !interrupted(ctx, err) {
+		return err
+	}
+	c.notef("ended while it started")
+	return nil
 }
 
 func newApp(version string, stdout, stderr io.Writer) *cli.App {

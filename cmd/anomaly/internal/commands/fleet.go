@@ -110,7 +110,8 @@ By default this machine alone reaches the queue. --listen :4222 is for others to
 			if err != nil {
 				return err
 			}
-			return newConsole(c).worker(c.Context, o)
+			console := newConsole(c)
+			return console.told(c.Context, console.worker(c.Context, o))
 		},
 	}
 }

@@ -362,6 +362,34 @@ func startWorker(t *testing.T, args ...string) *service {
 	return w
 }
 
+// TestToldToEnd: what goes on until it is told to end has not failed where it is told while
+// it starts.
+func TestToldToEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	worker := func(args ...string) []string {
+		return append([]string{"worker", "--provider", "go", "--listen", "127.0.0.1:0", "--store", t.TempDir()}, args...)
+	}
+	model := tinyModel(t)
+	for _, args := range [][]string{
+		worker(model), worker(),
+		{"serve", "--provider", "go", "--listen", "127.0.0.1:0", "--grpc-listen", "none", model},
+		{"run", "--watch", "--provider", "go", model, t.TempDir()},
+	} {
+		if code, stdout, stderr := anomaly(ctx, args...); code != 0 || !strings.Contains(stderr, "ended while it started") {
+			t.Errorf("%v: got exit code %d, want 0: %s%s", args, code, stdout, stderr)
+		}
+	}
+	p := startProcess(t, worker("--health", "127.0.0.1:0", model)...)
+	for !bytes.Contains(p.output(), []byte("the queue is on")) {
+		time.Sleep(time.Millisecond)
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v\n%s", err, p.output())
+	}
+}
+
 // TestWorkerSigned: a worker opens no model that is not signed, and says so.
 func TestWorkerSigned(t *testing.T) {
 	private, public := newKeys(t)

@@ -187,7 +187,12 @@ func runAction(c *cli.Context) error {
 	case !(s.shadow.changed >= 0 && s.shadow.changed <= 1):
 		return usagef("--shadow-changed: got %v, want 0 to 1", s.shadow.changed)
 	}
-	return newConsole(c).run(c.Context, o)
+	console := newConsole(c)
+	err = console.run(c.Context, o)
+	if o.watch {
+		err = console.told(c.Context, err)
+	}
+	return err
 }
 
 // parseBand returns the value of --review-band, nil where it is not given; the zero

@@ -91,7 +91,8 @@ for each change of a model.
 			if err != nil {
 				return err
 			}
-			return newConsole(c).serve(c.Context, o)
+			console := newConsole(c)
+			return console.told(c.Context, console.serve(c.Context, o))
 		},
 	}
 }

@@ -161,7 +161,7 @@ func TestRunWatchExitCodes(t *testing.T) {
 		t.Errorf("a broken image: got exit code %d, want 1 and to hear of it once: %s", code, &w.log)
 	}
 	w = startWatching(t, strict, t.TempDir())
-	w.awaitLog("looking for images") // before, what is interrupted is the opening of the model
+	w.awaitLog("looking for images")
 	if code := w.end(); code != 0 {
 		t.Errorf("an empty folder: got exit code %d, want 0: %s", code, &w.log)
 	}
