@@ -97,8 +97,8 @@ func readAnnouncement(b []byte, a *Announcement) error {
 	return nil
 }
 
-// model returns the model of a hash.
-func (q *Queue) model(ctx context.Context, hash string) ([]byte, error) {
+// Model returns the model of a hash, as it was announced.
+func (q *Queue) Model(ctx context.Context, hash string) ([]byte, error) {
 	b, err := get(ctx, q.models, hash)
 	if err != nil {
 		return nil, fmt.Errorf("%w: model %.12s: %w", ErrQueue, hash, err)

@@ -158,7 +158,7 @@ func (q *Queue) Work(ctx context.Context, o *WorkerOptions) error {
 
 // openModel fetches, tries, opens and tests a model.
 func (w *worker) openModel(ctx context.Context, hash string) (examiner, error) {
-	b, err := w.model(ctx, hash)
+	b, err := w.Model(ctx, hash)
 	if err != nil {
 		return nil, err
 	}

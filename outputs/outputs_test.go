@@ -431,16 +431,26 @@ func TestRejects(t *testing.T) {
 	if read != 5 {
 		t.Errorf("got %d images read, want the 5 rejects", read)
 	}
-	// What is there counts for the next process; what is somebody else's stays.
-	notes := filepath.Join(dir, "notes.json")
-	if err := os.WriteFile(notes, []byte(`{"path":"notes"}`), 0o600); err != nil {
+	// What is there counts for the next process, what a killed one has left half written
+	// goes, and what is somebody else's stays.
+	whole, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	half := []string{"." + filepath.Base(whole[0]) + ".123", "." + strings.TrimSuffix(filepath.Base(whole[0]), ".json") + ".png.9"}
+	others := []string{"notes.json", ".notes.json.5", "." + filepath.Base(whole[0]) + ".swp"}
+	for _, name := range slices.Concat(half, others) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(`{"path":"notes"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	outs = open(t, o, url)
 	send("next.png", true)
 	closed(t, outs)
-	if err := os.Remove(notes); err != nil {
-		t.Error(err)
+	for _, name := range others {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
 	}
 	if got, want := kept(), append(numbered(5)[3:], "next.png"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

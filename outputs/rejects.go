@@ -46,9 +46,13 @@ func newRejects(t *target) (sink, error) {
 // Others are somebody else's.
 var keptName = regexp.MustCompile(`^\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z]+$`)
 
-// look finds what is in the folder.
+// look finds what is in the folder, once what a process that was killed has left half
+// written there is gone.
 func (r *rejects) look() error {
 	if err := os.MkdirAll(r.dir, 0o777); err != nil {
+		return err
+	}
+	if err := atomicfile.CleanNames(r.dir, keptName.MatchString); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(r.dir) // sorted

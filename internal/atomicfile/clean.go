@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,14 +15,17 @@ func Clean(path string) error {
 
 // CleanFolder is Clean for all files of a folder whose names end in one of suffixes.
 func CleanFolder(dir string, suffixes ...string) error {
+	return CleanNames(dir, func(name string) bool {
+		return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(name, s) })
+	})
+}
+
+// CleanNames is Clean for all files of a folder of whose names ours says that they are.
+func CleanNames(dir string, ours func(name string) bool) error {
 	return clean(dir, func(left string) bool {
-		name := strings.TrimSuffix(left, ".")
-		for _, s := range suffixes {
-			if strings.HasPrefix(left, ".") && strings.HasSuffix(name, s) {
-				return true
-			}
-		}
-		return false
+		name, hidden := strings.CutPrefix(left, ".")
+		name, ended := strings.CutSuffix(name, ".")
+		return hidden && ended && ours(name)
 	})
 }
 

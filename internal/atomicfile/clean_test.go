@@ -44,6 +44,19 @@ func TestClean(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, ".c.b.7")); err == nil {
 		t.Error("what was left of c.b is there still")
 	}
+	for _, name := range []string{".1.b.7", ".2.b.7", ".1.b7", "1.b.7"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := CleanNames(dir, func(name string) bool { return name == "1.b" }); err != nil {
+		t.Fatal(err)
+	}
+	for name, there := range map[string]bool{".1.b.7": false, ".2.b.7": true, ".1.b7": true, "1.b.7": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != there {
+			t.Errorf("%s: got %v, want it there %v", name, err, there)
+		}
+	}
 	if err := Clean(filepath.Join(dir, "no", "x")); err == nil {
 		t.Error("an absent folder: got no error")
 	}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -262,9 +263,11 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 		if model, err = anrt.ReadFile(o.model); err != nil {
 			return err
 		}
-		if err := c.tested(ctx, model, o.model, w); err != nil {
+		det, err := c.tested(ctx, model, o.model, w)
+		if err != nil {
 			return err
 		}
+		det.Close()
 	}
 	if o.health != "" {
 		probes, err := net.Listen("tcp", o.health)
@@ -316,21 +319,43 @@ func (c *console) worker(ctx context.Context, o *workerOptions) error {
 
 // tested opens a model and runs its self-test, lest all workers be given one that
 // cannot be used.
-func (c *console) tested(ctx context.Context, model []byte, path string, w *fleet.WorkerOptions) error {
+func (c *console) tested(ctx context.Context, model []byte, path string, w *fleet.WorkerOptions) (*anrt.Detector, error) {
 	if err := w.Try(ctx, model); err != nil {
-		return fmt.Errorf("%s: %w", printable(path), err)
+		return nil, fmt.Errorf("%s: %w", printable(path), err)
 	}
 	w.Detector.Logf = c.logf
 	det, err := anrt.OpenBytes(model, &w.Detector)
 	if err == nil {
 		c.noteProvider(w.Detector.Provider)
-		_, err = det.Verify(ctx)
+		if _, err = det.Verify(ctx); err == nil {
+			return det, nil
+		}
 		err = errors.Join(err, det.Close())
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", printable(path), err)
+	return nil, fmt.Errorf("%s: %w", printable(path), err)
+}
+
+// besideCurrent puts a candidate through a gate, beside the model that a queue has in use.
+func besideCurrent(ctx context.Context, q *fleet.Queue, g *judge.Gate, candidate *anrt.Detector, o anrt.Options) error {
+	a, err := q.Current(ctx)
+	switch {
+	case errors.Is(err, fleet.ErrNoModel):
+		return g.Check(ctx, nil, candidate)
+	case err != nil:
+		return err
+	case a.Hash == candidate.Info().Hash:
+		return g.Check(ctx, candidate, candidate)
 	}
-	return nil
+	b, err := q.Model(ctx, a.Hash)
+	if err != nil {
+		return err
+	}
+	o.Provider = candidate.Info().Provider
+	current, err := anrt.OpenBytes(b, &o)
+	if err != nil {
+		return fmt.Errorf("the model in use, %s (%.*s), cannot be compared with: %w", printable(a.Name), anrt.HashDigits, a.Hash, err)
+	}
+	return errors.Join(g.Check(ctx, current, candidate), current.Close())
 }
 
 func submitCommand() *cli.Command {
@@ -344,7 +369,10 @@ patterns, .npy and idx files. Those whose finding is there already, of the model
 use, are not judged again. Where the queue is full, it waits until there is room.
 
 With --model, the model is tested, stored by its hash and put in use: all workers open it
-while they go on, and images that are submitted from now on are judged by it.
+while they go on, and images that are submitted from now on are judged by it. What fails
+its self-test or --gate is not put in use, and no images are submitted.
+
+` + gateHelp + `
 
 Ctrl-C leaves what is in the queue there. Submitted again, it costs nothing. The exit
 code is 1 if an image could not be read or was parked, else 3 if one is anomalous and
@@ -356,7 +384,7 @@ code is 1 if an image could not be read or was parked, else 3 if one is anomalou
 			&cli.StringFlag{Name: "model", Usage: "`NEW.onnx` to put in use"},
 			&cli.BoolFlag{Name: "fail-on-anomaly", Usage: "exit with 3 if an image is anomalous", DisableDefaultText: true},
 			&cli.DurationFlag{Name: "timeout", Usage: "`TIME` without a finding after which to give up", DefaultText: "none"},
-		}, natsFlags, engineFlags, decodingFlags),
+		}, gateFlags, natsFlags, engineFlags, decodingFlags),
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 && !c.IsSet("model") {
 				return usagef("submit takes images, a model (--model), or both; got neither")
@@ -366,6 +394,12 @@ code is 1 if an image could not be read or was parked, else 3 if one is anomalou
 				return usagef("--timeout: got %v, want more than 0", o.timeout)
 			}
 			var err error
+			if o.gate, err = parseGate(c); err != nil {
+				return err
+			}
+			if o.gate.dir != "" && o.model == "" {
+				return usagef("--gate needs --model: without it no other model comes into use")
+			}
 			if o.queue, err = parseQueue(c); err != nil {
 				return err
 			}
@@ -394,6 +428,7 @@ type submitOptions struct {
 	images        []string
 	failOnAnomaly bool
 	timeout       time.Duration
+	gate          gateOptions // of the model
 	queue         fleet.Options
 	decoding      *dataset.Decoding
 	worker        fleet.WorkerOptions // with which a model is tested
@@ -411,19 +446,38 @@ func (c *console) submit(ctx context.Context, o *submitOptions) error {
 		return err
 	}
 	var model []byte
+	var candidate *anrt.Detector
+	var gate *judge.Gate
 	if o.model != "" {
 		if model, err = anrt.ReadFile(o.model); err != nil {
 			return err
 		}
-		if err := c.tested(ctx, model, o.model, &o.worker); err != nil {
+		if o.gate.dir != "" {
+			if gate, err = c.openGate(&o.gate, o.decoding); err != nil {
+				return err
+			}
+		}
+		if candidate, err = c.tested(ctx, model, o.model, &o.worker); err != nil {
 			return err
 		}
 	}
+	done := sync.OnceFunc(func() {
+		if candidate != nil {
+			candidate.Close()
+		}
+	})
+	defer done()
 	q, err := c.openQueue(ctx, o.nats, &o.queue)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
+	if gate != nil {
+		if err := besideCurrent(ctx, q, gate, candidate, o.worker.Detector); err != nil {
+			return fmt.Errorf("%s: %w", printable(o.model), err)
+		}
+	}
+	done()
 	if model != nil {
 		a, err := q.Announce(ctx, model, modelName(o.model))
 		if err != nil {

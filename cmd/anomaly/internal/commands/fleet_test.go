@@ -390,6 +390,39 @@ func TestToldToEnd(t *testing.T) {
 	}
 }
 
+// TestSubmitGate: what a golden set refuses is not put in use, beside another model, none
+// and itself; what it lets through is.
+func TestSubmitGate(t *testing.T) {
+	data, image := testSet(t, false), filepath.Join(t.TempDir(), "a.png")
+	must(t, writePNG(image, goodImage(1)))
+	best := bestThreshold(t, data)
+	strict, near, blind := withThreshold(t, "1e-9"), withThreshold(t, best+"1"), withThreshold(t, ".99")
+	w := startWorker(t, withThreshold(t, best))
+	submit := func(code int, want string, args ...string) {
+		t.Helper()
+		if _, stderr := mustRun(t, code, append([]string{"submit", "--provider", "go", "--nats", w.url}, args...)...); !strings.Contains(stderr, want) {
+			t.Errorf("submit %v: got %s, want %q", args, stderr, want)
+		}
+	}
+	hash := func(model string) string { return anrt.Hash(mustRead(t, model)) }
+	submit(exitFailure, strict+": refused on the golden set "+data, "--model", strict, "--gate", data, image)
+	submit(0, "judged by t"+best, image)
+	if strings.Contains(w.out.String(), hash(strict)) {
+		t.Errorf("the worker has heard of the refused model: %s", &w.out)
+	}
+	submit(0, "in use: t"+best+"1 (", "--model", near, "--gate", data)
+	w.await(t, "the model that was let through", func() bool { return strings.Contains(w.out.String(), `"hash":"`+hash(near)) })
+
+	limit := []string{"--queue", "other", "--model", blind, "--gate", data, "--gate-recall", "0.9"}
+	submit(exitFailure, "the limit is 0.9", limit...)
+	submit(exitFailure, "has no model", "--queue", "other", image)
+	submit(0, "in use: t.99", limit[:4]...)
+	submit(exitFailure, "the limit is 0.9", limit...)
+	submit(exitFailure, "--gate: ", "--model", near, "--gate", filepath.Join(data, "absent"))
+	submit(exitUsage, "--gate needs --model", "--gate", data, image)
+	w.end(t)
+}
+
 // TestWorkerSigned: a worker opens no model that is not signed, and says so.
 func TestWorkerSigned(t *testing.T) {
 	private, public := newKeys(t)
