@@ -4,7 +4,7 @@
 // A [Monitor] compares windows of images with the quantiles that a model's metadata keep
 // of its training: scores of good images that were held back, brightness and sharpness of
 // all. It says so where they differ more than chance allows, with a stated rate of false
-// alarms.
+// alarms. A [Watch] says where that begins and ends, whatever version of the model is in use.
 //
 // What is not here: what is unlike in a single image (package runtime, Result.Unlike).
 package drift
