@@ -102,11 +102,16 @@ func TestRound(t *testing.T) {
 			}
 		}
 		g := graph.New("round")
-		g.Output("y", g.Op("Round", nil, g.Input("x", graph.Float32, len(xs))))
-		want := make([]float32, len(xs))
+		x := g.Input("x", graph.Float32, len(xs))
+		g.Output("y", g.Op("Round", nil, x))
+		g.Output("bounded", g.Op("Round", nil, graph.Clip(x, -300, 200)))
+		want, bounded := make([]float32, len(xs)), make([]float32, len(xs))
 		for i, x := range xs {
 			want[i] = float32(math.RoundToEven(float64(x)))
+			if bounded[i] = min(max(want[i], -300), 200); x != x {
+				bounded[i] = x
+			}
 		}
-		compare(t, "round", g, map[string]*graph.Tensor{"x": graph.NewTensor(xs, len(xs))}, nil, []*graph.Tensor{graph.NewTensor(want, len(want))}, &Options{isa: set}, 0)
+		compare(t, "round", g, map[string]*graph.Tensor{"x": graph.NewTensor(xs, len(xs))}, nil, []*graph.Tensor{graph.NewTensor(want, len(want)), graph.NewTensor(bounded, len(bounded))}, &Options{isa: set}, 0)
 	})
 }

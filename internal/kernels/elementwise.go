@@ -127,6 +127,10 @@ func (c *compiler) apply(p *program, n *graph.Node, args []int) (int, bool) {
 	case "Identity", "Cast":
 		return args[0], true
 	case "Round":
+		if bounded(n.Inputs[0]) {
+			const whole = 3 << 22 // from 2²³ to 2²⁴ with what is added
+			return c.emit(p, opSub, c.emit(p, opAdd, args[0], scalar(whole)), scalar(whole)), true
+		}
 		// From 2²³ to 2²⁴ floats are whole numbers: sums there are rounded to them, halves to
 		// the even one.
 		const whole = 1 << 23
@@ -173,6 +177,20 @@ func (c *compiler) apply(p *program, n *graph.Node, args []int) (int, bool) {
 		}}), true
 	}
 	return 0, false
+}
+
+// bounded reports whether numbers were clipped to less than 2²².
+func bounded(v *graph.Value) bool {
+	n := v.Node()
+	if n == nil || n.Op != "Clip" || len(n.Inputs) < 3 {
+		return false
+	}
+	for _, b := range n.Inputs[1:] {
+		if b == nil || b.Const() == nil || b.Const().Len() != 1 || b.DType != graph.Float32 || math.Abs(float64(graph.Data[float32](b.Const())[0])) >= 1<<22 {
+			return false
+		}
+	}
+	return true
 }
 
 var elementwiseOps = map[string]bool{

@@ -32,11 +32,59 @@ func importQuantizeLinear(n *node) ([]*graph.Value, error) {
 	if x.DType != graph.Float32 {
 		return nil, fmt.Errorf("got %v, want float32", x.Type)
 	}
-	y := n.graph.Op("Round", nil, graph.Div(x, scale))
-	if zero != nil {
-		y = graph.Add(y, zero)
+	g, constant := gridOf(scale, zero)
+	if !constant {
+		y := n.graph.Op("Round", nil, graph.Div(x, scale))
+		if zero != nil {
+			y = graph.Add(y, zero)
+		}
+		return one(graph.Cast(graph.Clip(y, lo, hi), to))
 	}
-	return one(graph.Cast(graph.Clip(y, lo, hi), to))
+	// Numbers are clipped first, to whole ones: rounding what is bounded is cheap.
+	y := n.graph.Op("Round", nil, graph.Clip(graph.Div(x, scale), lo-float64(g.zero), hi-float64(g.zero)))
+	q := y
+	if g.zero != 0 {
+		q = graph.Add(y, zero)
+	}
+	q = graph.Cast(q, to)
+	if n.reader.grids[origin(x)] != g {
+		x = graph.Mul(y, scale)
+	}
+	n.reader.steps[q] = step{g, x}
+	return one(q)
+}
+
+// A grid are the numbers (q - zero)·scale of whole q.
+type grid struct{ scale, zero float32 }
+
+// A step is what QuantizeLinear made of numbers, and those of its grid: what DequantizeLinear
+// makes of it again. Numbers that were picked from such as are on the grid are their own.
+type step struct {
+	grid
+	of *graph.Value
+}
+
+// gridOf returns the grid of a scale and a zero point, nil for 0, that are constant and
+// the same for all numbers.
+func gridOf(scale, zero *graph.Value) (grid, bool) {
+	number := func(v *graph.Value) (float32, bool) {
+		if v == nil {
+			return 0, true
+		}
+		t := v.Const()
+		if v.Node() != nil && v.Node().Op == "Cast" {
+			if t = v.Node().Inputs[0].Const(); t != nil && t.DType() == graph.Uint8 && t.Len() == 1 {
+				return float32(graph.Data[uint8](t)[0]), true
+			}
+		}
+		if t == nil || t.DType() != graph.Float32 || t.Len() != 1 {
+			return 0, false
+		}
+		return graph.Data[float32](t)[0], true
+	}
+	s, ok := number(scale)
+	z, constant := number(zero)
+	return grid{s, z}, ok && constant && s > 0
 }
 
 func importDequantizeLinear(n *node) ([]*graph.Value, error) {
@@ -49,8 +97,10 @@ func importDequantizeLinear(n *node) ([]*graph.Value, error) {
 		return nil, err
 	}
 	x := n.in[0]
-	if of := x.Node(); of != nil && of.Op == "Cast" && x.DType == graph.Uint8 && of.Inputs[0].Node() != nil && of.Inputs[0].Node().Op == "Clip" {
-		x = of.Inputs[0] // of QuantizeLinear: whole numbers already
+	g, constant := gridOf(scale, zero)
+	if s, is := n.reader.steps[x]; is && constant && s.grid == g {
+		n.reader.grids[s.of] = g
+		return one(s.of)
 	}
 	switch x.DType {
 	case graph.Float32, graph.Uint8, graph.Int32:
@@ -61,7 +111,11 @@ func importDequantizeLinear(n *node) ([]*graph.Value, error) {
 	if zero != nil {
 		y = graph.Sub(y, zero)
 	}
-	return one(graph.Mul(y, scale))
+	y = graph.Mul(y, scale)
+	if constant {
+		n.reader.grids[y] = g
+	}
+	return one(y)
 }
 
 // quantization returns the scale and the zero point, nil where it is omitted, in

@@ -28,6 +28,8 @@ type reader struct {
 	outputs map[string]bool         // names of the graph's
 	named   map[*graph.Value]bool   // those that have the name they have in the file
 	fixed   map[*graph.Value]bool   // constants that do not depend on the inputs' shapes
+	steps   map[*graph.Value]step   // what QuantizeLinear made
+	grids   map[*graph.Value]grid   // of what DequantizeLinear made
 	weights map[string]*graph.Tensor
 	local   []string // names in values of the bodies that the node being read is in
 	depth   int      // of these
@@ -45,6 +47,8 @@ func newReader(s *Source, shapes map[string][]int, values map[string]*graph.Tens
 		outputs: map[string]bool{},
 		named:   map[*graph.Value]bool{},
 		fixed:   map[*graph.Value]bool{},
+		steps:   map[*graph.Value]step{},
+		grids:   map[*graph.Value]grid{},
 		weights: map[string]*graph.Tensor{},
 		room:    minFoldRoom,
 		work:    maxFoldWork,
