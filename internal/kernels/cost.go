@@ -32,6 +32,7 @@ const (
 	movedTime   = .5   // of elements that are copied
 	reducedTime = .3   // of what goes into a reduction
 	windowTime  = 1.3  // of a place of a window
+	joinedTime  = .15  // of a row or column of windows that are at each pixel
 	halvedTime  = .1   // of what goes into a pool of 2×2
 )
 
@@ -69,9 +70,12 @@ func Estimate(g *graph.Graph, outputs []string, o *Options) (float64, error) {
 		case *elementwise:
 			ns += float64(s.rows) * float64(s.n) * (elementTime + termTime*float64(len(s.terms)))
 		case *pooling:
-			if s.half == 1 {
+			switch {
+			case s.half == 1:
 				ns += halvedTime * float64(s.x.len())
-			} else {
+			case s.dense():
+				ns += joinedTime * float64(s.y.len()*(s.kh+s.kw))
+			default:
 				ns += windowTime * float64(s.y.len()*s.kh*s.kw)
 			}
 		case *reduction:

@@ -46,20 +46,33 @@ func (c *compiler) pool(n *graph.Node) bool {
 
 func (p *pooling) uses() (reads, writes []view) { return []view{p.x}, []view{p.y} }
 
-func (p *pooling) scratch() int { return 0 }
+// dense reports whether windows are at each pixel: sums and maxima are then those of
+// rows one below the other, and of what these leave beside each other.
+func (p *pooling) dense() bool { return p.half == 0 && p.g.strides[0] == 1 && p.g.strides[1] == 1 }
+
+func (p *pooling) scratch() int {
+	if p.dense() {
+		return p.ow + p.kw - 1 + chunk
+	}
+	return 0
+}
 
 func (p *pooling) run(s *State) error {
 	s.parallel(p.parts, p)
 	return nil
 }
 
-func (p *pooling) part(s *State, _ *worker, i int) {
+func (p *pooling) part(s *State, w *worker, i int) {
 	set := s.plan.isa
 	for plane := i * p.planes / p.parts; plane < (i+1)*p.planes/p.parts; plane++ {
 		x := s.floats(p.x)[plane*p.ih*p.iw:][:p.ih*p.iw]
 		y := s.floats(p.y)[plane*p.oh*p.ow:][:p.oh*p.ow]
 		for oy := range p.oh {
 			row := y[oy*p.ow:][:p.ow]
+			if p.dense() {
+				p.row(set, row, w.scratch[:p.ow+p.kw-1], x, oy)
+				continue
+			}
 			if p.half == 1 {
 				a, b := x[2*oy*p.iw:][:2*p.ow], x[(2*oy+1)*p.iw:][:2*p.ow]
 				if p.mean {
@@ -96,6 +109,69 @@ func (p *pooling) part(s *State, _ *worker, i int) {
 				}
 				row[ox] = top
 			}
+		}
+	}
+}
+
+// row computes a row of results of windows at each pixel; line is memory for what is
+// left of the rows that they see, with the padding beside them.
+func (p *pooling) row(set *isa, dst, line, x []float32, oy int) {
+	op, none := opMax, negInf
+	if p.mean {
+		op, none = opAdd, 0
+	}
+	for i := range line {
+		line[i] = none
+	}
+	top, left := oy-p.g.pads[0], p.g.pads[1]
+	y0, y1 := max(top, 0), min(top+p.kh, p.ih)
+	seen := line[left:][:p.iw]
+	copy(seen, x[y0*p.iw:][:p.iw])
+	for yy := y0 + 1; yy < y1; yy++ {
+		join(set, op, seen, x[yy*p.iw:][:p.iw])
+	}
+	copy(dst, line)
+	for dx := 1; dx < p.kw; dx++ {
+		join(set, op, dst, line[dx:][:len(dst)])
+	}
+	if !p.mean {
+		return
+	}
+	if p.padding {
+		scale(dst, p.kh*p.kw)
+		return
+	}
+	inner := min(max(p.iw+left-p.kw+1, left), len(dst)) // whose windows reach over no edge
+	for ox := range dst {
+		if ox == left {
+			scale(dst[left:inner], (y1-y0)*p.kw)
+		}
+		if ox < left || ox >= inner {
+			scale(dst[ox:ox+1], (y1-y0)*(min(ox-left+p.kw, p.iw)-max(ox-left, 0)))
+		}
+	}
+}
+
+// scale divides by a count.
+func scale(x []float32, count int) {
+	by := 1 / float32(count)
+	for i := range x {
+		x[i] *= by
+	}
+}
+
+// join adds x to dst, or keeps the larger.
+func join(set *isa, op opcode, dst, x []float32) {
+	n := len(dst) / chunk * chunk
+	if n > 0 {
+		p := unsafe.SliceData(dst)
+		set.each[op](p, p, unsafe.SliceData(x), p, n)
+	}
+	for i := n; i < len(dst); i++ {
+		if op == opMax {
+			dst[i] = max(dst[i], x[i])
+		} else {
+			dst[i] += x[i]
 		}
 	}
 }
@@ -254,8 +330,12 @@ func (r *reduction) part(s *State, _ *worker, part int) {
 		dst := y[o*r.inner+from:][:n]
 		src := x[o*r.count*r.inner+from:]
 		copy(dst, src)
+		op := opAdd
+		if r.op == maxima {
+			op = opMax
+		}
 		for k := 1; k < r.count; k++ {
-			r.join(s.plan.isa, dst, src[k*r.inner:][:n])
+			join(s.plan.isa, op, dst, src[k*r.inner:][:n])
 		}
 		if r.scale != 1 {
 			for i := range dst {
@@ -287,24 +367,4 @@ func (r *reduction) row(set *isa, x []float32) float32 {
 		}
 	}
 	return v
-}
-
-// join adds x to dst, or keeps the larger.
-func (r *reduction) join(set *isa, dst, x []float32) {
-	n := len(dst) / chunk * chunk
-	op := opAdd
-	if r.op == maxima {
-		op = opMax
-	}
-	if n > 0 {
-		p := unsafe.SliceData(dst)
-		set.each[op](p, p, unsafe.SliceData(x), p, n)
-	}
-	for i := n; i < len(dst); i++ {
-		if r.op == maxima {
-			dst[i] = max(dst[i], x[i])
-		} else {
-			dst[i] += x[i]
-		}
-	}
 }
