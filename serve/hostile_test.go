@@ -3,6 +3,7 @@ package serve
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -61,6 +62,34 @@ func TestSlowBody(t *testing.T) {
 	}
 	if running, waiting := s.admission.counts(); running+waiting != 0 {
 		t.Errorf("%d run and %d wait after slow clients, want none", running, waiting)
+	}
+}
+
+// TestLongRequest has requests take longer than bodies may, those with one and those
+// without; the connection goes on.
+func TestLongRequest(t *testing.T) {
+	o := testOptions()
+	o.Concurrent, o.Interval, o.BodyTimeout = 1, time.Hour, 50*time.Millisecond
+	long := 5 * o.BodyTimeout
+	loads := 0
+	o.Try = func(ctx context.Context, _ []byte) error {
+		if loads++; loads > 1 {
+			time.Sleep(long)
+		}
+		return ctx.Err()
+	}
+	s, web, dir := newServer(t, o, nil)
+	put(t, modelBytes(t, 2), dir, "part.onnx")
+	if code, body, _ := ask(t, "POST", web.URL+"/v2/repository/models/part/load", nil); code != 200 {
+		t.Errorf("a load that takes long: got %d %s", code, body)
+	}
+	hold, err := s.admission.start(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(long, hold)
+	if code, body, _ := ask(t, "POST", web.URL+"/v1/models/part/images", bytes.NewReader(pngBytes(t, testImage(0, 8, 8)))); code != 200 {
+		t.Errorf("an image that waits long: got %d %s", code, body)
 	}
 }
 

@@ -118,8 +118,14 @@ func (s *Server) answering(route route) http.Handler {
 			h.Set("Connection", "close")
 		}
 		controller := http.NewResponseController(w)
-		controller.SetReadDeadline(began.Add(s.options.BodyTimeout))
-		controller.SetWriteDeadline(began.Add(2*s.options.BodyTimeout + s.options.Timeout))
+		if r.ContentLength != 0 { // or net/http would take it for the client's leaving when it passes
+			controller.SetReadDeadline(began.Add(s.options.BodyTimeout))
+		}
+		late := 2*s.options.BodyTimeout + s.options.Timeout
+		if route.scope == ScopeAdmin {
+			late += s.options.LoadTimeout
+		}
+		controller.SetWriteDeadline(began.Add(late))
 
 		err := s.answer(out, r.WithContext(ctx), route, in)
 		if err != nil && out.status == 0 {

@@ -75,7 +75,10 @@ func soakFor(ctx context.Context, s *server, file []byte, path string, files [2]
 		case <-ctx.Done():
 		case <-time.After(swapPause):
 			if err := s.swap(path, files[(swaps+1)%2]); err != nil {
-				return fmt.Errorf("swap %d: %w", swaps, err)
+				t.mu.Lock()
+				t.lost++
+				t.why = fmt.Errorf("swap %d: %w", swaps+1, err)
+				t.mu.Unlock()
 			}
 			swaps++
 		}
