@@ -115,4 +115,4 @@ bench-peers: setup build ## do the same work as PyTorch, onnxruntime and OpenCV,
 	$(GO) run ./internal/benchpeers -data '$(or $(DATA),../shared/data)/mvtec/bottle' $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)')
 
 clean: ## remove what was built; .venv, .venv-anomalib, .venv-clients, .venv-docker, .venv-peers and the cache folder stay
-	rm -rf bin dist out/release
+	rm -rf bin dist out/release out/packages
