@@ -8,15 +8,17 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Of a soak: the time between two swaps, and by how much memory may end above what
-// it was after a twelfth of the time (five minutes of an hour), when heaps, threads
-// and caches have the size that they need.
+// Of a soak: the time between two swaps, the share of it (five minutes of an hour) after
+// which heaps, threads and caches have the size that they need, and by how much the
+// memory of the last quarter may be above that of the first one from then on. Medians
+// are compared: a moment with many requests takes memory, and gives it back.
 const (
 	swapPause = 6 * time.Second
 	warm      = 1. / 12
@@ -67,7 +69,7 @@ func soakFor(ctx context.Context, s *server, file []byte, path string, files [2]
 		}
 	})
 	fmt.Printf("| minute | resident MiB | Go's heap MiB | goroutines | open files | swaps | requests | refused | lost |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	var reference, last *figures
+	var resident []float64 // once warm
 	swaps := 0
 	minute := max(d/60, swapPause)
 	for next := minute; ; {
@@ -93,8 +95,8 @@ func soakFor(ctx context.Context, s *server, file []byte, path string, files [2]
 		t.mu.Lock()
 		fmt.Printf("| %.0f | %.0f | %.0f | %.0f | %.0f | %d | %d | %d | %d |\n", since.Minutes(), f.resident/(1<<20), f.heap/(1<<20), f.goroutines, f.files, swaps, t.answered+t.refused+t.gone+t.lost, t.refused, t.lost)
 		t.mu.Unlock()
-		if last = f; reference == nil && since >= time.Duration(warm*float64(d)) {
-			reference = f
+		if since >= time.Duration(warm*float64(d)) {
+			resident = append(resident, f.resident)
 		}
 		if ctx.Err() != nil {
 			break
@@ -103,15 +105,24 @@ func soakFor(ctx context.Context, s *server, file []byte, path string, files [2]
 	}
 	all.Wait()
 	fmt.Printf("\n%d requests with an answer, %d whose client left, %d told to come again, %d lost; %d swaps\n", t.answered, t.gone, t.refused, t.lost, swaps)
+	quarter := len(resident) / 4
+	if quarter == 0 {
+		return errors.New("the soak ended before memory could be compared")
+	}
+	first, last := median(resident[:quarter]), median(resident[len(resident)-quarter:])
+	fmt.Printf("resident MiB, median: %.0f in the first quarter once warm, %.0f in the last\n", first/(1<<20), last/(1<<20))
 	switch {
 	case t.lost > 0:
 		return fmt.Errorf("%d requests were lost, the last one: %w", t.lost, t.why)
-	case reference == nil:
-		return errors.New("the soak ended before memory could be compared")
-	case last.resident > (1+mayGrow)*reference.resident:
-		return fmt.Errorf("memory grew from %.0f to %.0f MiB", reference.resident/(1<<20), last.resident/(1<<20))
+	case last > (1+mayGrow)*first:
+		return fmt.Errorf("memory grew from %.0f to %.0f MiB", first/(1<<20), last/(1<<20))
 	}
 	return nil
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
 }
 
 // ask sends a request and notes what became of it.
