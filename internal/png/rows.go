@@ -61,6 +61,16 @@ func (f *File) Rows(each func(y int, first, second []byte) bool) bool {
 		at = end
 		for ; at-read > stride; read += stride + 1 {
 			row := s.out[read+1 : read+1+stride]
+			if next := read + 1 + stride; y%2 == 0 && y+1 < f.Height && at-next > stride && s.out[read] == paeth && s.out[next] == paeth {
+				if below := s.out[next+1 : next+1+stride]; undoPair(first, second, row, below, above, f.Channels) {
+					if !each(y, first, second) {
+						return false
+					}
+					above, second = second, above
+					y, read = y+2, next
+					continue
+				}
+			}
 			if y%2 == 0 {
 				if !unfilter(first, row, above, s.out[read], f.Channels) {
 					return false

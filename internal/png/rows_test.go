@@ -189,6 +189,34 @@ func TestPaeth(t *testing.T) {
 	}
 }
 
+// TestPairs tests that two rows at once are what one after the other are, whatever the width.
+func TestPairs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for channels := range undoPairs {
+		for _, width := range []int{1, 2, 3, 7, 900} {
+			room := func() []byte {
+				b := make([]byte, width*channels+spare)
+				for i := range b {
+					b[i] = byte(rng.Uint32())
+				}
+				return b[:width*channels]
+			}
+			src, below, above, first, second, want, wantBelow := room(), room(), room(), room(), room(), room(), room()
+			if !undoPair(first, second, src, below, above, channels) {
+				continue // there is none here
+			}
+			undoPaeth(want, src, above, channels)
+			undoPaeth(wantBelow, below, want, channels)
+			if !bytes.Equal(first, want) || !bytes.Equal(second, wantBelow) {
+				t.Errorf("%d pixels of %d channels: got other pixels from two rows at once", width, channels)
+			}
+			if undoPair(first, second, src, below, above[:len(above):len(above)], channels) {
+				t.Errorf("%d pixels of %d channels: read beyond a row", width, channels)
+			}
+		}
+	}
+}
+
 // TestAdler tests sums of all lengths about a block's and a reduction's against package
 // hash/adler32, and the highest that there are.
 func TestAdler(t *testing.T) {

@@ -13,30 +13,128 @@ TEXT ·paeth3AVX(SB), NOSPLIT, $0-32
 	MOVQ  pixels+24(FP), BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 
 pixel:
-	VPMOVZXBW (DX), X3
+	VPMOVZXBW (DX), X2
 	VPMOVZXBW (CX), X4
-	VPADDW    X2, X2, X5
-	VPADDW    X2, X5, X5
-	VPSUBW    X3, X5, X5
+	VPADDW    X3, X3, X5
+	VPADDW    X3, X5, X5
+	VPSUBW    X2, X5, X5
 	VPSUBW    X1, X5, X5
-	VPMINUB   X1, X3, X6
-	VPMAXUB   X1, X3, X1
+	VPMINUB   X1, X2, X6
+	VPMAXUB   X1, X2, X1
 	VPCMPGTW  X5, X1, X7
 	VPCMPGTW  X6, X5, X5
-	VPBLENDVB X7, X2, X6, X6
+	VPBLENDVB X7, X3, X6, X6
 	VPBLENDVB X5, X6, X1, X1
 	VPADDB    X1, X4, X1
-	VMOVDQA   X3, X2
 	VPACKUSWB X0, X1, X4
 	VMOVD     X4, (AX)
+	VMOVDQA   X2, X3
 	ADDQ      $0x03, AX
 	ADDQ      $0x03, CX
 	ADDQ      $0x03, DX
 	DECQ      BX
 	JNZ       pixel
+	RET
+
+// func paethPair3AVX(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, above *byte, pixels int)
+// Requires: AVX
+TEXT ·paethPair3AVX(SB), NOSPLIT, $0-48
+	MOVQ      dst0+0(FP), AX
+	MOVQ      dst1+8(FP), CX
+	MOVQ      src0+16(FP), DX
+	MOVQ      src1+24(FP), BX
+	MOVQ      above+32(FP), SI
+	MOVQ      pixels+40(FP), DI
+	VPXOR     X0, X0, X0
+	VPXOR     X1, X1, X1
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	VPMOVZXBW (SI), X2
+	VPMOVZXBW (DX), X6
+	VPADDW    X3, X3, X7
+	VPADDW    X3, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X1, X7, X7
+	VPMINUB   X1, X2, X8
+	VPMAXUB   X1, X2, X1
+	VPCMPGTW  X7, X1, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X3, X8, X8
+	VPBLENDVB X7, X8, X1, X1
+	VPADDB    X1, X6, X1
+	VPACKUSWB X0, X1, X6
+	VMOVD     X6, (AX)
+	VMOVDQA   X2, X3
+	ADDQ      $0x03, AX
+	ADDQ      $0x03, DX
+	ADDQ      $0x03, SI
+	DECQ      DI
+	JZ        last
+
+pixel:
+	VMOVDQA   X1, X2
+	VPMOVZXBW (BX), X6
+	VPADDW    X5, X5, X7
+	VPADDW    X5, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X4, X7, X7
+	VPMINUB   X4, X2, X8
+	VPMAXUB   X4, X2, X4
+	VPCMPGTW  X7, X4, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X5, X8, X8
+	VPBLENDVB X7, X8, X4, X4
+	VPADDB    X4, X6, X4
+	VPACKUSWB X0, X4, X6
+	VMOVD     X6, (CX)
+	VMOVDQA   X2, X5
+	ADDQ      $0x03, CX
+	ADDQ      $0x03, BX
+	VPMOVZXBW (SI), X2
+	VPMOVZXBW (DX), X6
+	VPADDW    X3, X3, X7
+	VPADDW    X3, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X1, X7, X7
+	VPMINUB   X1, X2, X8
+	VPMAXUB   X1, X2, X1
+	VPCMPGTW  X7, X1, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X3, X8, X8
+	VPBLENDVB X7, X8, X1, X1
+	VPADDB    X1, X6, X1
+	VPACKUSWB X0, X1, X6
+	VMOVD     X6, (AX)
+	VMOVDQA   X2, X3
+	ADDQ      $0x03, AX
+	ADDQ      $0x03, DX
+	ADDQ      $0x03, SI
+	DECQ      DI
+	JNZ       pixel
+
+last:
+	VMOVDQA   X1, X2
+	VPMOVZXBW (BX), X1
+	VPADDW    X5, X5, X3
+	VPADDW    X5, X3, X3
+	VPSUBW    X2, X3, X3
+	VPSUBW    X4, X3, X3
+	VPMINUB   X4, X2, X6
+	VPMAXUB   X4, X2, X4
+	VPCMPGTW  X3, X4, X7
+	VPCMPGTW  X6, X3, X3
+	VPBLENDVB X7, X5, X6, X6
+	VPBLENDVB X3, X6, X4, X4
+	VPADDB    X4, X1, X4
+	VPACKUSWB X0, X4, X1
+	VMOVD     X1, (CX)
+	VMOVDQA   X2, X5
+	ADDQ      $0x03, CX
+	ADDQ      $0x03, BX
 	RET
 
 // func paeth4AVX(dst *byte, src *byte, above *byte, pixels int)
@@ -48,30 +146,128 @@ TEXT ·paeth4AVX(SB), NOSPLIT, $0-32
 	MOVQ  pixels+24(FP), BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 
 pixel:
-	VPMOVZXBW (DX), X3
+	VPMOVZXBW (DX), X2
 	VPMOVZXBW (CX), X4
-	VPADDW    X2, X2, X5
-	VPADDW    X2, X5, X5
-	VPSUBW    X3, X5, X5
+	VPADDW    X3, X3, X5
+	VPADDW    X3, X5, X5
+	VPSUBW    X2, X5, X5
 	VPSUBW    X1, X5, X5
-	VPMINUB   X1, X3, X6
-	VPMAXUB   X1, X3, X1
+	VPMINUB   X1, X2, X6
+	VPMAXUB   X1, X2, X1
 	VPCMPGTW  X5, X1, X7
 	VPCMPGTW  X6, X5, X5
-	VPBLENDVB X7, X2, X6, X6
+	VPBLENDVB X7, X3, X6, X6
 	VPBLENDVB X5, X6, X1, X1
 	VPADDB    X1, X4, X1
-	VMOVDQA   X3, X2
 	VPACKUSWB X0, X1, X4
 	VMOVD     X4, (AX)
+	VMOVDQA   X2, X3
 	ADDQ      $0x04, AX
 	ADDQ      $0x04, CX
 	ADDQ      $0x04, DX
 	DECQ      BX
 	JNZ       pixel
+	RET
+
+// func paethPair4AVX(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, above *byte, pixels int)
+// Requires: AVX
+TEXT ·paethPair4AVX(SB), NOSPLIT, $0-48
+	MOVQ      dst0+0(FP), AX
+	MOVQ      dst1+8(FP), CX
+	MOVQ      src0+16(FP), DX
+	MOVQ      src1+24(FP), BX
+	MOVQ      above+32(FP), SI
+	MOVQ      pixels+40(FP), DI
+	VPXOR     X0, X0, X0
+	VPXOR     X1, X1, X1
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	VPMOVZXBW (SI), X2
+	VPMOVZXBW (DX), X6
+	VPADDW    X3, X3, X7
+	VPADDW    X3, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X1, X7, X7
+	VPMINUB   X1, X2, X8
+	VPMAXUB   X1, X2, X1
+	VPCMPGTW  X7, X1, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X3, X8, X8
+	VPBLENDVB X7, X8, X1, X1
+	VPADDB    X1, X6, X1
+	VPACKUSWB X0, X1, X6
+	VMOVD     X6, (AX)
+	VMOVDQA   X2, X3
+	ADDQ      $0x04, AX
+	ADDQ      $0x04, DX
+	ADDQ      $0x04, SI
+	DECQ      DI
+	JZ        last
+
+pixel:
+	VMOVDQA   X1, X2
+	VPMOVZXBW (BX), X6
+	VPADDW    X5, X5, X7
+	VPADDW    X5, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X4, X7, X7
+	VPMINUB   X4, X2, X8
+	VPMAXUB   X4, X2, X4
+	VPCMPGTW  X7, X4, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X5, X8, X8
+	VPBLENDVB X7, X8, X4, X4
+	VPADDB    X4, X6, X4
+	VPACKUSWB X0, X4, X6
+	VMOVD     X6, (CX)
+	VMOVDQA   X2, X5
+	ADDQ      $0x04, CX
+	ADDQ      $0x04, BX
+	VPMOVZXBW (SI), X2
+	VPMOVZXBW (DX), X6
+	VPADDW    X3, X3, X7
+	VPADDW    X3, X7, X7
+	VPSUBW    X2, X7, X7
+	VPSUBW    X1, X7, X7
+	VPMINUB   X1, X2, X8
+	VPMAXUB   X1, X2, X1
+	VPCMPGTW  X7, X1, X9
+	VPCMPGTW  X8, X7, X7
+	VPBLENDVB X9, X3, X8, X8
+	VPBLENDVB X7, X8, X1, X1
+	VPADDB    X1, X6, X1
+	VPACKUSWB X0, X1, X6
+	VMOVD     X6, (AX)
+	VMOVDQA   X2, X3
+	ADDQ      $0x04, AX
+	ADDQ      $0x04, DX
+	ADDQ      $0x04, SI
+	DECQ      DI
+	JNZ       pixel
+
+last:
+	VMOVDQA   X1, X2
+	VPMOVZXBW (BX), X1
+	VPADDW    X5, X5, X3
+	VPADDW    X5, X3, X3
+	VPSUBW    X2, X3, X3
+	VPSUBW    X4, X3, X3
+	VPMINUB   X4, X2, X6
+	VPMAXUB   X4, X2, X4
+	VPCMPGTW  X3, X4, X7
+	VPCMPGTW  X6, X3, X3
+	VPBLENDVB X7, X5, X6, X6
+	VPBLENDVB X3, X6, X4, X4
+	VPADDB    X4, X1, X4
+	VPACKUSWB X0, X4, X1
+	VMOVD     X1, (CX)
+	VMOVDQA   X2, X5
+	ADDQ      $0x04, CX
+	ADDQ      $0x04, BX
 	RET
 
 DATA weights<>+0(SB)/1, $0x20

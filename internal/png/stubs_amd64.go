@@ -8,7 +8,13 @@ package png
 func paeth3AVX(dst *byte, src *byte, above *byte, pixels int)
 
 //go:noescape
+func paethPair3AVX(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, above *byte, pixels int)
+
+//go:noescape
 func paeth4AVX(dst *byte, src *byte, above *byte, pixels int)
+
+//go:noescape
+func paethPair4AVX(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, above *byte, pixels int)
 
 //go:noescape
 func adlerAVX2(p *byte, blocks int, a uint32, b uint32) (uint32, uint32)

@@ -101,6 +101,16 @@ func undoPaeth(dst, src, above []byte, n int) {
 	}
 }
 
+// undoPair is undoPaeth of two rows, and reports whether there is a way to do both at once.
+func undoPair(first, second, src, below, above []byte, n int) bool {
+	undo := undoPairs[n]
+	if undo == nil || min(cap(first), cap(second), cap(src), cap(below), cap(above)) < len(src)+spare {
+		return false
+	}
+	undo(&first[0], &second[0], &src[0], &below[0], &above[0], len(src)/n)
+	return true
+}
+
 func undoPaeth1(dst, src, above []byte) {
 	left, corner := 0, 0
 	for i := range src {

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -10,28 +12,18 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	paeth(3)
-	paeth(4)
+	for _, n := range []int{3, 4} {
+		paeth(n)
+		paethPair(n)
+	}
 	adler()
 	Generate()
 }
 
-// paeth undoes Paeth's filter of pixels of n bytes, as predict says, all of a pixel's
-// channels at once, in words.
-func paeth(n int) {
-	name := map[int]string{3: "paeth3AVX", 4: "paeth4AVX"}[n]
-	TEXT(name, NOSPLIT, "func(dst, src, above *byte, pixels int)")
-	Pragma("noescape")
-	dst, src, above := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("above"), GP64())
-	left := Load(Param("pixels"), GP64())
-	zero, a, c := XMM(), XMM(), XMM()
-	VPXOR(zero, zero, zero)
-	VPXOR(a, a, a)
-	VPXOR(c, c, c)
-	b, s, t, lo, hi, keep, past := XMM(), XMM(), XMM(), XMM(), XMM(), XMM(), XMM()
-
-	Label("pixel")
-	VPMOVZXBW(Mem{Base: above}, b)
+// paethStep undoes Paeth's filter of a pixel, as predict says, all of its channels at
+// once, in words: s becomes the sum of it and what a, b and c predict, then a.
+func paethStep(src, dst reg.Register, zero, a, b, c reg.VecVirtual) {
+	s, t, lo, hi, keep, past := XMM(), XMM(), XMM(), XMM(), XMM(), XMM()
 	VPMOVZXBW(Mem{Base: src}, s)
 	// t = 3c - b - a
 	VPADDW(c, c, t)
@@ -45,14 +37,73 @@ func paeth(n int) {
 	VPBLENDVB(keep, c, lo, lo)
 	VPBLENDVB(past, lo, hi, hi)
 	VPADDB(hi, s, a)
-	VMOVDQA(b, c)
 	VPACKUSWB(zero, a, s)
 	VMOVD(s, Mem{Base: dst}) // of 3 bytes the fourth is the next pixel's, which comes after
-	ADDQ(Imm(uint64(n)), dst)
-	ADDQ(Imm(uint64(n)), src)
-	ADDQ(Imm(uint64(n)), above)
+}
+
+func zeros() reg.VecVirtual {
+	z := XMM()
+	VPXOR(z, z, z)
+	return z
+}
+
+// paeth undoes Paeth's filter of a row of pixels of n bytes.
+func paeth(n int) {
+	TEXT(fmt.Sprintf("paeth%dAVX", n), NOSPLIT, "func(dst, src, above *byte, pixels int)")
+	Pragma("noescape")
+	dst, src, above := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("above"), GP64())
+	left := Load(Param("pixels"), GP64())
+	zero, a, b, c := zeros(), zeros(), XMM(), zeros()
+
+	Label("pixel")
+	VPMOVZXBW(Mem{Base: above}, b)
+	paethStep(src, dst, zero, a, b, c)
+	VMOVDQA(b, c)
+	for _, p := range []reg.Register{dst, src, above} {
+		ADDQ(Imm(uint64(n)), p)
+	}
 	DECQ(left)
 	JNZ(LabelRef("pixel"))
+	RET()
+}
+
+// paethPair is paeth of two rows, the second a pixel behind the first: what one waits for
+// leaves time for the other.
+func paethPair(n int) {
+	TEXT(fmt.Sprintf("paethPair%dAVX", n), NOSPLIT, "func(dst0, dst1, src0, src1, above *byte, pixels int)")
+	Pragma("noescape")
+	dst0, dst1 := Load(Param("dst0"), GP64()), Load(Param("dst1"), GP64())
+	src0, src1 := Load(Param("src0"), GP64()), Load(Param("src1"), GP64())
+	above, left := Load(Param("above"), GP64()), Load(Param("pixels"), GP64())
+	zero, a0, b0, c0, a1, b1, c1 := zeros(), zeros(), XMM(), zeros(), zeros(), XMM(), zeros()
+	first := func() {
+		VPMOVZXBW(Mem{Base: above}, b0)
+		paethStep(src0, dst0, zero, a0, b0, c0)
+		VMOVDQA(b0, c0)
+		for _, p := range []reg.Register{dst0, src0, above} {
+			ADDQ(Imm(uint64(n)), p)
+		}
+	}
+	second := func() {
+		VMOVDQA(a0, b1)
+		paethStep(src1, dst1, zero, a1, b1, c1)
+		VMOVDQA(b1, c1)
+		for _, p := range []reg.Register{dst1, src1} {
+			ADDQ(Imm(uint64(n)), p)
+		}
+	}
+	first()
+	DECQ(left)
+	JZ(LabelRef("last"))
+
+	Label("pixel")
+	second()
+	first()
+	DECQ(left)
+	JNZ(LabelRef("pixel"))
+
+	Label("last")
+	second()
 	RET()
 }
 
