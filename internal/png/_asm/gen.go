@@ -20,16 +20,15 @@ func main() {
 	Generate()
 }
 
-// paethStep undoes Paeth's filter of a pixel, as predict says, all of its channels at
-// once, in words: s becomes the sum of it and what a, b and c predict, then a.
-func paethStep(src, dst reg.Register, zero, a, b, c reg.VecVirtual) {
-	s, t, lo, hi, keep, past := XMM(), XMM(), XMM(), XMM(), XMM(), XMM()
-	VPMOVZXBW(Mem{Base: src}, s)
-	// t = 3c - b - a
+// paethStep undoes Paeth's filter of pixels s, as predict says, all of their channels at
+// once, in words: a becomes the sum of s and what a, b and c predict, and s its bytes.
+func paethStep(s, zero, a, b, c reg.VecVirtual) {
+	t, lo, hi, keep, past := XMM(), XMM(), XMM(), XMM(), XMM()
+	// t = 3c - a - b
 	VPADDW(c, c, t)
 	VPADDW(c, t, t)
-	VPSUBW(b, t, t)
 	VPSUBW(a, t, t)
+	VPSUBW(b, t, t)
 	VPMINUB(a, b, lo)
 	VPMAXUB(a, b, hi)
 	VPCMPGTW(t, hi, keep) // hi > t: not lo
@@ -38,7 +37,6 @@ func paethStep(src, dst reg.Register, zero, a, b, c reg.VecVirtual) {
 	VPBLENDVB(past, lo, hi, hi)
 	VPADDB(hi, s, a)
 	VPACKUSWB(zero, a, s)
-	VMOVD(s, Mem{Base: dst}) // of 3 bytes the fourth is the next pixel's, which comes after
 }
 
 func zeros() reg.VecVirtual {
@@ -53,11 +51,13 @@ func paeth(n int) {
 	Pragma("noescape")
 	dst, src, above := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("above"), GP64())
 	left := Load(Param("pixels"), GP64())
-	zero, a, b, c := zeros(), zeros(), XMM(), zeros()
+	zero, a, b, c, s := zeros(), zeros(), XMM(), zeros(), XMM()
 
 	Label("pixel")
 	VPMOVZXBW(Mem{Base: above}, b)
-	paethStep(src, dst, zero, a, b, c)
+	VPMOVZXBW(Mem{Base: src}, s)
+	paethStep(s, zero, a, b, c)
+	VMOVD(s, Mem{Base: dst}) // of 3 bytes the fourth is the next pixel's, which comes after
 	VMOVDQA(b, c)
 	for _, p := range []reg.Register{dst, src, above} {
 		ADDQ(Imm(uint64(n)), p)
@@ -67,43 +67,57 @@ func paeth(n int) {
 	RET()
 }
 
-// paethPair is paeth of two rows, the second a pixel behind the first: what one waits for
-// leaves time for the other.
+// paethPair is paeth of two rows, the second a pixel behind the first, in the upper half of
+// registers. What stands before a row is no pixel: left of the second's first one all is 0.
 func paethPair(n int) {
 	TEXT(fmt.Sprintf("paethPair%dAVX", n), NOSPLIT, "func(dst0, dst1, src0, src1, above *byte, pixels int)")
 	Pragma("noescape")
 	dst0, dst1 := Load(Param("dst0"), GP64()), Load(Param("dst1"), GP64())
 	src0, src1 := Load(Param("src0"), GP64()), Load(Param("src1"), GP64())
 	above, left := Load(Param("above"), GP64()), Load(Param("pixels"), GP64())
-	zero, a0, b0, c0, a1, b1, c1 := zeros(), zeros(), XMM(), zeros(), zeros(), XMM(), zeros()
-	first := func() {
-		VPMOVZXBW(Mem{Base: above}, b0)
-		paethStep(src0, dst0, zero, a0, b0, c0)
-		VMOVDQA(b0, c0)
-		for _, p := range []reg.Register{dst0, src0, above} {
+	zero, a, b, c, s := zeros(), zeros(), XMM(), zeros(), XMM()
+	// step has no second row for the first pixel, and no first one behind the last.
+	step := func(first, second bool) {
+		if first {
+			VPMOVZXBW(Mem{Base: above}, b)
+			VMOVD(Mem{Base: src0}, s)
+		} else {
+			VPXOR(b, b, b)
+			VPXOR(s, s, s)
+		}
+		if second {
+			VPINSRD(Imm(1), Mem{Base: src1}, s, s)
+			VPUNPCKLQDQ(a, b, b)
+		} else {
+			VMOVQ(b, b)
+		}
+		VPMOVZXBW(s, s)
+		paethStep(s, zero, a, b, c)
+		VMOVDQA(b, c)
+		move := []reg.Register{above}
+		if first {
+			VMOVD(s, Mem{Base: dst0})
+			move = append(move, dst0, src0)
+		}
+		if second {
+			VPEXTRD(Imm(1), s, Mem{Base: dst1})
+			move = append(move, dst1, src1)
+		}
+		for _, p := range move {
 			ADDQ(Imm(uint64(n)), p)
 		}
 	}
-	second := func() {
-		VMOVDQA(a0, b1)
-		paethStep(src1, dst1, zero, a1, b1, c1)
-		VMOVDQA(b1, c1)
-		for _, p := range []reg.Register{dst1, src1} {
-			ADDQ(Imm(uint64(n)), p)
-		}
-	}
-	first()
+	step(true, false)
 	DECQ(left)
 	JZ(LabelRef("last"))
 
 	Label("pixel")
-	second()
-	first()
+	step(true, true)
 	DECQ(left)
 	JNZ(LabelRef("pixel"))
 
 	Label("last")
-	second()
+	step(false, true)
 	RET()
 }
 
