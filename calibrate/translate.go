@@ -26,3 +26,15 @@ func (t Translation) Of(score float64) float64 {
 		return t.to[i-1] + at*(t.to[i]-t.to[i-1])
 	}
 }
+
+// Changed returns of how many images one detector's score is above a threshold and the
+// other's is not above that translated, or the other way round.
+func (t Translation) Changed(from, to []float64, threshold float64) int {
+	n, translated := 0, t.Of(threshold)
+	for i, x := range from {
+		if (x > threshold) != (to[i] > translated) {
+			n++
+		}
+	}
+	return n
+}

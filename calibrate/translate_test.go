@@ -42,3 +42,15 @@ func TestTranslationKeepsRanks(t *testing.T) {
 		}
 	}
 }
+
+// An image counts where both detectors are of two minds about it, on either side.
+func TestTranslationChanged(t *testing.T) {
+	from, to := []float64{1, 2, 3, 4}, []float64{10, 20, 30, 40}
+	same := NewTranslation(from, to)
+	if n := same.Changed(from, to, 2.5); n != 0 {
+		t.Errorf("of the same order: got %d, want 0", n)
+	}
+	if n := same.Changed(from, []float64{10, 30, 20, 40}, 2.5); n != 2 { // one above, one below
+		t.Errorf("of two in each other's place: got %d, want 2", n)
+	}
+}

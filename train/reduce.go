@@ -112,9 +112,9 @@ func Reduce(ctx context.Context, m *onnxexport.Model, p onnxexport.Precision, pi
 	if err != nil {
 		return r, err
 	}
+	quiet := o.SessionOptions
+	quiet.Logf = nil
 	if p == onnxexport.Int8 {
-		quiet := o.SessionOptions
-		quiet.Logf = nil
 		if r.Quantization, err = quantize(ctx, b, ranged, image, []int{height, width, channels}, &quiet); err != nil {
 			return r, err
 		}
@@ -125,8 +125,6 @@ func Reduce(ctx context.Context, m *onnxexport.Model, p onnxexport.Precision, pi
 	if b, err = onnxexport.Marshal(reduced); err != nil {
 		return r, err
 	}
-	quiet := o.SessionOptions
-	quiet.Logf = nil
 	if r.is, err = anrt.OpenBytes(b, &anrt.Options{SessionOptions: quiet}); err != nil {
 		return r, err
 	}
@@ -236,17 +234,14 @@ func lossOf(was, is [2][]float64, translations [2]calibrate.Translation, thresho
 	unit := calibrate.Quantile(sorted, .95) - calibrate.Quantile(sorted, .05)
 	var apart []float64
 	changed := 0
-	at := translations[0].Of(float64(threshold))
 	for i := range was {
+		changed += translations[0].Changed(was[i], is[i], float64(threshold))
 		for j, x := range was[i] {
 			y := is[i][j]
 			if math.IsNaN(y) || math.IsInf(y, 0) {
 				return l, fmt.Errorf("train: got a score of %v in the precision, want a finite number", y)
 			}
 			apart = append(apart, math.Abs(y-translations[i].Of(x))/max(unit, math.SmallestNonzeroFloat32))
-			if (x > float64(threshold)) != (y > at) {
-				changed++
-			}
 		}
 	}
 	slices.Sort(apart)

@@ -139,6 +139,16 @@ func (b *bench) beside(ctx context.Context, f *file, n int, kind string, argumen
 	return &pair{ours: ours, peer: peer, provider: ours.provider, units: n, difference: max(apart(ours.maps, want), apart(ours.scores, scores))}, nil
 }
 
+// dcaeForPeer is what the peer needs to know of dcae, without its images.
+func (b *bench) dcaeForPeer() (map[string]any, error) {
+	net, err := models.Open(models.Spec{Height: b.size}, nil)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := b.weightsForPeer(net)
+	return map[string]any{"network": net.Spec().Model, "blur": net.Recipe().Map.Blur, "weights": weights}, err
+}
+
 // detectBeside is the row of n images beside torch.compile.
 func detectBeside(n int) func(ctx context.Context, b *bench) (*pair, error) {
 	return func(ctx context.Context, b *bench) (*pair, error) {
@@ -146,15 +156,11 @@ func detectBeside(n int) func(ctx context.Context, b *bench) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		net, err := models.Open(models.Spec{Height: b.size}, nil)
+		arguments, err := b.dcaeForPeer()
 		if err != nil {
 			return nil, err
 		}
-		weights, err := b.weightsForPeer(net)
-		if err != nil {
-			return nil, err
-		}
-		return b.beside(ctx, f, n, "detect", map[string]any{"network": net.Spec().Model, "blur": net.Recipe().Map.Blur, "weights": weights})
+		return b.beside(ctx, f, n, "detect", arguments)
 	}
 }
 
@@ -227,11 +233,7 @@ func reducedBeside(provider anrt.Provider) func(ctx context.Context, b *bench) (
 		if err != nil {
 			return nil, err
 		}
-		net, err := models.Open(models.Spec{Height: b.size}, nil)
-		if err != nil {
-			return nil, err
-		}
-		weights, err := b.weightsForPeer(net)
+		arguments, err := b.dcaeForPeer()
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +255,8 @@ func reducedBeside(provider anrt.Provider) func(ctx context.Context, b *bench) (
 		if err != nil {
 			return nil, notMeasured(err.Error())
 		}
-		peer, want, err := b.peer.prepare("detect", map[string]any{"network": net.Spec().Model, "blur": net.Recipe().Map.Blur, "weights": weights, "images": images, "map": theirs})
+		arguments["images"], arguments["map"] = images, theirs
+		peer, want, err := b.peer.prepare("detect", arguments)
 		if err != nil {
 			return nil, err
 		}

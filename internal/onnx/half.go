@@ -45,9 +45,6 @@ func (f *File) Widen() error {
 		t.ElemType = proto.Int32(int32(graph.Float32))
 		return nil
 	}
-	to := func(dtype int64) []*onnxpb.AttributeProto {
-		return []*onnxpb.AttributeProto{{Name: proto.String("to"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(dtype)}}
-	}
 	weights := map[string]bool{}
 	for _, t := range g.GetInitializer() {
 		weights[t.GetName()] = true
@@ -57,7 +54,7 @@ func (f *File) Widen() error {
 			continue
 		}
 		if err := edge(v, func(inner string, half int64) *onnxpb.NodeProto {
-			n := &onnxpb.NodeProto{Input: []string{v.GetName()}, Output: []string{inner}, Attribute: to(half)}
+			n := &onnxpb.NodeProto{Input: []string{v.GetName()}, Output: []string{inner}, Attribute: integer("to", half)}
 			first = append(first, n)
 			return n
 		}); err != nil {
@@ -66,7 +63,7 @@ func (f *File) Widen() error {
 	}
 	for _, v := range g.GetOutput() {
 		if err := edge(v, func(inner string, _ int64) *onnxpb.NodeProto {
-			n := &onnxpb.NodeProto{Input: []string{inner}, Output: []string{v.GetName()}, Attribute: to(int64(graph.Float32))}
+			n := &onnxpb.NodeProto{Input: []string{inner}, Output: []string{v.GetName()}, Attribute: integer("to", int64(graph.Float32))}
 			last = append(last, n)
 			return n
 		}); err != nil {

@@ -305,7 +305,7 @@ func (r *narrowing) node(op string, attrs []*onnxpb.AttributeProto, output strin
 func (r *narrowing) cast(from, to string, dtype onnxpb.TensorProto_DataType) {
 	if !r.made[to] {
 		r.made[to] = true
-		r.node("Cast", []*onnxpb.AttributeProto{{Name: proto.String("to"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(int64(dtype))}}, to, from)
+		r.node("Cast", integer("to", int64(dtype)), to, from)
 	}
 }
 
@@ -342,19 +342,11 @@ func (r *narrowing) weight(name string, t *graph.Tensor) error {
 			raw[o*per+i] = byte(int8(math.RoundToEven(float64(w) / float64(scales[o]))))
 		}
 	}
-	of := func(suffix string, dtype onnxpb.TensorProto_DataType, raw []byte, shape []int) *onnxpb.TensorProto {
-		p := &onnxpb.TensorProto{Name: proto.String(name + suffix), DataType: proto.Int32(int32(dtype)), RawData: raw}
-		for _, d := range shape {
-			p.Dims = append(p.Dims, int64(d))
-		}
-		return p
-	}
 	*r.inits = append(*r.inits,
-		of(int8Suffix, onnxpb.TensorProto_INT8, raw, t.Shape()),
+		rawProto(name+int8Suffix, onnxpb.TensorProto_INT8, t.Shape(), raw),
 		tensorProto(name+scaleSuffix, graph.NewTensor(scales, out)),
-		of(zeroSuffix, onnxpb.TensorProto_INT8, make([]byte, out), []int{out}))
-	axis := []*onnxpb.AttributeProto{{Name: proto.String("axis"), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(0)}}
-	r.node("DequantizeLinear", axis, name+dequSuffix, name+int8Suffix, name+scaleSuffix, name+zeroSuffix)
+		rawProto(name+zeroSuffix, onnxpb.TensorProto_INT8, []int{out}, make([]byte, out)))
+	r.node("DequantizeLinear", integer("axis", 0), name+dequSuffix, name+int8Suffix, name+scaleSuffix, name+zeroSuffix)
 	return nil
 }
 
@@ -375,10 +367,7 @@ func weightScale(most float32) float32 {
 
 // halfTensor encodes t in float16.
 func halfTensor(name string, t *graph.Tensor) (*onnxpb.TensorProto, error) {
-	p := &onnxpb.TensorProto{Name: proto.String(name), DataType: proto.Int32(int32(onnxpb.TensorProto_FLOAT16)), RawData: make([]byte, 0, 2*t.Len())}
-	for _, d := range t.Shape() {
-		p.Dims = append(p.Dims, int64(d))
-	}
+	p := rawProto(name, onnxpb.TensorProto_FLOAT16, t.Shape(), make([]byte, 0, 2*t.Len()))
 	for _, x := range graph.Data[float32](t) {
 		h, ok := toFloat16(x)
 		if !ok {

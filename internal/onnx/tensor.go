@@ -26,18 +26,26 @@ func held(elemType int32) graph.DType {
 	return graph.DType(elemType)
 }
 
-// tensorProto encodes t as raw little-endian data, the one form that every reader takes.
-func tensorProto(name string, t *graph.Tensor) *onnxpb.TensorProto {
-	p := &onnxpb.TensorProto{
-		DataType: proto.Int32(int32(t.DType())),
-		RawData:  make([]byte, 0, t.Len()*elemSize[t.DType()]),
-	}
+// rawProto returns a tensor of raw data, of no name where that is "".
+func rawProto(name string, dtype onnxpb.TensorProto_DataType, shape []int, raw []byte) *onnxpb.TensorProto {
+	p := &onnxpb.TensorProto{DataType: proto.Int32(int32(dtype)), RawData: raw}
 	if name != "" {
 		p.Name = proto.String(name)
 	}
-	for _, d := range t.Shape() {
+	for _, d := range shape {
 		p.Dims = append(p.Dims, int64(d))
 	}
+	return p
+}
+
+// integer returns a node's one attribute.
+func integer(name string, value int64) []*onnxpb.AttributeProto {
+	return []*onnxpb.AttributeProto{{Name: proto.String(name), Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(value)}}
+}
+
+// tensorProto encodes t as raw little-endian data, the one form that every reader takes.
+func tensorProto(name string, t *graph.Tensor) *onnxpb.TensorProto {
+	p := rawProto(name, onnxpb.TensorProto_DataType(t.DType()), t.Shape(), make([]byte, 0, t.Len()*elemSize[t.DType()]))
 	le, b := binary.LittleEndian, p.RawData
 	switch data := t.Raw().(type) {
 	case []float32:

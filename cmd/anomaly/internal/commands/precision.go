@@ -75,14 +75,7 @@ func (c *console) reduce(ctx context.Context, o *exportOptions, m, n *onnxexport
 		return nil, err
 	}
 	channels, height, width := net.InputSize()
-	samples := set.Train
-	if len(samples) > mostPrecisionImages {
-		samples = make([]dataset.Sample, mostPrecisionImages)
-		for i := range samples {
-			samples[i] = set.Train[i*len(set.Train)/len(samples)]
-		}
-	}
-	pixels, err := dataset.Load(ctx, samples, height, width, channels, 0)
+	pixels, err := dataset.Load(ctx, spaced(set.Train, mostPrecisionImages), height, width, channels, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -208,13 +201,7 @@ func labelled(ctx context.Context, samples []dataset.Sample, r *train.Reduction,
 		return nil, err
 	}
 	if finite(threshold) != nil {
-		changed, at := 0, r.Translation.Of(float64(threshold))
-		for i, x := range all[0] {
-			if (x > float64(threshold)) != (all[1][i] > at) {
-				changed++
-			}
-		}
-		share := float64(changed) / float64(len(are))
+		share := float64(r.Translation.Changed(all[0], all[1], float64(threshold))) / float64(len(are))
 		l.Changed = &share
 	}
 	return l, nil
