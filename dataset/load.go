@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
@@ -148,10 +149,15 @@ func (item *Item) read(o *StreamOptions) error {
 		return item.Sample.tell(nil, err)
 	}
 	var small *imageio.Target
+	kept, _ := colours.Get().(*[]uint8)
+	if kept == nil {
+		kept = new([]uint8)
+	}
+	defer colours.Put(kept)
 	err := item.Sample.resized(func(size image.Point) ([]imageio.Target, error) {
 		targets, err := item.targets(o, size)
 		if err == nil && !o.NoImages {
-			small = fit(size, o.Longest)
+			small = fit(size, o.Longest, kept)
 			targets = append(targets, *small)
 		}
 		return targets, err
@@ -179,14 +185,18 @@ func (item *Item) targets(o *StreamOptions, size image.Point) ([]imageio.Target,
 	return []imageio.Target{{Pixels: item.Pixels, Height: item.Height, Width: item.Width, Channels: o.Channels}}, nil
 }
 
-// fit makes room for an image of a size, or of one with the longest side there may be,
-// as package heatmap fits it into a tile.
-func fit(size image.Point, longest int) *imageio.Target {
+// colours are pixels in RGB on their way to images.
+var colours sync.Pool // of *[]uint8
+
+// fit makes room in kept, which it replaces where that is too small, for an image of a size, or of one with the
+// longest side there may be, as package heatmap fits it into a tile.
+func fit(size image.Point, longest int, kept *[]uint8) *imageio.Target {
 	if side := max(size.X, size.Y); side > longest {
 		size = image.Pt(max(size.X*longest/side, 1), max(size.Y*longest/side, 1))
 	}
-	const colours = 3
-	return &imageio.Target{Pixels: make([]uint8, size.Y*size.X*colours), Height: size.Y, Width: size.X, Channels: colours}
+	const channels = 3
+	*kept = slices.Grow((*kept)[:0], size.Y*size.X*channels)[:size.Y*size.X*channels]
+	return &imageio.Target{Pixels: *kept, Height: size.Y, Width: size.X, Channels: channels}
 }
 
 // mostSquash is how many times as far in one direction as in the other an image may

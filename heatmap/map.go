@@ -1,6 +1,10 @@
 package heatmap
 
-import "math"
+import (
+	"math"
+	"slices"
+	"sync"
+)
 
 // A Map is a raw residual per pixel, the higher the more anomalous; for SSIM
 // maps that is 1-SSIM, in [0,2]. Data is row-major and of length Height*Width.
@@ -48,7 +52,13 @@ func (m *Map) resize(height, width int, each func(y int, row []float32)) {
 		return
 	}
 	columns := triangle(m.Width, width)
-	narrow := make([]float64, m.Height*width)
+	kept, ok := narrows.Get().(*[]float64)
+	if !ok {
+		kept = new([]float64)
+	}
+	defer narrows.Put(kept)
+	*kept = slices.Grow((*kept)[:0], m.Height*width)[:m.Height*width]
+	narrow := *kept
 	for y := range m.Height {
 		from, to := m.Data[y*m.Width:(y+1)*m.Width], narrow[y*width:(y+1)*width]
 		for x, c := range columns {
@@ -82,6 +92,9 @@ func (m *Map) resize(height, width int, each func(y int, row []float32)) {
 	}
 }
 
+// narrows is room for maps that are resized across, in resize.
+var narrows sync.Pool // of *[]float64
+
 // repeat returns the map with each residual as a block of rows x columns.
 func (m *Map) repeat(rows, columns int) *Map {
 	out := NewMap(m.Height*rows, m.Width*columns)
@@ -104,11 +117,13 @@ func triangle(n, size int) []span {
 	step := float64(n) / float64(size)
 	width := max(step, 1)
 	spans := make([]span, size)
+	all := make([]float64, 0, size*(int(2*width)+2))
 	for i := range spans {
 		centre := (float64(i) + .5) * step
 		first := max(int(centre-width+.5), 0)
 		end := min(int(centre+width+.5), n)
-		weights := make([]float64, end-first)
+		weights := all[len(all) : len(all)+end-first : len(all)+end-first]
+		all = all[:len(all)+end-first]
 		var sum float64
 		for k := range weights {
 			distance := math.Abs(float64(first+k)+.5-centre) / width

@@ -56,11 +56,11 @@ func (o *OverlayOptions) paint(img *image.RGBA, mask *Mask) {
 			tint[channel][v] = uint8(math.Round(float64(v)*(1-opacity) + float64(over[channel])*opacity))
 		}
 	}
-	for i, set := range mask.Data {
-		if set {
-			p := at(i%mask.Width, i/mask.Width)
-			for channel, v := range p {
-				p[channel] = tint[channel][v]
+	for y := range mask.Height {
+		for x, set := range mask.Data[y*mask.Width:][:mask.Width] {
+			if set {
+				p := at(x, y)
+				*p = [4]uint8{tint[0][p[0]], tint[1][p[1]], tint[2][p[2]], tint[3][p[3]]}
 			}
 		}
 	}

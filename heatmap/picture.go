@@ -7,6 +7,8 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"slices"
+	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"golang.org/x/image/font"
@@ -163,7 +165,13 @@ func fit(dst *image.RGBA, r image.Rectangle, img image.Image, squares bool) {
 	case op == draw.Over:
 		xdraw.BiLinear.Scale(dst, r, img, from, op, nil)
 	default:
-		rgb := make([]uint8, 3*r.Dx()*r.Dy())
+		kept, ok := colours.Get().(*[]uint8)
+		if !ok {
+			kept = new([]uint8)
+		}
+		defer colours.Put(kept)
+		*kept = slices.Grow((*kept)[:0], 3*r.Dx()*r.Dy())[:3*r.Dx()*r.Dy()]
+		rgb := *kept
 		if imageio.Resize(rgb, img, r.Dy(), r.Dx(), 3) != nil { // an image of nothing
 			draw.Draw(dst, r, image.NewUniform(paper), image.Point{}, draw.Src)
 			return
@@ -173,6 +181,9 @@ func fit(dst *image.RGBA, r image.Rectangle, img image.Image, squares bool) {
 		}
 	}
 }
+
+// colours is room for images in RGB, in fit.
+var colours sync.Pool // of *[]uint8
 
 // opaque reports whether no pixel of an image is transparent.
 func opaque(img image.Image) bool {

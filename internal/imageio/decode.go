@@ -120,6 +120,7 @@ type file struct {
 	cost          int // bytes of memory that decode takes for a pixel
 	decode        func() (*stored, error)
 	usual         *png.File // that can be read by rows, else nil
+	data          []byte    // that usual is read from
 	notes         []string  // what was chosen
 }
 
@@ -130,8 +131,11 @@ type source struct {
 }
 
 // bytes returns all of it.
-func (s *source) bytes() ([]byte, error) {
-	data := make([]byte, s.size)
+func (s *source) bytes() ([]byte, error) { return s.into(nil) }
+
+// into is bytes in room, where that is large enough.
+func (s *source) into(room []byte) ([]byte, error) {
+	data := grow(&room, int(s.size))
 	n, err := s.ReadAt(data, 0)
 	if n == len(data) {
 		return data, nil
@@ -317,6 +321,7 @@ func DecodeResized(r io.Reader, opts *Options, targets func(size image.Point) ([
 		}
 	}
 	if f.usual != nil && f.orientation <= 1 && shrink(f.usual, into) {
+		pngFiles.Put(&f.data)
 		return f.notes, nil
 	}
 	img, notes, err := f.image(opts)

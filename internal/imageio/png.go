@@ -10,13 +10,21 @@ import (
 	imagepng "image/png"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/png"
 )
 
+// pngFiles are files that are not needed any more, as room for the next.
+var pngFiles sync.Pool // of *[]byte
+
 // openPNG reads the chunks of a PNG file apart from its pixels.
 func openPNG(src *source, _ *Options) (*file, error) {
-	data, err := src.bytes()
+	room, ok := pngFiles.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	data, err := src.into(*room)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +71,7 @@ func openPNG(src *source, _ *Options) (*file, error) {
 	const densest = 1032 // Deflate packs no more to 1
 	holds := size <= densest*float64(len(data))
 	if holds {
-		f.usual = png.Usual(data)
+		f.usual, f.data = png.Usual(data), data
 	}
 	f.decode = func() (*stored, error) {
 		if !holds {

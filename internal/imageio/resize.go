@@ -84,8 +84,10 @@ type resizer struct {
 
 	across, down filter
 	planes       []uint64
-	between      []uint8 // [size.Y, Width, n], rows resized; out where that is all
+	between      []uint8 // rows of [Width, n], resized, from row base on; all of them, which are out, where the height stays
+	base         int     // what is above is not needed any more
 	out          []uint8 // [Height, Width, n]; Pixels where these have n channels
+	done         int     // rows of out, where the height changes
 
 	spareBetween, spareOut []uint8
 }
@@ -103,11 +105,13 @@ func newResizer(t *Target, size image.Point, from int) *resizer {
 	if r.out = t.Pixels; r.n < t.Channels {
 		r.out = grow(&r.spareOut, t.Height*t.Width)
 	}
-	if r.between = r.out; size.Y != t.Height {
-		r.between = grow(&r.spareBetween, size.Y*t.Width*r.n)
-	}
 	r.across.set(size.X, t.Width)
 	r.down.set(size.Y, t.Height)
+	r.base, r.done = 0, 0
+	if r.between = r.out; size.Y != t.Height {
+		const times = 4 // as many rows as a row of out is made of: the more, the fewer are moved
+		r.between = grow(&r.spareBetween, min(times*r.down.taps, size.Y+1)*t.Width*r.n)
+	}
 	r.planes = grow(&r.planes, r.n*size.X)
 	return r
 }
@@ -116,16 +120,30 @@ func newResizer(t *Target, size image.Point, from int) *resizer {
 func (r *resizer) rows(y int, first, second []uint8) {
 	below := min(y+1, r.size.Y-1)
 	row := r.Width * r.n
-	to, toBelow := r.between[y*row:][:row], r.between[below*row:][:row]
+	if (y+2-r.base)*row > len(r.between) && r.size.Y != r.Height {
+		keep := y
+		if r.done < r.Height {
+			keep = min(r.down.first[r.done], y)
+		}
+		copy(r.between, r.between[(keep-r.base)*row:(y-r.base)*row])
+		r.base = keep
+	}
+	to, toBelow := r.between[(y-r.base)*row:][:row], r.between[(below-r.base)*row:][:row]
 	n := r.from * r.size.X
 	if across := acrossRGB[r.from]; across != nil && r.n == 3 && min(cap(first), cap(second)) >= n+8-r.from {
 		first, second = first[:n], second[:n]
 		f := &r.across
 		across(&to[0], &toBelow[0], &first[0], &second[0], &f.first[0], &f.count[0], &f.pairs[0], f.step(), r.Width)
+	} else {
+		pack(r.planes, first, second, r.from, r.n)
+		r.across.rows(to, toBelow, r.planes, r.n)
+	}
+	if r.size.Y == r.Height {
 		return
 	}
-	pack(r.planes, first, second, r.from, r.n)
-	r.across.rows(to, toBelow, r.planes, r.n)
+	for ; r.done < r.Height && r.down.first[r.done]+r.down.count[r.done] <= below+1; r.done++ {
+		r.down.down(r.out[r.done*row:][:row], r.between[(r.down.first[r.done]-r.base)*row:], r.done)
+	}
 }
 
 // What there is that is better than Go, else nil.
@@ -139,9 +157,6 @@ var (
 
 // end is called when all rows were.
 func (r *resizer) end() {
-	if r.size.Y != r.Height {
-		r.down.down(r.out, r.between, r.Width*r.n)
-	}
 	if r.n < r.Channels {
 		for i, v := range r.out {
 			r.Pixels[3*i], r.Pixels[3*i+1], r.Pixels[3*i+2] = v, v, v
@@ -295,35 +310,30 @@ func (f *filter) rows(first, second []uint8, planes []uint64, n int) {
 	}
 }
 
-// down filters the columns of rows of n bytes, two rows at a time: past the last
-// the weight is 0.
-func (f *filter) down(dst, src []uint8, n int) {
-	done := 0
-	if downColumns != nil {
+// down filters the columns of rows of len(dst) bytes, the first that output i is made of
+// at the beginning of src, two rows at a time: past the last the weight is 0.
+func (f *filter) down(dst, src []uint8, i int) {
+	n, done := len(dst), 0
+	weights, count := f.weights[i*f.taps:][:f.taps], f.count[i]
+	src = src[:count*n]
+	if downColumns != nil && n >= 16 {
 		done = n &^ 15
+		downColumns(&dst[0], &src[0], n, &weights[0], count, done/16)
 	}
 	sums := grow(&f.sums, n-done)
-	for i, from := range f.first {
-		weights := f.weights[i*f.taps:][:f.taps]
-		if done > 0 {
-			to, column := dst[i*n:][:done], src[from*n:][:f.count[i]*n]
-			downColumns(&to[0], &column[0], n, &weights[0], f.count[i], done/16)
-		}
+	for x := range sums {
+		sums[x] = half
+	}
+	for j := 0; j < count; j += 2 {
+		v, w := uint32(weights[j]), uint32(weights[j+1])
+		a := src[j*n+done:][:len(sums)]
+		b := src[min(j+1, count-1)*n+done:][:len(sums)]
 		for x := range sums {
-			sums[x] = half
+			sums[x] += v*uint32(a[x]) + w*uint32(b[x])
 		}
-		for j := 0; j < f.count[i]; j += 2 {
-			v, w := uint32(weights[j]), uint32(weights[j+1])
-			a := src[(from+j)*n+done:][:len(sums)]
-			b := src[(from+min(j+1, f.count[i]-1))*n+done:][:len(sums)]
-			for x := range sums {
-				sums[x] += v*uint32(a[x]) + w*uint32(b[x])
-			}
-		}
-		to := dst[i*n+done:][:len(sums)]
-		for x, sum := range sums {
-			to[x] = clip(sum)
-		}
+	}
+	for x, sum := range sums {
+		dst[done+x] = clip(sum)
 	}
 }
 

@@ -127,7 +127,7 @@ func grow(buf []byte, n int) []byte {
 // gather puts what IDAT chunks have into s.packed, and reports whether the file's
 // chunks are those of a usual file, whole and in order.
 func (s *state) gather(data []byte) bool {
-	s.packed = s.packed[:0]
+	s.packed = grow(s.packed, len(data)+padding)[:0]
 	seen := false // an IDAT chunk
 	last := ""
 	for data = data[len(signature):]; ; {
