@@ -40,6 +40,12 @@ func BenchmarkGradients(b *testing.B) {
 		{"cpu/unet/128x128x3/batch4/mse/plain", models.Spec{Model: "unet"}, 4, "mse", "cpu", true},
 		{"cpu/ssimae/128x128x3/batch16/ssim/native", models.Spec{Model: "ssimae"}, 16, "ssim", "cpu", false},
 		{"cpu/ssimae/128x128x3/batch16/ssim/plain", models.Spec{Model: "ssimae"}, 16, "ssim", "cpu", true},
+		{"cpu/unet/128x128x3/batch4/mse:10+ssim/native", models.Spec{Model: "unet"}, 4, "mse:10+ssim", "cpu", false},
+		{"go/unet/128x128x3/batch4/mse:10+ssim", models.Spec{Model: "unet"}, 4, "mse:10+ssim", "go", true},
+		{"go/128x128x3/batch4/mse", article, 4, "mse", "go", true},
+		{"go/128x128x3/batch4/ssim", article, 4, "ssim", "go", true},
+		{"cpu/128x128x3/batch4/mse/native", article, 4, "mse", "cpu", false},
+		{"cpu/128x128x3/batch4/ssim/native", article, 4, "ssim", "cpu", false},
 		{"go/32x32x1/batch16/mse", models.Spec{Channels: 1, Height: 32, Filters: 16}, 16, "mse", "go", true},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -13,8 +13,8 @@ import (
 // sum of the kernel at those places.
 type tap struct {
 	qy, qx int
-	ry, rx int // 0 ≤ r < stride
-	from   []int
+	ry, rx int   // 0 ≤ r < stride
+	from   []int // places of the kernel; in a step elements, from its lowest on
 }
 
 // A phase are the results (y·up+py, x·up+px) of a convolution that enlarges images;
@@ -46,6 +46,7 @@ type conv struct {
 	transposed         bool // weights are [in, out, kh, kw]
 	kernel             int  // kh·kw
 
+	low    int       // from a kernel's first element to that in the lowest place: 0 or less
 	layout []float32 // weights laid out, nil if each run has others
 	room   view      // where each run lays them out
 	tiles  []span    // of a group's results
@@ -109,8 +110,8 @@ func (c *compiler) conv(n *graph.Node) bool {
 	if xv.Shape[1] != s.in*g.groups || out.Shape[1] != s.out*g.groups {
 		return false
 	}
-	if s.kernel >= largeKernel && g.groups == 1 && s.sy == 1 && s.sx == 1 && s.oh*s.ow < s.kernel && kw%c.isa.lanes == 0 && n.In(2) == nil {
-		return c.correlation(n, g)
+	if s.kernel >= largeKernel && g.groups == 1 && s.sy == 1 && s.sx == 1 && s.oh*s.ow < s.kernel && n.In(2) == nil && c.correlation(n, g) {
+		return true
 	}
 	// An image that is repeated pixels is convolved as it was before.
 	if r := xv.Node(); r != nil && s.sy == 1 && s.sx == 1 {
@@ -244,13 +245,13 @@ func (c *compiler) convolve(n *graph.Node, xv *graph.Value, s *conv) bool {
 		out = pool.Outputs[0]
 	}
 	s.x = c.denseOf(xv)
-	s.w = c.denseOf(n.Inputs[1])
 	if v := n.In(2); v != nil {
 		s.b = c.denseOf(v)
 	}
 	s.y = c.newView(graph.Float32, out.Shape)
 	c.values[out] = s.y
 	if pointwise {
+		s.w = c.denseOf(n.Inputs[1])
 		area := s.ih * s.iw
 		m := &matMul{a: s.w, b: s.x, y: s.y, bias: s.b, lo: s.lo, hi: s.hi, m: s.out, k: s.in, n: area, lda: s.in, ka: 1, ldb: area}
 		if s.transposed {
@@ -262,23 +263,48 @@ func (c *compiler) convolve(n *graph.Node, xv *graph.Value, s *conv) bool {
 		c.step(c.newMatMul(m))
 		return true
 	}
-	s.plan(c)
-	floats := 0
-	for i := range s.phases {
-		s.phases[i].at = floats
-		floats += s.groups * s.out * s.in * len(s.phases[i].taps)
+	suits := s.winogradSuits(c)
+	s.w = c.view(n.Inputs[1])
+	if suits && !kernelsWhole(s.w) {
+		s.w = c.denseOf(n.Inputs[1])
 	}
+	for d, step := range s.w.strides[2:] {
+		s.low += min(0, (s.w.shape[2+d]-1)*step)
+	}
+	for _, p := range s.phases {
+		for _, t := range p.taps {
+			for k, at := range t.from {
+				t.from[k] = at/s.w.shape[3]*s.w.strides[2] + at%s.w.shape[3]*s.w.strides[3] - s.low
+			}
+		}
+	}
+	var l laid = s
+	if suits {
+		l = newWinograd(c, s)
+	} else {
+		s.plan(c)
+	}
+	floats, scratch := l.laySize(c.isa)
 	switch {
 	case s.w.buf.konst != nil && c.unlaid:
 	case s.w.buf.konst != nil:
 		s.layout = make([]float32, floats)
-		s.lay(s.layout, graph.Data[float32](s.w.buf.konst)[s.w.off:])
+		l.lay(c.isa, s.layout, graph.Data[float32](s.w.buf.konst), make([]float32, scratch))
 	default:
 		s.room = c.newView(graph.Float32, []int{floats})
-		c.step(&layout{s})
+		c.step(&layout{l, s.w, s.room, scratch})
 	}
-	c.step(s)
+	c.step(l)
 	return true
+}
+
+// A laid step has its weights laid out before it.
+type laid interface {
+	step
+	// laySize returns how many floats they take then, and how many of memory lay.
+	laySize(set *isa) (floats, scratch int)
+	// lay writes them to dst; w are the elements of the buffer that they are in.
+	lay(set *isa, dst, w, scratch []float32)
 }
 
 const (
@@ -293,6 +319,11 @@ const (
 func (s *conv) plan(c *compiler) {
 	set := c.isa
 	s.tiles = split(s.out, set.rows)
+	floats := 0
+	for i := range s.phases {
+		s.phases[i].at = floats
+		floats += s.groups * s.out * s.in * len(s.phases[i].taps)
+	}
 	first := true
 	for _, p := range s.phases {
 		for _, t := range p.taps {
@@ -349,43 +380,74 @@ func (s *conv) plan(c *compiler) {
 	}
 }
 
-// lay lays out weights: by phase, group and tile, for each channel and tap those
-// of the tile's results side by side.
-func (s *conv) lay(dst, w []float32) {
-	for _, p := range s.phases {
-		at := p.at
+func (s *conv) laySize(*isa) (floats, scratch int) {
+	last := s.phases[len(s.phases)-1]
+	return last.at + s.groups*s.out*s.in*len(last.taps), 0
+}
+
+// lay lays out weights by phase, group and tile, for each channel and tap those of the
+// tile's results side by side.
+func (s *conv) lay(_ *isa, dst, w, _ []float32) {
+	of, channel, group := s.w.strides[0], s.w.strides[1], s.out*s.w.strides[0]
+	if s.transposed {
+		of, channel, group = channel, of, s.in*of
+	}
+	for i := range s.phases {
+		p := &s.phases[i]
+		to := dst[p.at:]
 		for g := range s.groups {
 			for _, t := range s.tiles {
+				n := t.hi - t.lo
 				for ch := range s.in {
-					for _, tap := range p.taps {
-						for o := t.lo; o < t.hi; o++ {
-							from := ((g*s.out+o)*s.in + ch) * s.kernel
-							if s.transposed {
-								from = ((g*s.in+ch)*s.out + o) * s.kernel
-							}
-							sum := float32(0)
-							for _, k := range tap.from {
-								sum += w[from+k]
-							}
-							dst[at] = sum
-							at++
-						}
-					}
+					p.lay(to, n, w[s.w.off+s.low+g*group+t.lo*of+ch*channel:], n, of)
+					to = to[len(p.taps)*n:]
 				}
 			}
 		}
 	}
 }
 
+// lay lays out the kernels of n results for one channel, which are step elements apart,
+// each tap so many floats from the one before. It does four at a time: training lays out
+// all weights at each step.
+func (p *phase) lay(dst []float32, apart int, w []float32, n, step int) {
+	r := 0
+	for ; r+4 <= n; r += 4 {
+		w0, w1, w2, w3 := w[r*step:], w[(r+1)*step:], w[(r+2)*step:], w[(r+3)*step:]
+		for i := range p.taps {
+			to := (*[4]float32)(dst[i*apart+r:])
+			var s0, s1, s2, s3 float32
+			for _, k := range p.taps[i].from {
+				s0, s1, s2, s3 = s0+w0[k], s1+w1[k], s2+w2[k], s3+w3[k]
+			}
+			to[0], to[1], to[2], to[3] = s0, s1, s2, s3
+		}
+	}
+	for ; r < n; r++ {
+		for i := range p.taps {
+			sum := float32(0)
+			for _, k := range p.taps[i].from {
+				sum += w[r*step+k]
+			}
+			dst[i*apart+r] = sum
+		}
+	}
+}
+
 // A layout step lays out the weights of a convolution that each run has others of.
-type layout struct{ *conv }
+type layout struct {
+	of     laid
+	w      view
+	room   view
+	memory int
+}
 
 func (l *layout) uses() (reads, writes []view) { return []view{l.w}, []view{l.room} }
 
-func (l *layout) scratch() int { return 0 }
+func (l *layout) scratch() int { return l.memory }
 
 func (l *layout) run(s *State) error {
-	l.lay(s.floats(l.room), s.floats(l.w))
+	l.of.lay(s.plan.isa, s.floats(l.room), s.raw[l.w.buf.id].([]float32), s.workers[0].scratch)
 	return nil
 }
 

@@ -4,7 +4,7 @@ import "github.com/anomaly-go/anomaly/graph"
 
 // largeKernel is how many places a kernel has that is an image itself: such are
 // the convolutions that compute gradients of weights.
-const largeKernel = 256
+const largeKernel = 64
 
 // A correlation step computes convolutions with a kernel the size of the image as
 // dot products of the kernels' rows and the image's, from each place of the result on.
@@ -27,12 +27,19 @@ func (c *compiler) correlation(n *graph.Node, g geometry) bool {
 	if g.dilations != [4]int{1, 1} {
 		return false
 	}
+	if c.winogradGrad(n, g) {
+		return true
+	}
+	if wv.Shape[3]%c.isa.lanes != 0 {
+		return false
+	}
 	s := &correlation{
 		n: xv.Shape[0], in: xv.Shape[1], out: wv.Shape[0], ih: xv.Shape[2], iw: xv.Shape[3], kh: wv.Shape[2], kw: wv.Shape[3],
 		oh: out.Shape[2], ow: out.Shape[3], top: g.pads[0], left: g.pads[1],
 	}
 	s.x, s.w = c.denseOf(xv), c.denseOf(wv)
-	s.y = c.result(n)
+	s.y = c.newView(graph.Float32, []int{s.out, s.n, s.oh, s.ow})
+	c.values[out] = s.y.permute([]int{1, 0, 2, 3}) // the order that a gradient has in the end
 	s.pitch, s.lines = s.kw+s.ow-1, s.kh+s.oh-1
 	s.kernelTiles, s.tiles = split(s.out, c.isa.dotRows), split(s.oh*s.ow, c.isa.dotCols)
 	for o := range s.out {
@@ -59,8 +66,10 @@ func (s *correlation) run(st *State) error {
 func (s *correlation) part(st *State, w *worker, image int) {
 	set := st.plan.isa
 	size := s.oh * s.ow
-	y := st.floats(s.y)[image*s.out*size:][:s.out*size]
-	clear(y)
+	y := st.floats(s.y)
+	for o := range s.out {
+		clear(y[(o*s.n+image)*size:][:size])
+	}
 	padded := w.scratch[:s.pitch*s.lines]
 	for ch := range s.in {
 		x := st.floats(s.x)[(image*s.in+ch)*s.ih*s.iw:][:s.ih*s.iw]
@@ -84,7 +93,7 @@ func (s *correlation) part(st *State, w *worker, image int) {
 						lines: min(kernelLines, s.kh-from), k: s.kw,
 						a: &kernels[from*s.kw], aoff: &s.kernels[t.lo], arow: 4 * s.kw,
 						b: &padded[from*s.pitch], boff: &s.places[places.lo], brow: 4 * s.pitch,
-						c: &y[t.lo*size+places.lo], ldc: 4 * size,
+						c: &y[(t.lo*s.n+image)*size+places.lo], ldc: 4 * s.n * size,
 					}
 					w.dot.run(set.dot[t.hi-t.lo-1][places.hi-places.lo-1])
 				}

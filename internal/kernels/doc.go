@@ -7,8 +7,9 @@
 // shared; a [State] is the memory of one run at a time.
 //
 // The arithmetic is in few kernels that an [isa] holds: tiles of products and of
-// dot products, and functions of vectors. Those of amd64 are written by the
-// generator in _asm, the portable ones are Go. All images stay row-major [N,C,H,W].
+// dot products, transforms of tiles of images, and functions of vectors. Those of
+// amd64 are written by the generator in _asm, the portable ones are Go. All images
+// stay row-major [N,C,H,W].
 //
 // Operators without a kernel here run in package internal/ref, which is also
 // what the tests compare with.

@@ -54,6 +54,24 @@ var portable = &isa{
 			y[i] = float32(v)
 		}
 	},
+	transforms: [lastTransform]func(*byte){
+		winogradImage:      portableTransform(6, 6, imageSums),
+		winogradResult:     portableTransform(6, 4, resultSums),
+		winogradKernel:     portableTransform(3, 6, kernelSums),
+		winogradResultGrad: portableTransform(4, 6, resultGradSums),
+		winogradKernelGrad: portableTransform(6, 3, kernelGradSums),
+	},
+	transpose: func(dst, src *float32, ldd, lds, dstNext, srcNext, blocks int) {
+		for range blocks {
+			for i := range square {
+				row := (*[square]float32)(unsafe.Add(unsafe.Pointer(src), i*lds))
+				for j, v := range row {
+					*(*float32)(unsafe.Add(unsafe.Pointer(dst), j*ldd+4*i)) = v
+				}
+			}
+			dst, src = shift(dst, dstNext/4), shift(src, srcNext/4)
+		}
+	},
 }
 
 // gathering makes the function [isa].gather of vectors of so many lanes.
@@ -148,6 +166,88 @@ func portableDot(p *dotArgs, rows, cols int) {
 			*shift(p.c, i*p.ldc/4+j) += s[0] + s[1] + (s[2] + s[3])
 		}
 	}
+}
+
+// portableTransform makes the transform of tiles of in×in elements to out×out by a
+// function that multiplies a row or column. Results get a bias and bounds where they are
+// those of a convolution.
+func portableTransform(in, out int, multiply func(x *[6]float32)) func(*byte) {
+	const lanes = 8
+	return func(p *byte) {
+		a := (*transformArgs)(unsafe.Pointer(p))
+		from, to := unsafe.Slice(a.from, in*in), unsafe.Slice(a.to, out*out)
+		src, dst := a.src, a.dst
+		for range a.tiles {
+			for v := range a.vectors {
+				for i := range lanes {
+					var between [6][6]float32
+					for column := range in {
+						var x [6]float32
+						for row := range in {
+							x[row] = *shift(src, int(from[row*in+column])+i)
+						}
+						multiply(&x)
+						for row := range out {
+							between[row][column] = x[row]
+						}
+					}
+					for row := range out {
+						x := &between[row]
+						multiply(x)
+						for column := range out {
+							y := x[column]
+							if a.bias != nil {
+								y = min(max(y+*shift(a.bias, v*lanes+i), a.lo), a.hi)
+							}
+							*shift(dst, int(to[row*out+column])+i) = y
+						}
+					}
+				}
+				src, dst = shift(src, lanes), shift(dst, lanes)
+			}
+			src, dst = shift(src, a.srcNext/4), shift(dst, a.dstNext/4)
+		}
+	}
+}
+
+// Points of Winograd's polynomials, their squares and the factors of kernels: see the
+// generator in _asm.
+const (
+	pointA, pointB   = 5. / 8, 3. / 2
+	squareA, squareB = pointA * pointA, pointB * pointB
+	factor0          = 1 / (squareA * squareB)
+	factorA          = 1 / (2 * squareA * (squareA - squareB))
+	factorB          = 1 / (2 * squareB * (squareB - squareA))
+)
+
+func imageSums(x *[6]float32) {
+	evenA, oddA := x[4]-squareB*x[2], pointA*(x[3]-squareB*x[1])
+	evenB, oddB := x[4]-squareA*x[2], pointB*(x[3]-squareA*x[1])
+	first := squareA*squareB*x[0] - (squareA+squareB)*x[2] + x[4]
+	last := squareA*squareB*x[1] - (squareA+squareB)*x[3] + x[5]
+	*x = [6]float32{first, evenA + oddA, evenA - oddA, evenB + oddB, evenB - oddB, last}
+}
+
+func resultSums(x *[6]float32) {
+	sumA, sumB, a, b := x[1]+x[2], x[3]+x[4], pointA*(x[1]-x[2]), pointB*(x[3]-x[4])
+	*x = [6]float32{x[0] + sumA + sumB, a + b, squareA*sumA + squareB*sumB, squareA*a + squareB*b + x[5]}
+}
+
+func kernelSums(x *[6]float32) {
+	evenA, oddA := factorA*(x[0]+squareA*x[2]), factorA*pointA*x[1]
+	evenB, oddB := factorB*(x[0]+squareB*x[2]), factorB*pointB*x[1]
+	*x = [6]float32{factor0 * x[0], evenA + oddA, evenA - oddA, evenB + oddB, evenB - oddB, x[2]}
+}
+
+func resultGradSums(x *[6]float32) {
+	evenA, oddA := x[0]+squareA*x[2], pointA*(x[1]+squareA*x[3])
+	evenB, oddB := x[0]+squareB*x[2], pointB*(x[1]+squareB*x[3])
+	*x = [6]float32{x[0], evenA + oddA, evenA - oddA, evenB + oddB, evenB - oddB, x[3]}
+}
+
+func kernelGradSums(x *[6]float32) {
+	sumA, sumB, a, b := x[1]+x[2], x[3]+x[4], factorA*pointA*(x[1]-x[2]), factorB*pointB*(x[3]-x[4])
+	*x = [6]float32{factor0*x[0] + factorA*sumA + factorB*sumB, a + b, factorA*squareA*sumA + factorB*squareB*sumB + x[5]}
 }
 
 func portableEach() (t [lastSIMD]func(dst, a, b, c *float32, n int)) {

@@ -30,7 +30,15 @@ type isa struct {
 	// zip writes a[i] to dst[2i] and b[i] to dst[2i+1].
 	zip   func(dst, a, b *float32, n int)
 	widen func(dst *float32, src *uint8, n int)
+
+	transforms [lastTransform]func(p *byte) // see transformArgs; nil where there are none
+	// transpose writes blocks of 8×8 elements transposed, as many and as far from each
+	// other as it says. Distances of rows and of blocks are in bytes.
+	transpose func(dst, src *float32, ldd, lds, dstNext, srcNext, blocks int)
 }
+
+// square is the side of the blocks of [isa].transpose.
+const square = 8
 
 // chunk is the number of elements whose multiples the kernels work on.
 const chunk = 16

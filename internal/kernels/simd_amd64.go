@@ -30,7 +30,14 @@ var avx2 = &isa{
 		{dot3x1AVX2, dot3x2AVX2, dot3x3AVX2, dot3x4AVX2},
 	},
 	gather: gatherAVX2, sum: sumAVX2, highest: highestAVX2,
-	pairMax: pairMaxAVX2, pairAdd: pairAddAVX2, zip: zipAVX2, widen: widenAVX2,
+	pairMax: pairMaxAVX2, pairAdd: pairAddAVX2, zip: zipAVX2, widen: widenAVX2, transpose: transposeAVX2,
+	transforms: [lastTransform]func(*byte){
+		winogradImage:      winogradImageAVX2,
+		winogradResult:     winogradResultAVX2,
+		winogradKernel:     winogradKernelAVX2,
+		winogradResultGrad: winogradResultGradAVX2,
+		winogradKernelGrad: winogradKernelGradAVX2,
+	},
 	each: [lastSIMD]func(dst, a, b, c *float32, n int){
 		opAdd:            addAVX2,
 		opSub:            subAVX2,
@@ -71,7 +78,14 @@ var avx512 = &isa{
 		{dot4x1AVX512, dot4x2AVX512, dot4x3AVX512, dot4x4AVX512, dot4x5AVX512, dot4x6AVX512},
 	},
 	gather: gatherAVX512, sum: sumAVX512, highest: highestAVX512,
-	pairMax: pairMaxAVX512, pairAdd: pairAddAVX512, zip: zipAVX512, widen: widenAVX512,
+	pairMax: pairMaxAVX512, pairAdd: pairAddAVX512, zip: zipAVX512, widen: widenAVX512, transpose: transposeAVX2,
+	transforms: [lastTransform]func(*byte){
+		winogradImage:      winogradImageAVX512,
+		winogradResult:     winogradResultAVX512,
+		winogradKernel:     winogradKernelAVX512,
+		winogradResultGrad: winogradResultGradAVX512,
+		winogradKernelGrad: winogradKernelGradAVX512,
+	},
 	each: [lastSIMD]func(dst, a, b, c *float32, n int){
 		opAdd:            addAVX512,
 		opSub:            subAVX512,

@@ -39,12 +39,13 @@ type task interface {
 
 // A worker is one goroutine's own memory.
 type worker struct {
-	product productArgs
-	dot     dotArgs
-	slots   []*float32 // of an elementwise program
-	scratch []float32
-	helps   atomic.Bool
-	help    func()
+	product   productArgs
+	dot       dotArgs
+	transform transformArgs
+	slots     []*float32 // of an elementwise program
+	scratch   []float32
+	helps     atomic.Bool
+	help      func()
 }
 
 type taskError struct{ err error }

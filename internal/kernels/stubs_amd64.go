@@ -149,6 +149,21 @@ func zipAVX2(dst *float32, a *float32, b *float32, n int)
 func widenAVX2(dst *float32, src *uint8, n int)
 
 //go:noescape
+func winogradImageAVX2(p *byte)
+
+//go:noescape
+func winogradResultAVX2(p *byte)
+
+//go:noescape
+func winogradKernelAVX2(p *byte)
+
+//go:noescape
+func winogradResultGradAVX2(p *byte)
+
+//go:noescape
+func winogradKernelGradAVX2(p *byte)
+
+//go:noescape
 func product1x1AVX512(p *byte)
 
 //go:noescape
@@ -363,3 +378,21 @@ func zipAVX512(dst *float32, a *float32, b *float32, n int)
 
 //go:noescape
 func widenAVX512(dst *float32, src *uint8, n int)
+
+//go:noescape
+func winogradImageAVX512(p *byte)
+
+//go:noescape
+func winogradResultAVX512(p *byte)
+
+//go:noescape
+func winogradKernelAVX512(p *byte)
+
+//go:noescape
+func winogradResultGradAVX512(p *byte)
+
+//go:noescape
+func winogradKernelGradAVX512(p *byte)
+
+//go:noescape
+func transposeAVX2(dst *float32, src *float32, ldd int, lds int, dstNext int, srcNext int, blocks int)

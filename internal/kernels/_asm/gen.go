@@ -29,7 +29,11 @@ func main() {
 		s.reductions()
 		s.pairs()
 		s.bytes()
+		for _, t := range transforms {
+			s.transform(t)
+		}
 	}
+	avx2.transpose()
 	Generate()
 }
 
