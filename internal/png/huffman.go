@@ -5,19 +5,21 @@ import "math/bits"
 // A table is looked up with as many bits as it is primary for, which come in the
 // lowest ones. An entry of 0 is no code. The others:
 //
-//	bits 0 to 3   how many bits of the input it takes; of a link, how many it has looked at
-//	bits 4 to 5   how many literals it is, 1 or 2, in the bytes of bits 16 to 31
-//	bit  6        a link: to the entry at bits 16 to 31 plus the next bits 8 to 11 of input
-//	bit  7        the end of the block
-//	bits 8 to 11  otherwise: how many extra bits to add to the length or distance in bits 16 to 31
+//	bits 0 to 5    how many bits of the input it takes; of a link, how many it has looked at
+//	bit  6         a link: to the entry at bits 16 to 31 plus the next bits 8 to 11 of input
+//	bit  7         the end of the block
+//	bits 8 to 11   otherwise: how many extra bits to add to the length or distance in bits 16 to 31
+//	bits 12 to 13  how many literals it is, 1 or 2, in the bytes of bits 16 to 31
+//
+// So its lowest byte is a shift as processors take it; inflateCodes relies on all of this.
 const (
 	entryBits = 0xf
-	literals  = 4
-	oneByte   = 1 << literals
-	twoBytes  = 2 << literals
 	isLink    = 1 << 6
 	isEnd     = 1 << 7
 	extraBits = 8
+	literals  = 12
+	oneByte   = 1 << literals
+	twoBytes  = 2 << literals
 	value     = 16
 )
 

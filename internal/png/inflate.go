@@ -9,9 +9,17 @@ const (
 	// slack is how many bytes beyond a place are written at a step: two times two
 	// literals, a match, what its last word has too much.
 	slack = longestMatch + 32
+	// codeBytes is how many bytes a match, and three lookups of literals before it, read at most.
+	codeBytes = 16
 	// padding follows the input, so that words can be read at its end.
 	padding = 16
 )
+
+// A codesFunc is the part of inflater.codes that takes time: literals and matches, up to the end
+// of the block or what is wrong. Neither out nor in is past limit or last when a symbol
+// begins, which are slack and codeBytes before the ends of output and input; start is the first
+// byte that it may look back on.
+type codesFunc func(out, start, limit, in, last *byte, bits uint64, n uint, literal, distance *uint32) (written, read int, rest uint64, left uint)
 
 // An inflater unpacks a zlib stream (RFC 1950, RFC 1951), a part at a time.
 type inflater struct {
@@ -230,6 +238,12 @@ func (z *inflater) codes(out []byte, at int) (int, bool) {
 	limit := len(out) - slack
 	whole := true
 	for at <= limit {
+		if inflateCodes != nil && from <= len(src)-codeBytes {
+			written, read, rest, left := inflateCodes(&out[at], &out[0], &out[limit], &src[from], &src[len(src)-codeBytes], hold, n, &literal[0], &distance[0])
+			if at, from, hold, n = at+written, from+read, rest, left; at > limit {
+				break
+			}
+		}
 		if from > len(src)-8 {
 			whole = false
 			break

@@ -130,9 +130,14 @@ func TestRows(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					got, ok := pixels(t, Usual(b))
-					if !ok || !bytes.Equal(got, want) {
-						t.Errorf("%v, %d channels, filter %d, level %d: got %t, other pixels", size, channels, filter, level, ok)
+					for _, fast := range []codesFunc{inflateCodes, nil} {
+						kept := inflateCodes
+						inflateCodes = fast
+						got, ok := pixels(t, Usual(b))
+						inflateCodes = kept
+						if !ok || !bytes.Equal(got, want) {
+							t.Errorf("%v, %d channels, filter %d, level %d, fast %t: got %t, other pixels", size, channels, filter, level, fast != nil, ok)
+						}
 					}
 				}
 			}
@@ -337,8 +342,61 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
+// TestCodes tests that what is better than Go does the same, of damaged streams too: up to where
+// they are wrong.
+func TestCodes(t *testing.T) {
+	if inflateCodes == nil {
+		t.Skip("nothing is better than Go here")
+	}
+	defer func(f codesFunc) { inflateCodes = f }(inflateCodes)
+	unpack := func(src []byte, codes codesFunc) (got []byte, ok bool) {
+		inflateCodes = codes
+		var z inflater
+		ok = z.reset(src)
+		out := make([]byte, window+2000+slack)
+		for at := 0; ok && z.inside != ended && len(got) < 1<<20; {
+			var end int
+			end, ok = z.inflate(out, at)
+			got = append(got, out[at:end]...)
+			at = copy(out, out[end-min(end, window):end])
+		}
+		return got, ok
+	}
+	rng := rand.New(rand.NewPCG(13, 14))
+	fast, right, wrong := inflateCodes, 0, 0
+	for range 300 {
+		data := filtered(rng, 1+rng.IntN(300), 1+rng.IntN(60), 3, byte(rng.IntN(6)))
+		for from := rng.IntN(len(data)); from < len(data); from += 1 + rng.IntN(5000) { // repeats
+			back := 1 + rng.IntN(30)
+			for i := max(from, back); i < min(from+rng.IntN(2000), len(data)); i++ {
+				data[i] = data[i-back]
+			}
+		}
+		packed := pack(t, data, []int{flate.HuffmanOnly, flate.BestSpeed, flate.BestCompression}[rng.IntN(3)])
+		for damage := range 4 {
+			src := append(bytes.Clone(packed), make([]byte, padding)...)
+			for range damage {
+				src[2+rng.IntN(len(packed)-2)] ^= 1 << rng.IntN(8)
+			}
+			got, ok := unpack(src, fast)
+			want, whole := unpack(src, nil)
+			if ok != whole || !bytes.Equal(got, want) {
+				t.Fatalf("got %d bytes, %t, want %d, %t", len(got), ok, len(want), whole)
+			}
+			if ok {
+				right++
+			} else {
+				wrong++
+			}
+		}
+	}
+	if right < 300 || wrong < 100 {
+		t.Errorf("got %d streams that are right and %d that are not, which tests little", right, wrong)
+	}
+}
+
 // FuzzInflate: whatever follows Deflate's rules is unpacked as package flate does,
-// and nothing else is.
+// and nothing else is, also without what is better than Go.
 func FuzzInflate(f *testing.F) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	for _, level := range []int{flate.HuffmanOnly, flate.NoCompression, flate.BestSpeed, flate.BestCompression} {
@@ -359,27 +417,33 @@ func FuzzInflate(f *testing.F) {
 		src := append([]byte{0x78, 0x9c}, deflated...)
 		src = binary.BigEndian.AppendUint32(src, adler32.Checksum(want))
 		src = append(src, make([]byte, padding)...)
-		var z inflater
-		if !z.reset(src) {
-			t.Fatal("got no stream")
-		}
-		out := make([]byte, window+2000+slack)
-		var got []byte
-		at, ok := 0, true
-		for ok && z.inside != ended && len(got) <= most {
-			var end int
-			end, ok = z.inflate(out, at)
-			got = append(got, out[at:end]...)
-			keep := min(end, window)
-			copy(out, out[end-keep:end])
-			at = keep
-		}
-		_, all := z.sum()
-		switch {
-		case whole && !(ok && all && bytes.Equal(got, want)):
-			t.Errorf("got %d bytes, %t, %t, want %d", len(got), ok, all, len(want))
-		case !whole && ok && all:
-			t.Errorf("got %d bytes of a stream of which flate says %v with %d left", len(got), err, from.Len())
+		defer func(f codesFunc) { inflateCodes = f }(inflateCodes)
+		for _, fast := range []bool{true, false} {
+			if !fast {
+				inflateCodes = nil
+			}
+			var z inflater
+			if !z.reset(src) {
+				t.Fatal("got no stream")
+			}
+			out := make([]byte, window+2000+slack)
+			var got []byte
+			at, ok := 0, true
+			for ok && z.inside != ended && len(got) <= most {
+				var end int
+				end, ok = z.inflate(out, at)
+				got = append(got, out[at:end]...)
+				keep := min(end, window)
+				copy(out, out[end-keep:end])
+				at = keep
+			}
+			_, all := z.sum()
+			switch {
+			case whole && !(ok && all && bytes.Equal(got, want)):
+				t.Errorf("fast %t: got %d bytes, %t, %t, want %d", fast, len(got), ok, all, len(want))
+			case !whole && ok && all:
+				t.Errorf("fast %t: got %d bytes of a stream of which flate says %v with %d left", fast, len(got), err, from.Len())
+			}
 		}
 	})
 }

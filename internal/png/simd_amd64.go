@@ -23,3 +23,11 @@ var addBlocks = func() func(p *byte, blocks int, a, b uint32) (uint32, uint32) {
 	}
 	return nil
 }()
+
+// inflateCodes is nil where there is nothing better than Go.
+var inflateCodes = func() codesFunc {
+	if cpuid.CPU.Supports(cpuid.BMI2) {
+		return inflateBMI2
+	}
+	return nil
+}()

@@ -334,3 +334,238 @@ block:
 	MOVL         DX, ret1+28(FP)
 	VZEROUPPER
 	RET
+
+// func inflateBMI2(output *byte, start *byte, limit *byte, input *byte, last *byte, bits uint64, n uint, literal *uint32, distance *uint32) (written int, read int, rest uint64, left uint)
+// Requires: BMI2, SSE2
+TEXT ·inflateBMI2(SB), NOSPLIT, $0-104
+	MOVQ output+0(FP), AX
+	MOVQ input+24(FP), CX
+	MOVQ bits+40(FP), DX
+	MOVQ n+48(FP), BX
+	MOVQ literal+56(FP), SI
+	MOVQ distance+64(FP), DI
+
+begin:
+	CMPQ  AX, limit+16(FP)
+	JA    end
+	CMPQ  CX, last+32(FP)
+	JA    end
+	MOVQ  (CX), R9
+	SHLXQ BX, R9, R9
+	ORQ   R9, DX
+	MOVQ  BX, R9
+	SHRQ  $0x03, R9
+	ANDQ  $0x07, R9
+	SUBQ  R9, CX
+	ADDQ  $0x07, CX
+	ORQ   $0x38, BX
+	MOVL  DX, R10
+	ANDL  $0x000007ff, R10
+	MOVL  (SI)(R10*4), R8
+	JMP   symbol
+
+next:
+	CMPQ  AX, limit+16(FP)
+	JA    end
+	CMPQ  CX, last+32(FP)
+	JA    end
+	MOVQ  (CX), R9
+	SHLXQ BX, R9, R9
+	ORQ   R9, DX
+	MOVQ  BX, R9
+	SHRQ  $0x03, R9
+	ANDQ  $0x07, R9
+	SUBQ  R9, CX
+	ADDQ  $0x07, CX
+	ORQ   $0x38, BX
+
+symbol:
+	TESTL $0x00003000, R8
+	JZ    match
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x10, R8
+	MOVW  R8, (AX)
+	SHRL  $0x0c, R9
+	ANDL  $0x03, R9
+	ADDQ  R9, AX
+	MOVL  DX, R10
+	ANDL  $0x000007ff, R10
+	MOVL  (SI)(R10*4), R8
+	TESTL $0x00003000, R8
+	JZ    match
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x10, R8
+	MOVW  R8, (AX)
+	SHRL  $0x0c, R9
+	ANDL  $0x03, R9
+	ADDQ  R9, AX
+	MOVL  DX, R10
+	ANDL  $0x000007ff, R10
+	MOVL  (SI)(R10*4), R8
+	TESTL $0x00003000, R8
+	JZ    match
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x10, R8
+	MOVW  R8, (AX)
+	SHRL  $0x0c, R9
+	ANDL  $0x03, R9
+	ADDQ  R9, AX
+	MOVL  DX, R10
+	ANDL  $0x000007ff, R10
+	MOVL  (SI)(R10*4), R8
+	JMP   next
+
+match:
+	MOVQ  (CX), R9
+	SHLXQ BX, R9, R9
+	ORQ   R9, DX
+	MOVQ  BX, R9
+	SHRQ  $0x03, R9
+	ANDQ  $0x07, R9
+	SUBQ  R9, CX
+	ADDQ  $0x07, CX
+	ORQ   $0x38, BX
+	MOVQ  DX, R12
+	MOVQ  BX, R13
+	BTL   $0x06, R8
+	JCC   length
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x08, R9
+	BZHIQ R9, DX, R10
+	SHRL  $0x10, R8
+	ADDQ  R8, R10
+	MOVL  (SI)(R10*4), R8
+	TESTL $0x00001000, R8
+	JZ    length
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	SHRL  $0x10, R8
+	MOVB  R8, (AX)
+	INCQ  AX
+	MOVL  DX, R10
+	ANDL  $0x000007ff, R10
+	MOVL  (SI)(R10*4), R8
+	JMP   next
+
+length:
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x08, R9
+	BZHIQ R9, DX, R10
+	SHRL  $0x10, R8
+	LEAQ  (R10)(R8*1), R11
+	TESTQ R8, R8
+	JZ    back
+	SHRXQ R9, DX, DX
+	SUBQ  R9, BX
+	MOVL  DX, R10
+	ANDL  $0x000000ff, R10
+	MOVL  (DI)(R10*4), R8
+	BTL   $0x06, R8
+	JCC   distance
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x08, R9
+	BZHIQ R9, DX, R10
+	SHRL  $0x10, R8
+	ADDQ  R8, R10
+	MOVL  (DI)(R10*4), R8
+
+distance:
+	SHRXQ R8, DX, DX
+	SUBQ  R8, BX
+	MOVL  R8, R9
+	SHRL  $0x08, R9
+	BZHIQ R9, DX, R10
+	SHRL  $0x10, R8
+	ADDQ  R8, R10
+	TESTQ R8, R8
+	JZ    back
+	SHRXQ R9, DX, DX
+	SUBQ  R9, BX
+	MOVQ  AX, R9
+	SUBQ  start+8(FP), R9
+	CMPQ  R10, R9
+	JA    back
+	MOVQ  AX, R8
+	SUBQ  R10, R8
+	ADDQ  AX, R11
+	CMPQ  R10, $0x10
+	JB    near
+
+copy:
+	MOVOU (R8), X0
+	MOVOU X0, (AX)
+	ADDQ  $0x10, R8
+	ADDQ  $0x10, AX
+	CMPQ  AX, R11
+	JB    copy
+	MOVQ  R11, AX
+	JMP   begin
+
+near:
+	CMPQ R10, $0x08
+	JAE  words
+	MOVB (R8), R9
+	MOVB R9, (AX)
+	MOVB 1(R8), R9
+	MOVB R9, 1(AX)
+	MOVB 2(R8), R9
+	MOVB R9, 2(AX)
+	MOVB 3(R8), R9
+	MOVB R9, 3(AX)
+	MOVB 4(R8), R9
+	MOVB R9, 4(AX)
+	MOVB 5(R8), R9
+	MOVB R9, 5(AX)
+	MOVB 6(R8), R9
+	MOVB R9, 6(AX)
+	MOVB 7(R8), R9
+	MOVB R9, 7(AX)
+	ADDQ $0x08, AX
+	MOVQ R10, R9
+
+repeat:
+	ADDQ R10, R9
+	CMPQ R9, $0x08
+	JB   repeat
+	MOVQ AX, R8
+	SUBQ R9, R8
+	CMPQ AX, R11
+	JAE  copied
+
+words:
+	MOVQ (R8), R9
+	MOVQ R9, (AX)
+	ADDQ $0x08, R8
+	ADDQ $0x08, AX
+	CMPQ AX, R11
+	JB   words
+
+copied:
+	MOVQ R11, AX
+	JMP  begin
+
+back:
+	MOVQ R12, DX
+	MOVQ R13, BX
+
+end:
+	ANDQ $0x3f, BX
+	SUBQ output+0(FP), AX
+	SUBQ input+24(FP), CX
+	MOVQ AX, written+72(FP)
+	MOVQ CX, read+80(FP)
+	MOVQ DX, rest+88(FP)
+	MOVQ BX, left+96(FP)
+	RET

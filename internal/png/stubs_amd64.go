@@ -18,3 +18,6 @@ func paethPair4AVX(dst0 *byte, dst1 *byte, src0 *byte, src1 *byte, above *byte, 
 
 //go:noescape
 func adlerAVX2(p *byte, blocks int, a uint32, b uint32) (uint32, uint32)
+
+//go:noescape
+func inflateBMI2(output *byte, start *byte, limit *byte, input *byte, last *byte, bits uint64, n uint, literal *uint32, distance *uint32) (written int, read int, rest uint64, left uint)

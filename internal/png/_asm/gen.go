@@ -1,5 +1,5 @@
 // Command gen writes what of package png is worth it for amd64: a filter in AVX,
-// the checksum in AVX2. Run it by `go generate ./internal/png`.
+// the checksum in AVX2, codes of Deflate with BMI2. Run it by `go generate ./internal/png`.
 package main
 
 import (
@@ -17,6 +17,7 @@ func main() {
 		paethPair(n)
 	}
 	adler()
+	inflate()
 	Generate()
 }
 
@@ -171,5 +172,190 @@ func adler() {
 		Store(v, ReturnIndex(i))
 	}
 	VZEROUPPER()
+	RET()
+}
+
+// inflate unpacks codes as inflater.codes does, from bits and input to output, as long as there
+// are 16 bytes of input and output is not past limit. It stops before a symbol that is none of
+// a literal or a match. An entry ends in how many bits it takes, so that it is the count of a shift itself.
+func inflate() {
+	TEXT("inflateBMI2", NOSPLIT, "func(output, start, limit, input, last *byte, bits uint64, n uint, literal, distance *uint32) (written, read int, rest uint64, left uint)")
+	Pragma("noescape")
+	param := func(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+	argument := func(name string) Mem {
+		b, err := Param(name).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		return b.Addr
+	}
+	start, limit, last := argument("start"), argument("limit"), argument("last")
+	out, in, hold, n := param("output"), param("input"), param("bits"), param("n")
+	literal, distance := param("literal"), param("distance")
+	entry, t, x, length, hold0, n0 := GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
+
+	refill := func() {
+		MOVQ(Mem{Base: in}, t)
+		SHLXQ(n, t, t)
+		ORQ(t, hold)
+		MOVQ(n, t) // of n the lowest 6 bits count
+		SHRQ(Imm(3), t)
+		ANDQ(Imm(7), t)
+		SUBQ(t, in)
+		ADDQ(Imm(7), in)
+		ORQ(Imm(56), n)
+	}
+	lookUp := func(table reg.GPVirtual, bits uint64) {
+		MOVL(hold.As32(), x.As32())
+		ANDL(U32(1<<bits-1), x.As32())
+		MOVL(Mem{Base: table, Index: x, Scale: 4}, entry.As32())
+	}
+	consume := func() {
+		SHRXQ(entry, hold, hold)
+		SUBQ(entry, n)
+	}
+	// extra makes x the value of an entry and as many bits as it says.
+	extra := func() {
+		MOVL(entry.As32(), t.As32())
+		SHRL(Imm(8), t.As32())
+		BZHIQ(t, hold, x)
+		SHRL(Imm(16), entry.As32())
+	}
+	// link goes on to the entry that one leads to.
+	link := func(table reg.GPVirtual) {
+		consume()
+		extra()
+		ADDQ(entry, x)
+		MOVL(Mem{Base: table, Index: x, Scale: 4}, entry.As32())
+	}
+	const literals, oneByte = 3 << 12, 1 << 12
+
+	Label("begin")
+	CMPQ(out, limit)
+	JA(LabelRef("end"))
+	CMPQ(in, last)
+	JA(LabelRef("end"))
+	refill()
+	lookUp(literal, 11)
+	JMP(LabelRef("symbol"))
+
+	Label("next") // whose entry is looked up already
+	CMPQ(out, limit)
+	JA(LabelRef("end"))
+	CMPQ(in, last)
+	JA(LabelRef("end"))
+	refill()
+
+	Label("symbol")
+	for range 3 { // take 33 bits of 56
+		TESTL(U32(literals), entry.As32())
+		JZ(LabelRef("match"))
+		consume()
+		MOVL(entry.As32(), t.As32())
+		SHRL(Imm(16), entry.As32())
+		MOVW(entry.As16(), Mem{Base: out})
+		SHRL(Imm(12), t.As32())
+		ANDL(Imm(3), t.As32())
+		ADDQ(t, out)
+		lookUp(literal, 11)
+	}
+	JMP(LabelRef("next"))
+
+	Label("match")
+	refill() // a length and a distance take 48
+	MOVQ(hold, hold0)
+	MOVQ(n, n0)
+	BTL(Imm(6), entry.As32())
+	JCC(LabelRef("length"))
+	link(literal)
+	TESTL(U32(oneByte), entry.As32())
+	JZ(LabelRef("length"))
+	consume()
+	SHRL(Imm(16), entry.As32())
+	MOVB(entry.As8(), Mem{Base: out})
+	INCQ(out)
+	lookUp(literal, 11)
+	JMP(LabelRef("next"))
+
+	Label("length")
+	consume()
+	extra()
+	LEAQ(Mem{Base: x, Index: entry, Scale: 1}, length)
+	TESTQ(entry, entry)
+	JZ(LabelRef("back"))
+	SHRXQ(t, hold, hold)
+	SUBQ(t, n)
+	lookUp(distance, 8)
+	BTL(Imm(6), entry.As32())
+	JCC(LabelRef("distance"))
+	link(distance)
+
+	Label("distance")
+	consume()
+	extra()
+	ADDQ(entry, x)
+	TESTQ(entry, entry)
+	JZ(LabelRef("back"))
+	SHRXQ(t, hold, hold)
+	SUBQ(t, n)
+	MOVQ(out, t)
+	SUBQ(start, t)
+	CMPQ(x, t)
+	JA(LabelRef("back"))
+	MOVQ(out, entry)
+	SUBQ(x, entry)    // from where
+	ADDQ(out, length) // to where
+	CMPQ(x, Imm(16))
+	JB(LabelRef("near"))
+	v := XMM()
+	Label("copy")
+	MOVOU(Mem{Base: entry}, v)
+	MOVOU(v, Mem{Base: out})
+	ADDQ(Imm(16), entry)
+	ADDQ(Imm(16), out)
+	CMPQ(out, length)
+	JB(LabelRef("copy"))
+	MOVQ(length, out)
+	JMP(LabelRef("begin"))
+
+	Label("near")
+	CMPQ(x, Imm(8))
+	JAE(LabelRef("words"))
+	for i := range 8 {
+		MOVB(Mem{Base: entry, Disp: i}, t.As8())
+		MOVB(t.As8(), Mem{Base: out, Disp: i})
+	}
+	ADDQ(Imm(8), out)
+	MOVQ(x, t)
+	Label("repeat") // after a word, too
+	ADDQ(x, t)
+	CMPQ(t, Imm(8))
+	JB(LabelRef("repeat"))
+	MOVQ(out, entry)
+	SUBQ(t, entry)
+	CMPQ(out, length)
+	JAE(LabelRef("copied"))
+	Label("words")
+	MOVQ(Mem{Base: entry}, t)
+	MOVQ(t, Mem{Base: out})
+	ADDQ(Imm(8), entry)
+	ADDQ(Imm(8), out)
+	CMPQ(out, length)
+	JB(LabelRef("words"))
+	Label("copied")
+	MOVQ(length, out)
+	JMP(LabelRef("begin"))
+
+	Label("back")
+	MOVQ(hold0, hold)
+	MOVQ(n0, n)
+	Label("end")
+	ANDQ(Imm(63), n)
+	SUBQ(argument("output"), out)
+	SUBQ(argument("input"), in)
+	Store(out, Return("written"))
+	Store(in, Return("read"))
+	Store(hold, Return("rest"))
+	Store(n, Return("left"))
 	RET()
 }
