@@ -16,7 +16,7 @@ const winogradTol = 5e-6
 
 // TestWinograd holds convolutions that are computed by tiles, and their gradients, to
 // what internal/ref computes: sizes and channels that fill neither tiles, blocks nor
-// vectors, padding, bounds, pools, batches.
+// vectors, padding, bounds, pools, repeated pixels, batches.
 func TestWinograd(t *testing.T) {
 	for _, tt := range []struct {
 		n, in, out, h, w int
@@ -25,14 +25,15 @@ func TestWinograd(t *testing.T) {
 		then             string
 		steps            int // of package kernels that are Winograd's
 	}{
-		{1, 8, 8, 12, 12, [4]int{1, 1, 1, 1}, false, "", 3},
+		{1, 16, 32, 8, 8, [4]int{1, 1, 1, 1}, false, "", 3},
+		{1, 33, 34, 20, 22, [4]int{1, 1, 1, 1}, true, "upsampled", 3},
 		{1, 16, 16, 16, 16, [4]int{1, 1, 1, 1}, true, "relu", 3},
-		{2, 9, 11, 17, 23, [4]int{1, 1, 1, 1}, true, "", 3},
+		{2, 19, 17, 17, 23, [4]int{1, 1, 1, 1}, true, "", 3},
 		{3, 40, 33, 14, 15, [4]int{0, 1, 2, 0}, true, "clip", 3},
 		{2, 17, 26, 19, 37, [4]int{2, 2, 2, 2}, false, "pool", 3},
 		{1, 24, 50, 25, 130, [4]int{1, 1, 1, 1}, true, "relu pool", 3},
 		{1, 130, 20, 13, 40, [4]int{1, 0, 0, 1}, true, "pool", 3},
-		{1, 12, 16, 64, 70, [4]int{0, 0, 0, 0}, false, "relu", 3},
+		{1, 16, 18, 64, 70, [4]int{0, 0, 0, 0}, false, "relu", 3},
 	} {
 		for _, constant := range []bool{true, false} {
 			name := fmt.Sprintf("%d×%d>%d %d×%d %v %s", tt.n, tt.in, tt.out, tt.h, tt.w, tt.pads, tt.then)
@@ -50,7 +51,11 @@ func TestWinograd(t *testing.T) {
 				random(weights, "b", tt.out)
 				b = g.Param("b", tt.out)
 			}
-			y := graph.Conv(x, w, b, &graph.ConvOptions{Pads: tt.pads})
+			shown := x
+			if tt.then == "upsampled" {
+				shown = graph.UpsampleNearest(x, 2, 2)
+			}
+			y := graph.Conv(shown, w, b, &graph.ConvOptions{Pads: tt.pads})
 			switch tt.then {
 			case "relu":
 				y = graph.Relu(y)
