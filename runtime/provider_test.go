@@ -89,7 +89,7 @@ func TestAutomatic(t *testing.T) {
 		{models.Spec{}, SessionOptions{Threads: 1, ProviderOptions: ProviderOptions{CPU: &CPUOptions{Spin: true}}}, CPU},
 		{models.Spec{}, SessionOptions{Threads: 1, Library: "libonnxruntime.so"}, CPU},
 		{models.Spec{}, SessionOptions{Threads: 256}, CPU}, // where nothing was measured
-		{models.Spec{Model: "unet"}, SessionOptions{Threads: 1}, CPU},
+		{models.Spec{Model: "unet"}, SessionOptions{Threads: 1}, Go},
 		{models.Spec{Model: "ssimae"}, SessionOptions{Threads: 1}, CPU},
 	}
 	for _, tt := range tests {
