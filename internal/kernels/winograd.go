@@ -41,8 +41,8 @@ const (
 	// winogradFloats is how much a worker's block of transformed tiles should not
 	// exceed, to stay in a core's second cache.
 	winogradFloats = 96 << 10
-	// fewTiles is the least block, for which weights are read from memory again.
-	fewTiles = 16
+	// fewTiles is the least block: for each, weights are read again, which may lie in no cache.
+	fewTiles = 32
 	// leastChannels is the least product of the channels that go in and come out.
 	leastChannels = 128
 	// wideChannels is that from which images of repeated pixels are cut into tiles too.

@@ -10,7 +10,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/ref"
 )
 
-// winogradTol is relative to the largest result: sums of up to 40·9 products are made of
+// winogradTol is relative to the largest result: sums of up to 172·9 products are made of
 // products of sums, in float32, which loses twice what the sums themselves do.
 const winogradTol = 5e-6
 
@@ -33,6 +33,7 @@ func TestWinograd(t *testing.T) {
 		{2, 17, 26, 19, 37, [4]int{2, 2, 2, 2}, false, "pool", 3},
 		{1, 24, 50, 25, 130, [4]int{1, 1, 1, 1}, true, "relu pool", 3},
 		{1, 130, 20, 13, 40, [4]int{1, 0, 0, 1}, true, "pool", 3},
+		{1, 171, 172, 20, 20, [4]int{1, 1, 1, 1}, false, "", 3}, // more sums than one part keeps
 		{1, 16, 18, 64, 70, [4]int{0, 0, 0, 0}, false, "relu", 3},
 	} {
 		for _, constant := range []bool{true, false} {

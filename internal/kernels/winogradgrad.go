@@ -35,7 +35,9 @@ type winogradGrad struct {
 const (
 	// groupResults is how many results a group has.
 	groupResults = 32
-	// mostSums is how many floats of sums a worker keeps where there are several blocks.
+	// mostSums is how many floats of sums a worker should keep where there are several
+	// blocks. Those of more results are computed in more parts, each of which transforms
+	// all images.
 	mostSums = 1 << 20
 	// leastSide is of images that are cut into tiles.
 	leastSide = 8
@@ -65,10 +67,9 @@ func (c *compiler) winogradGrad(n *graph.Node, g geometry) bool {
 	s.sumStep = apart(most * s.inSize)
 	perPart := 1
 	if !s.whole {
+		most := max(mostSums/(winogradArea*s.sumStep), 1) // groups
+		s.parts = max(s.parts, (len(s.groups)+most-1)/most)
 		perPart = (len(s.groups) + s.parts - 1) / s.parts
-	}
-	if sums := winogradArea * s.sumStep * perPart; sums > mostSums && !s.whole {
-		return false
 	}
 	s.x, s.dy = c.planes(xv), c.planes(wv)
 	s.y = c.newView(graph.Float32, []int{s.out, s.in, 3, 3})
