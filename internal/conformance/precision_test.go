@@ -2,8 +2,11 @@ package conformance
 
 import (
 	"fmt"
+	goruntime "runtime"
 	"slices"
 	"testing"
+
+	"github.com/klauspost/cpuid/v2"
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/ref"
@@ -18,6 +21,15 @@ import (
 var precisionTols = map[onnxexport.Precision]struct{ lost, apart tolerance }{
 	onnxexport.Float16: {tolerance{abs: 4e-3}, tolerance{abs: 4e-3}}, // float16 has 11 bits; go computes in float32
 	onnxexport.Int8:    {tolerance{abs: .06}, tolerance{abs: .05}},
+}
+
+// saturation is how far provider cpu is off besides in int8 on x86 processors without
+// VNNI: there it adds products in pairs of 16 bits, which are held in their range. With
+// weights of 7 bits the same networks were as on go to 1e-7.
+const saturation = .05
+
+func saturates(provider runtime.Provider, p onnxexport.Precision) bool {
+	return provider == runtime.CPU && p == onnxexport.Int8 && goruntime.GOARCH == "amd64" && !cpuid.CPU.Has(cpuid.AVX512VNNI) && !cpuid.CPU.Has(cpuid.AVXVNNI)
 }
 
 // TestPrecisions runs networks that are written in less than float32.
@@ -44,6 +56,10 @@ func TestPrecisions(t *testing.T) {
 				spec := models.Spec{Model: network, Height: ownHeight, Width: ownWidth, Filters: ownFilters}
 				for _, input := range []onnxexport.InputKind{onnxexport.Uint8NHWC, onnxexport.FloatNCHW} {
 					for p, tol := range precisionTols {
+						if saturates(provider, p) {
+							tol.lost.abs += saturation
+							tol.apart.abs += saturation
+						}
 						t.Run(fmt.Sprintf("%s/%s/%s", network, input, p), func(t *testing.T) {
 							precisionTest(t, spec, onnxexport.Options{Profile: onnxexport.Reconstruction, Input: input}, provider, p, tol.lost, tol.apart)
 						})
