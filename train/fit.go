@@ -478,7 +478,7 @@ func (t *trainer) progress(st *state, val float64) Progress {
 		Epoch: st.Epoch + 1, Epochs: t.settings.Epochs,
 		Step: st.Step, Steps: t.stepsIn(st.Stage),
 		Loss: st.LossSum / float64(min(st.Step*t.settings.Batch, t.samplesIn(st.Stage))), Val: val,
-		Elapsed: time.Since(t.start),
+		Elapsed: time.Since(t.start), Provider: t.settings.Provider,
 	}
 	done, all := t.stepsBefore(st), t.stepsAll()
 	if new := done - t.resumed; new > 0 {

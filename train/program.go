@@ -103,15 +103,11 @@ func (t *trainer) step(key programKey) (*lower.Step, error) {
 // form of the training step.
 func (t *trainer) open() error {
 	t.programs = map[programKey]*program{}
-	probe, err := t.step(programKey{1, false})
+	probe, err := t.probe()
 	if err != nil {
 		return err
 	}
-	b, err := marshal(probe.Graph)
-	if err != nil {
-		return err
-	}
-	ses, err := t.session(b, 1, t.settings.Logf)
+	ses, err := t.session(probe, 1, t.settings.Logf)
 	if err != nil {
 		return err
 	}
@@ -125,6 +121,21 @@ func (t *trainer) open() error {
 		}
 	}
 	return nil
+}
+
+// probe returns a model that tells whether a provider can be used, and which takes less
+// time: the network alone, for a step is its convolutions and their gradients, which are
+// convolutions like them.
+func (t *trainer) probe() ([]byte, error) {
+	m, err := onnxexport.Build(t.net, t.net.Init(t.settings.Seed), &onnxexport.Options{Profile: onnxexport.Reconstruction})
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	b, err := onnxexport.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return b, nil
 }
 
 // nativeBlock returns the block of channels for which package lower writes
@@ -194,11 +205,11 @@ func marshal(g *graph.Graph) ([]byte, error) {
 	return b, nil
 }
 
-// session opens what a trainer computes with. Automatically that is ONNX Runtime where
-// there is one: its steps take less time than Go's, whatever a model of that network does.
+// session opens what a trainer computes with. What is fitted in closed form is
+// computed on ONNX Runtime where there is one.
 func (t *trainer) session(model []byte, threads int, logf func(string, ...any)) (*anrt.Session, error) {
 	provider := t.settings.Provider
-	if provider == anrt.Auto {
+	if provider == anrt.Auto && t.trainable == nil {
 		provider = anrt.CPU + "," + anrt.Go
 	}
 	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/anomaly-go/anomaly/graph"
+	"github.com/anomaly-go/anomaly/internal/kernels"
 	"github.com/anomaly-go/anomaly/models"
 	anrt "github.com/anomaly-go/anomaly/runtime"
 )
@@ -82,6 +83,28 @@ func TestNativeGradients(t *testing.T) {
 	for name := range again {
 		if !slices.Equal(again[name], grads[name]) {
 			t.Errorf("3 workers: %s is another", name)
+		}
+	}
+}
+
+// Networks of 3×3 convolutions are trained on provider go, one of 4×4 convolutions by
+// strides is not.
+func TestAutomaticProvider(t *testing.T) {
+	g := graph.New("one")
+	g.Output("y", graph.Relu(g.Input("x", graph.Float32, 1)))
+	if _, err := kernels.Estimate(g, []string{"y"}, nil); errors.Is(err, kernels.ErrUnmeasured) {
+		t.Skip(err)
+	}
+	for model, want := range map[string]anrt.Provider{"dcae": anrt.Go, "unet": anrt.Go, "ssimae": anrt.CPU} {
+		net := network(models.Spec{Model: model, Height: 128})
+		openCPU(t, net, stripes(8, 3, 128, 128), Settings{})
+		tr := newTrainer(net, stripes(8, 3, 128, 128), &Settings{})
+		if err := tr.open(); err != nil {
+			t.Fatal(err)
+		}
+		tr.close()
+		if got := tr.settings.Provider; got != want {
+			t.Errorf("%s: got provider %s, want %s", model, got, want)
 		}
 	}
 }

@@ -69,7 +69,8 @@ type Settings struct {
 	// ThresholdRule is calibrate.Rate (default) or calibrate.Max.
 	ThresholdRule calibrate.Rule `json:"threshold_rule"`
 
-	// Provider as package runtime names them; default "auto", which in training is "cpu,go".
+	// Provider as package runtime names them; default "auto": "go" for networks that clearly take less time on it or where
+	// ONNX Runtime cannot be loaded, else "cpu".
 	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
@@ -101,6 +102,7 @@ type Progress struct {
 	Loss          float64       // mean of this epoch so far; NaN of a network fitted in closed form, whose steps are images seen
 	Val           float64       // loss of the held-back images, at an epoch's end; else NaN
 	Elapsed, Left time.Duration // Left is estimated from the speed so far
+	Provider      anrt.Provider // that computes: never "auto" nor a list
 
 	// Weights are those that would be exported now, at an epoch's end; else nil.
 	// They are not to be changed, nor kept.

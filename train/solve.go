@@ -86,6 +86,7 @@ func (t *trainer) fitOnce(ctx context.Context, x *extractor, stage int) (map[str
 			t.settings.Progress(Progress{
 				Stage: stage + 1, Stages: len(t.stages), Epoch: 1, Epochs: 1, Step: step, Steps: steps,
 				Loss: math.NaN(), Val: math.NaN(), Elapsed: elapsed, Left: time.Duration(float64(elapsed) * (1/seen - 1)),
+				Provider: t.settings.Provider,
 			})
 		}
 	}

@@ -20,7 +20,7 @@ type side interface {
 // A pair are the two sides of a row, ready.
 type pair struct {
 	ours, peer side
-	provider   anrt.Provider // of ours, where a detector computes
+	provider   anrt.Provider // of ours, where a model computes
 	units      int           // images or steps that the work has
 	difference float64       // of what both compute, by the row's measure
 }

@@ -108,7 +108,7 @@ func (p *page) markdown() string {
 		fmt.Fprintf(&b, "| `%s` | %s, each %s | %v (%v)%s | %s | %v (%v) | %.2f (%.2f) | %v | %s |\n", m.name, m.work, m.unit,
 			digits(m.ours.best, 3), digits(m.ours.median, 3), m.on(), m.with, digits(m.peer.best, 3), digits(m.peer.median, 3), m.ratio(), m.ours.median/m.peer.median, m.target, met)
 	}
-	b.WriteString("\nThe best of the runs and, in brackets, their median; the ratio is ours by the peer's. Detectors of ours compute on the provider that is named, which `auto` took but in rows `go/…`. That both sides compute the same was checked before:\n\n")
+	b.WriteString("\nThe best of the runs and, in brackets, their median; the ratio is ours by the peer's. Ours compute on the provider that is named, which `auto` took but in rows `go/…`. That both sides compute the same was checked before:\n\n")
 	b.WriteString("| | what is the same | largest difference, by the largest value | allowed |\n|---|---|--:|--:|\n")
 	for _, m := range p.measured {
 		if m.why == "" {

@@ -53,6 +53,8 @@ type fitting struct {
 	stop  context.CancelFunc
 	began time.Time
 	sum   float64 // of the losses of this epoch's steps
+
+	provider anrt.Provider // that computes
 }
 
 // startFitting trains net on a picture, again and again: so the order of images,
@@ -100,7 +102,7 @@ func (f *fitting) progress(ctx context.Context, p train.Progress) {
 	}
 	sum := p.Loss * float64(p.Step)
 	s := step{float64(took.Nanoseconds()) / 1e6, sum - f.sum}
-	f.sum = sum
+	f.sum, f.provider = sum, p.Provider
 	select {
 	case f.steps <- s:
 	case <-ctx.Done():
@@ -149,7 +151,7 @@ func (f *fitting) close() error {
 	return nil
 }
 
-// trainBeside is a row of training on provider cpu, beside PyTorch.
+// trainBeside is a row of training beside PyTorch, on the provider that auto takes.
 func trainBeside(t trained) func(ctx context.Context, b *bench) (*pair, error) {
 	return func(ctx context.Context, b *bench) (*pair, error) {
 		net, err := t.net(b)
@@ -171,11 +173,11 @@ func trainBeside(t trained) func(ctx context.Context, b *bench) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		ours, err := b.startFitting(ctx, t, anrt.CPU)
+		ours, err := b.startFitting(ctx, t, anrt.Auto)
 		if err != nil {
 			return nil, err
 		}
-		return &pair{ours: ours, peer: peer, units: 1, difference: apart(ours.first, want)}, nil
+		return &pair{ours: ours, peer: peer, provider: ours.provider, units: 1, difference: apart(ours.first, want)}, nil
 	}
 }
 
@@ -191,7 +193,7 @@ func trainOurs(t trained) func(ctx context.Context, b *bench) (*pair, error) {
 			peer.close()
 			return nil, err
 		}
-		return &pair{ours: ours, peer: peer, units: 1, difference: apart(ours.first, peer.first)}, nil
+		return &pair{ours: ours, peer: peer, provider: ours.provider, units: 1, difference: apart(ours.first, peer.first)}, nil
 	}
 }
 
