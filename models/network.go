@@ -49,6 +49,7 @@ type Recipe struct {
 	Epochs              int     // 0 if Steps says how long
 	Steps               int     // of the optimiser
 	LearningRate        float64 // at its peak
+	Clip                float64 // largest norm of all gradients together; 0 is any
 	Optimizer, Schedule string
 	Corruption          string // of the images that the network is shown; "" is none
 }

@@ -33,14 +33,14 @@ const fromScratch = "unet"
 
 // scratch is how large the images of fromScratch are, as a square, and how many
 // steps of 16 it takes: what fits into the time of a preset, two minutes, a
-// quarter of an hour and two hours, by the time of a step on two cores
-// (docs/benchmarks.md). More of the time goes into size than into steps, since
-// networks of more pixels found more at equal steps.
+// quarter of an hour and two hours, by the time of a step on two cores. More of
+// what there is beyond the first goes into steps than into size: at equal time
+// that found more (docs/unet.md).
 var scratch = map[Preset]struct {
 	side  float64
 	steps int
 }{
-	Fast: {64, 700}, Default: {128, 1400}, Best: {256, 2500},
+	Fast: {64, 700}, Default: {128, 2500}, Best: {192, 6000},
 }
 
 // Steps returns how many steps a network of that name trains for with the preset;

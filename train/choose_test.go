@@ -33,7 +33,7 @@ func TestChoose(t *testing.T) {
 		{"another network", models.Spec{Model: "dcae", Height: 32}, Best, 10, 200, 100, models.Spec{Model: "dcae", Height: 32}},
 		{"unet, fast", models.Spec{Model: "unet"}, Fast, 100, 900, 900, models.Spec{Model: "unet", Height: 64, Width: 64}},
 		{"unet", models.Spec{Model: "unet"}, Default, 100, 900, 900, models.Spec{Model: "unet", Height: 128, Width: 128}},
-		{"unet, best", models.Spec{Model: "unet"}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 256, Width: 256}},
+		{"unet, best", models.Spec{Model: "unet"}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 192, Width: 192}},
 		{"unet, given", models.Spec{Model: "unet", Height: 96, Width: 96}, Best, 100, 900, 900, models.Spec{Model: "unet", Height: 96, Width: 96}},
 		{"auto", models.Spec{Model: Auto}, Default, 100, 900, 900, models.Spec{Model: "features", Height: 384, Width: 384, Scales: 2, Rank: 16}},
 		{"auto, digits", models.Spec{Model: Auto}, Default, 100, 28, 28, models.Spec{Model: fromScratch, Height: 32, Width: 32}},
@@ -67,7 +67,7 @@ func TestPresetSteps(t *testing.T) {
 	}{
 		// 90 of 100 images in steps of 16, twice an epoch: corrupted, an epoch has eight steps at least.
 		{unet, Fast, 0, (700 + 11) / 12},
-		{unet, Best, 0, (2500 + 11) / 12},
+		{unet, Best, 0, (6000 + 11) / 12},
 		{unet, Best, 3, 3},
 		{unet, "", 0, (2500 + 11) / 12}, // the network's own
 		{dcae, Best, 0, 50},

@@ -421,7 +421,7 @@ func (t *trainer) runStage(ctx context.Context, st *state) error {
 				return err
 			}
 			done := st.Epoch*steps + st.Step
-			st.NormSum += clip(grads, s.Clip)
+			st.NormSum += clip(grads, *s.Clip)
 			s.update(st, t.learned(st.weights), grads, rate(done), done+1)
 			st.LossSum += loss * float64(len(batch.images))
 			st.Step++

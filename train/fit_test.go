@@ -152,7 +152,7 @@ func TestResumeIsBitExact(t *testing.T) {
 	cases := []combination{
 		{"one network", 21, Settings{}, []int{1, 4, 5, 7, 11}},
 		{"cross-fitting", 6, Settings{}, []int{2, 3, 7, 17}},
-		{"cross-fitting, everything on", 6, Settings{Optimizer: OptimizerAdamW, Schedule: ScheduleOneCycle, Clip: .1, EMA: .9, Patience: 1}, []int{2, 3, 7, 11}},
+		{"cross-fitting, everything on", 6, Settings{Optimizer: OptimizerAdamW, Schedule: ScheduleOneCycle, Clip: new(.1), EMA: .9, Patience: 1}, []int{2, 3, 7, 11}},
 	}
 	i := 0
 	for _, optimizer := range Optimizers() {
@@ -160,7 +160,7 @@ func TestResumeIsBitExact(t *testing.T) {
 			for options := range 8 {
 				s := Settings{Optimizer: optimizer, Schedule: schedule}
 				if options&1 != 0 {
-					s.Clip = .05
+					s.Clip = new(.05)
 				}
 				if options&2 != 0 {
 					s.EMA = .7
@@ -168,7 +168,7 @@ func TestResumeIsBitExact(t *testing.T) {
 				if options&4 != 0 {
 					s.Patience = 2
 				}
-				name := fmt.Sprintf("%s, %s, clip %v, ema %v, patience %v", optimizer, schedule, s.Clip, s.EMA, s.Patience)
+				name := fmt.Sprintf("%s, %s, clip %t, ema %v, patience %v", optimizer, schedule, s.Clip != nil, s.EMA, s.Patience)
 				i++
 				cases = append(cases, combination{name, 21, s, []int{2 + i%10}})
 			}
@@ -238,7 +238,7 @@ func TestOptionsMatter(t *testing.T) {
 		"optimizer":    func(s *Settings) { s.Optimizer = OptimizerSGD },
 		"schedule":     func(s *Settings) { s.Schedule = ScheduleCosine },
 		"weight_decay": func(s *Settings) { s.Optimizer, s.WeightDecay = OptimizerAdamW, new(.1) },
-		"clip":         func(s *Settings) { s.Clip = .01 },
+		"clip":         func(s *Settings) { s.Clip = new(.01) },
 		"ema":          func(s *Settings) { s.EMA = .5 },
 	} {
 		s := base
@@ -359,7 +359,7 @@ func TestFitErrors(t *testing.T) {
 		"schedule":       {Schedule: "step"},
 		"weight decay":   {WeightDecay: new(.1)},
 		"momentum":       {Momentum: new(.9)},
-		"clip":           {Clip: math.NaN()},
+		"clip":           {Clip: new(math.NaN())},
 		"ema":            {EMA: 1},
 		"patience":       {Patience: -1},
 		"workers":        {Workers: -1},

@@ -48,7 +48,7 @@ type Settings struct {
 	WeightDecay *float64  `json:"weight_decay"` // decoupled, of AdamW (default 0.01) and SGD (default 0); biases do not decay
 	Momentum    *float64  `json:"momentum"`     // of SGD, in [0,1); default 0.9
 	Schedule    Schedule  `json:"schedule"`     // of the learning rate; default the network's (ScheduleTrapezoid)
-	Clip        float64   `json:"clip"`         // largest norm of all gradients together, longer ones are scaled down; default 0: none
+	Clip        *float64  `json:"clip"`         // largest norm of all gradients together, longer ones are scaled down; 0: any; default the network's
 	// EMA is the decay, in (0,1), of an exponential moving average of the
 	// weights, which is then what is tested, scored and exported; default 0: none.
 	EMA float64 `json:"ema"`
@@ -147,6 +147,9 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 	if c.Val == 0 {
 		c.Val = 0.1
 	}
+	if c.Clip == nil {
+		c.Clip = new(r.Clip)
+	}
 	if c.WeightDecay == nil {
 		c.WeightDecay = new(0.)
 		if c.Optimizer == OptimizerAdamW {
@@ -236,8 +239,8 @@ func (s *Settings) Validate(net models.Network) error {
 		return bad("momentum", *c.Momentum, "a number between 0 and 1")
 	case *c.Momentum > 0 && c.Optimizer != OptimizerSGD:
 		return bad("momentum", *c.Momentum, "none but with sgd")
-	case !(c.Clip >= 0) || math.IsInf(c.Clip, 1):
-		return bad("clip", c.Clip, "0 or more")
+	case !(*c.Clip >= 0) || math.IsInf(*c.Clip, 1):
+		return bad("clip", *c.Clip, "0 or more")
 	case !(c.EMA >= 0 && c.EMA < 1):
 		return bad("ema", c.EMA, "0, or a number between 0 and 1")
 	case c.Patience < 0:

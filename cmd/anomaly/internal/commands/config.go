@@ -42,7 +42,7 @@ func (o *trainOptions) config() map[string]any {
 		"channels": o.spec.Channels, "filters": o.spec.Filters, "depth": o.spec.Depth, "latent": o.spec.Latent, "passes": o.spec.Passes,
 		"loss": s.Loss, "corruption": string(cmp.Or(s.Corruption, train.CorruptionNone)), "augment": string(cmp.Or(s.Augment, train.AugmentNone)), "epochs": s.Epochs, "batch": s.Batch, "lr": s.LearningRate, "seed": s.Seed, "val": s.Val,
 		"optimizer": string(s.Optimizer), "weight-decay": value(s.WeightDecay), "momentum": value(s.Momentum), "schedule": string(s.Schedule),
-		"clip": s.Clip, "ema": s.EMA, "patience": s.Patience,
+		"clip": value(s.Clip), "ema": s.EMA, "patience": s.Patience,
 		"map": string(m.Kind), "blur": m.Blur, "false-reject": s.FalseReject, "threshold-rule": string(s.ThresholdRule),
 		"drop-suspects": o.drop, "profile": o.export.Profile.String(), "input": o.export.Input.String(), "provider": s.Provider,
 		"provider-option": append([]string{}, o.providerOptions...),

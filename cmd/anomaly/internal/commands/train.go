@@ -74,7 +74,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight `DECAY` of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
 			&cli.Float64Flag{Name: "momentum", Usage: "`MOMENTUM` of sgd", DefaultText: "0.9"},
 			&cli.StringFlag{Name: "schedule", Usage: "`NAME` of the learning rate's schedule: " + join(train.Schedules()), DefaultText: networks},
-			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together", DefaultText: "no limit"},
+			&cli.Float64Flag{Name: "clip", Usage: "largest `NORM` of the gradients together; 0 is any", DefaultText: "1 of unet, else any"},
 			&cli.Float64Flag{Name: "ema", Usage: "export an average of the weights of this `DECAY`, such as 0.999", DefaultText: "none"},
 			&cli.IntFlag{Name: "patience", Usage: "stop after `N` epochs without a lower loss of the held-back images, keep the best weights", DefaultText: "never"},
 			&cli.Uint64Flag{Name: "seed", Usage: "`N` that all that is random depends on", Value: 1},
@@ -137,7 +137,7 @@ func trainAction(c *cli.Context) error {
 			Seed: c.Uint64("seed"), Val: c.Float64("val"), FalseReject: c.Float64("false-reject"),
 			ThresholdRule: calibrate.Rule(c.String("threshold-rule")),
 			Optimizer:     train.Optimizer(c.String("optimizer")), WeightDecay: given(c, "weight-decay"), Momentum: given(c, "momentum"),
-			Schedule: train.Schedule(c.String("schedule")), Clip: c.Float64("clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
+			Schedule: train.Schedule(c.String("schedule")), Clip: given(c, "clip"), EMA: c.Float64("ema"), Patience: c.Int("patience"),
 			Resume: c.Bool("resume"),
 		},
 	}
