@@ -98,7 +98,8 @@ func (p *page) markdown() string {
 	b.WriteString("| | work | ours, ms | peer | its ms | ratio | target | met |\n|---|---|--:|---|--:|--:|--:|---|\n")
 	for _, m := range p.measured {
 		if m.why != "" {
-			fmt.Fprintf(&b, "| `%s` | %s, each %s | not measured: %s | %s | | | %v | |\n", m.name, m.work, m.unit, m.why, m.with, m.target)
+			why, _, _ := strings.Cut(m.why, "\n") // a line of the table
+			fmt.Fprintf(&b, "| `%s` | %s, each %s | not measured: %s | %s | | | %v | |\n", m.name, m.work, m.unit, why, m.with, m.target)
 			continue
 		}
 		met := "no"
