@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"examples/wasm":    {"dataset", "heatmap", "runtime"},
 
 	"internal/article":          {"dataset", "heatmap", "runtime", "internal/atomicfile"},
-	"internal/appearance":       nil,
+	"internal/appearance":       {"github.com/klauspost/cpuid"},
 	"internal/benchpeers":       {"dataset", "graph", "judge", "models", "onnxexport", "runtime", "train", "internal/atomicfile", "internal/npy", "internal/parallel", "gonum.org/v1/plot"},
 	"internal/backbone":         {"graph", "internal/onnx", "internal/regular"},
 	"internal/atomicfile":       {"internal/regular", "github.com/gofrs/flock"},
