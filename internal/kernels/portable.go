@@ -62,14 +62,13 @@ var portable = &isa{
 		winogradKernelGrad: portableTransform(6, 3, kernelGradSums),
 	},
 	transpose: func(dst, src *float32, ldd, lds, dstNext, srcNext, blocks int) {
-		for range blocks {
+		for block := range blocks {
 			for i := range square {
-				row := (*[square]float32)(unsafe.Add(unsafe.Pointer(src), i*lds))
+				row := (*[square]float32)(unsafe.Add(unsafe.Pointer(src), block*srcNext+i*lds))
 				for j, v := range row {
-					*(*float32)(unsafe.Add(unsafe.Pointer(dst), j*ldd+4*i)) = v
+					*(*float32)(unsafe.Add(unsafe.Pointer(dst), block*dstNext+j*ldd+4*i)) = v
 				}
 			}
-			dst, src = shift(dst, dstNext/4), shift(src, srcNext/4)
 		}
 	},
 }
