@@ -11,11 +11,11 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/internal/parallel"
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // Load decodes and resizes all samples into one batch, NHWC uint8: [N, height,
@@ -149,19 +149,17 @@ func (item *Item) read(o *StreamOptions) error {
 		return item.Sample.tell(nil, err)
 	}
 	var small *imageio.Target
-	kept, _ := colours.Get().(*[]uint8)
-	if kept == nil {
-		kept = new([]uint8)
-	}
-	defer colours.Put(kept)
 	err := item.Sample.resized(func(size image.Point) ([]imageio.Target, error) {
 		targets, err := item.targets(o, size)
 		if err == nil && !o.NoImages {
-			small = fit(size, o.Longest, kept)
+			small = fit(size, o.Longest)
 			targets = append(targets, *small)
 		}
 		return targets, err
 	})
+	if small != nil {
+		defer colours.Put(small.Pixels)
+	}
 	if err == nil && small != nil {
 		item.Image = imageio.FromPixels(small.Pixels, small.Height, small.Width, small.Channels)
 	}
@@ -186,17 +184,16 @@ func (item *Item) targets(o *StreamOptions, size image.Point) ([]imageio.Target,
 }
 
 // colours are pixels in RGB on their way to images.
-var colours sync.Pool // of *[]uint8
+var colours room.Pool[uint8]
 
-// fit makes room in kept, which it replaces where that is too small, for an image of a size, or of one with the
-// longest side there may be, as package heatmap fits it into a tile.
-func fit(size image.Point, longest int, kept *[]uint8) *imageio.Target {
+// fit takes room of colours for an image of a size, or of one with the longest side there
+// may be, as package heatmap fits it into a tile.
+func fit(size image.Point, longest int) *imageio.Target {
 	if side := max(size.X, size.Y); side > longest {
 		size = image.Pt(max(size.X*longest/side, 1), max(size.Y*longest/side, 1))
 	}
 	const channels = 3
-	*kept = slices.Grow((*kept)[:0], size.Y*size.X*channels)[:size.Y*size.X*channels]
-	return &imageio.Target{Pixels: *kept, Height: size.Y, Width: size.X, Channels: channels}
+	return &imageio.Target{Pixels: colours.Get(size.Y * size.X * channels), Height: size.Y, Width: size.X, Channels: channels}
 }
 
 // mostSquash is how many times as far in one direction as in the other an image may

@@ -2,8 +2,8 @@ package heatmap
 
 import (
 	"math"
-	"slices"
-	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // A Map is a raw residual per pixel, the higher the more anomalous; for SSIM
@@ -52,13 +52,8 @@ func (m *Map) resize(height, width int, each func(y int, row []float32)) {
 		return
 	}
 	columns := triangle(m.Width, width)
-	kept, ok := narrows.Get().(*[]float64)
-	if !ok {
-		kept = new([]float64)
-	}
-	defer narrows.Put(kept)
-	*kept = slices.Grow((*kept)[:0], m.Height*width)[:m.Height*width]
-	narrow := *kept
+	narrow := narrows.Get(m.Height * width)
+	defer narrows.Put(narrow)
 	for y := range m.Height {
 		from, to := m.Data[y*m.Width:(y+1)*m.Width], narrow[y*width:(y+1)*width]
 		for x, c := range columns {
@@ -93,7 +88,7 @@ func (m *Map) resize(height, width int, each func(y int, row []float32)) {
 }
 
 // narrows is room for maps that are resized across, in resize.
-var narrows sync.Pool // of *[]float64
+var narrows room.Pool[float64]
 
 // repeat returns the map with each residual as a block of rows x columns.
 func (m *Map) repeat(rows, columns int) *Map {

@@ -7,10 +7,9 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	"slices"
-	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/imageio"
+	"github.com/anomaly-go/anomaly/internal/room"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/inconsolata"
 	"golang.org/x/image/math/fixed"
@@ -165,13 +164,8 @@ func fit(dst *image.RGBA, r image.Rectangle, img image.Image, squares bool) {
 	case op == draw.Over:
 		xdraw.BiLinear.Scale(dst, r, img, from, op, nil)
 	default:
-		kept, ok := colours.Get().(*[]uint8)
-		if !ok {
-			kept = new([]uint8)
-		}
-		defer colours.Put(kept)
-		*kept = slices.Grow((*kept)[:0], 3*r.Dx()*r.Dy())[:3*r.Dx()*r.Dy()]
-		rgb := *kept
+		rgb := colours.Get(3 * r.Dx() * r.Dy())
+		defer colours.Put(rgb)
 		if imageio.Resize(rgb, img, r.Dy(), r.Dx(), 3) != nil { // an image of nothing
 			draw.Draw(dst, r, image.NewUniform(paper), image.Point{}, draw.Src)
 			return
@@ -183,7 +177,7 @@ func fit(dst *image.RGBA, r image.Rectangle, img image.Image, squares bool) {
 }
 
 // colours is room for images in RGB, in fit.
-var colours sync.Pool // of *[]uint8
+var colours room.Pool[uint8]
 
 // opaque reports whether no pixel of an image is transparent.
 func opaque(img image.Image) bool {

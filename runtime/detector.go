@@ -345,8 +345,7 @@ func (d *Detector) Detect(ctx context.Context, imgs ...image.Image) ([]Result, e
 			return f, err
 		},
 		func(i int, r []Result) {
-			pix := inUse[i%2].pix
-			l.pixels.Put(&pix)
+			l.pixels.Put(inUse[i%2].pix)
 			for j, at := range batches[i] {
 				results[at] = r[j]
 				results[at].Unlike = append(results[at].Unlike, unlikeSize(l.usual.size, imgs[at].Bounds().Size())...)

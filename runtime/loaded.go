@@ -20,6 +20,7 @@ import (
 	"github.com/anomaly-go/anomaly/internal/engine"
 	"github.com/anomaly-go/anomaly/internal/imageio"
 	"github.com/anomaly-go/anomaly/internal/onnx"
+	"github.com/anomaly-go/anomaly/internal/room"
 	"github.com/anomaly-go/anomaly/residual"
 )
 
@@ -35,10 +36,10 @@ type loaded struct {
 	height, width int // of the images that the network takes: tiles, where the view has them; 0 where each keeps its own
 	batch         int // of them
 	network       *Session
-	residual      residuals // of a KindReconstruction
-	outputs       []string  // that network computes
-	scratch       sync.Pool // of *scratch: runs side by side have one each
-	pixels        sync.Pool // of *[]uint8, for prepare
+	residual      residuals        // of a KindReconstruction
+	outputs       []string         // that network computes
+	scratch       sync.Pool        // of *scratch: runs side by side have one each
+	pixels        room.Pool[uint8] // for prepare
 }
 
 // loadUntil is load that does not wait for what cannot be interrupted when ctx ends.
@@ -385,11 +386,7 @@ func (l *loaded) prepare(ctx context.Context, imgs []image.Image, at []int) (fra
 		}
 	}
 	size := l.contract.images.at(height, width).pixels()
-	pix, ok := l.pixels.Get().(*[]uint8)
-	if !ok || cap(*pix) < len(at)*size {
-		pix = new(make([]uint8, len(at)*size))
-	}
-	f := frames{(*pix)[:len(at)*size], len(at), height, width}
+	f := frames{l.pixels.Get(len(at) * size), len(at), height, width}
 	errs := make([]error, len(at))
 	var next atomic.Int64
 	var wg sync.WaitGroup

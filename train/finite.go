@@ -9,6 +9,7 @@ import (
 
 	"github.com/anomaly-go/anomaly/graph"
 	"github.com/anomaly-go/anomaly/internal/lower"
+	"github.com/anomaly-go/anomaly/onnxexport"
 )
 
 // checkFinite returns an error that says where, if loss or a gradient is NaN or infinite.
@@ -76,7 +77,7 @@ func (t *trainer) findNonFinite(ctx context.Context, weights map[string]*graph.T
 		}
 		places = append(places, place{name, what})
 	}
-	model, err := marshal(g)
+	model, err := marshal(&onnxexport.Model{Graph: g})
 	if err != nil {
 		return "", err
 	}

@@ -131,11 +131,7 @@ func (t *trainer) probe() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	b, err := onnxexport.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
-	}
-	return b, nil
+	return marshal(m)
 }
 
 // nativeBlock returns the block of channels for which package lower writes
@@ -144,7 +140,7 @@ func (t *trainer) probe() ([]byte, error) {
 // ONNX Runtime promises to keep: the first gradients must be those of the plain
 // step.
 func (t *trainer) nativeBlock() (int, error) {
-	b, err := marshal(lower.Probe())
+	b, err := marshal(&onnxexport.Model{Graph: lower.Probe()})
 	if err != nil {
 		return 0, err
 	}
@@ -197,22 +193,17 @@ func (t *trainer) trial(block int) (map[string][]float32, error) {
 	return grads, err
 }
 
-func marshal(g *graph.Graph) ([]byte, error) {
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g})
+func marshal(m *onnxexport.Model) ([]byte, error) {
+	b, err := onnxexport.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
 	return b, nil
 }
 
-// session opens what a trainer computes with. What is fitted in closed form is
-// computed on ONNX Runtime where there is one.
+// session opens what a trainer computes with.
 func (t *trainer) session(model []byte, threads int, logf func(string, ...any)) (*anrt.Session, error) {
-	provider := t.settings.Provider
-	if provider == anrt.Auto && t.trainable == nil {
-		provider = anrt.CPU + "," + anrt.Go
-	}
-	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
+	return anrt.OpenSession(model, &anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions, Threads: threads, Logf: logf})
 }
 
 // program returns the program for a key, made at its first use.
@@ -228,7 +219,7 @@ func (t *trainer) program(key programKey) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := marshal(step.Graph)
+	b, err := marshal(&onnxexport.Model{Graph: step.Graph})
 	if err != nil {
 		return nil, err
 	}

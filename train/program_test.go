@@ -95,10 +95,10 @@ func TestAutomaticProvider(t *testing.T) {
 	if _, err := kernels.Estimate(g, []string{"y"}, nil); errors.Is(err, kernels.ErrUnmeasured) {
 		t.Skip(err)
 	}
+	data := stripes(8, 3, 128, 128)
+	openCPU(t, network(models.Spec{Model: "dcae", Height: 128}), data, Settings{})
 	for model, want := range map[string]anrt.Provider{"dcae": anrt.Go, "unet": anrt.Go, "ssimae": anrt.CPU} {
-		net := network(models.Spec{Model: model, Height: 128})
-		openCPU(t, net, stripes(8, 3, 128, 128), Settings{})
-		tr := newTrainer(net, stripes(8, 3, 128, 128), &Settings{})
+		tr := newTrainer(network(models.Spec{Model: model, Height: 128}), data, &Settings{})
 		if err := tr.open(); err != nil {
 			t.Fatal(err)
 		}

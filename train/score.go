@@ -77,9 +77,9 @@ func (t *trainer) detector(weights map[string]*graph.Tensor, m *residual.Options
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	b, err := onnxexport.Marshal(model)
+	b, err := marshal(model)
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, err
 	}
 	return anrt.OpenBytes(b, &anrt.Options{SessionOptions: anrt.SessionOptions{Provider: t.settings.Provider, ProviderOptions: t.settings.ProviderOptions}, View: view})
 }

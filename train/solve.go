@@ -153,9 +153,12 @@ func (t *trainer) openExtractor() (*extractor, error) {
 	if err := g.Err(); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	b, err := onnxexport.Marshal(&onnxexport.Model{Graph: g, Weights: t.net.Init(t.settings.Seed)})
+	b, err := marshal(&onnxexport.Model{Graph: g, Weights: t.net.Init(t.settings.Seed)})
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, err
+	}
+	if t.settings.Provider == anrt.Auto { // whatever a model takes: no network of features was faster on Go
+		t.settings.Provider = anrt.CPU + "," + anrt.Go
 	}
 	x := &extractor{t: t, kept: map[int][]float32{}, room: mostFeatures}
 	ses, err := t.session(b, 1, t.settings.Logf)

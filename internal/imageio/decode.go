@@ -131,11 +131,10 @@ type source struct {
 }
 
 // bytes returns all of it.
-func (s *source) bytes() ([]byte, error) { return s.into(nil) }
+func (s *source) bytes() ([]byte, error) { return s.into(make([]byte, s.size)) }
 
-// into is bytes in room, where that is large enough.
-func (s *source) into(room []byte) ([]byte, error) {
-	data := grow(&room, int(s.size))
+// into is bytes in data, which is as large.
+func (s *source) into(data []byte) ([]byte, error) {
 	n, err := s.ReadAt(data, 0)
 	if n == len(data) {
 		return data, nil
@@ -321,7 +320,7 @@ func DecodeResized(r io.Reader, opts *Options, targets func(size image.Point) ([
 		}
 	}
 	if f.usual != nil && f.orientation <= 1 && shrink(f.usual, into) {
-		pngFiles.Put(&f.data)
+		pngFiles.Put(f.data)
 		return f.notes, nil
 	}
 	img, notes, err := f.image(opts)

@@ -10,21 +10,17 @@ import (
 	imagepng "image/png"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/anomaly-go/anomaly/internal/png"
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // pngFiles are files that are not needed any more, as room for the next.
-var pngFiles sync.Pool // of *[]byte
+var pngFiles room.Pool[byte]
 
 // openPNG reads the chunks of a PNG file apart from its pixels.
 func openPNG(src *source, _ *Options) (*file, error) {
-	room, ok := pngFiles.Get().(*[]byte)
-	if !ok {
-		room = new([]byte)
-	}
-	data, err := src.into(*room)
+	data, err := src.into(pngFiles.Get(int(src.size)))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"image"
 	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // Resize converts img to RGB (channels 3) or grey (channels 1) and resizes it
@@ -103,16 +105,18 @@ func newResizer(t *Target, size image.Point, from int) *resizer {
 		r.n = 1
 	}
 	if r.out = t.Pixels; r.n < t.Channels {
-		r.out = grow(&r.spareOut, t.Height*t.Width)
+		r.spareOut = room.Of(r.spareOut, t.Height*t.Width)
+		r.out = r.spareOut
 	}
 	r.across.set(size.X, t.Width)
 	r.down.set(size.Y, t.Height)
 	r.base, r.done = 0, 0
 	if r.between = r.out; size.Y != t.Height {
 		const times = 4 // as many rows as a row of out is made of: the more, the fewer are moved
-		r.between = grow(&r.spareBetween, min(times*r.down.taps, size.Y+1)*t.Width*r.n)
+		r.spareBetween = room.Of(r.spareBetween, min(times*r.down.taps, size.Y+1)*t.Width*r.n)
+		r.between = r.spareBetween
 	}
-	r.planes = grow(&r.planes, r.n*size.X)
+	r.planes = room.Of(r.planes, r.n*size.X)
 	return r
 }
 
@@ -168,14 +172,6 @@ func (r *resizer) end() {
 func (r *resizer) release() {
 	r.Pixels, r.between, r.out = nil, nil, nil // which may be the caller's
 	resizers.Put(r)
-}
-
-// grow returns n elements of *buf, which it replaces where it is too small.
-func grow[T any](buf *[]T, n int) []T {
-	if cap(*buf) < n {
-		*buf = make([]T, n)
-	}
-	return (*buf)[:n]
 }
 
 // pack writes two rows, whose pixels are size bytes, side by side: a pixel's value
@@ -244,10 +240,11 @@ func (f *filter) set(in, out int) {
 	scale := float64(in) / float64(out)
 	support := max(scale, 1)
 	f.in, f.out, f.taps = in, out, 2*int(support)+3
-	f.first, f.count = grow(&f.first, out), grow(&f.count, out)
-	f.weights = grow(&f.weights, out*f.taps)
+	f.first, f.count = room.Of(f.first, out), room.Of(f.count, out)
+	f.weights = room.Of(f.weights, out*f.taps)
 	clear(f.weights)
-	triangle := grow(&f.triangle, f.taps)
+	f.triangle = room.Of(f.triangle, f.taps)
+	triangle := f.triangle
 	for i := range out {
 		center := float64((float64(i) + .5) * scale)
 		first := max(int(center-support+.5), 0)
@@ -263,7 +260,7 @@ func (f *filter) set(in, out int) {
 		}
 		f.first[i], f.count[i] = first, count
 	}
-	f.pairs = grow(&f.pairs, out*f.step())
+	f.pairs = room.Of(f.pairs, out*f.step())
 	for i := range f.pairs {
 		at := i/f.step()*f.taps + i%f.step()*2
 		w, next := f.weights[at], uint64(0)
@@ -320,7 +317,8 @@ func (f *filter) down(dst, src []uint8, i int) {
 		done = n &^ 15
 		downColumns(&dst[0], &src[0], n, &weights[0], count, done/16)
 	}
-	sums := grow(&f.sums, n-done)
+	f.sums = room.Of(f.sums, n-done)
+	sums := f.sums
 	for x := range sums {
 		sums[x] = half
 	}

@@ -6,8 +6,9 @@ import (
 	"image"
 	"image/draw"
 	"io"
-	"slices"
 	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // Encode writes a baseline file of quality 1 to 100, as libjpeg scales it: of
@@ -77,7 +78,7 @@ func (e *encoder) begin(size image.Point, quality int) {
 
 // room makes room for n blocks of a kind.
 func (e *encoder) room(kind, n int) {
-	e.blocks[kind], e.sets[kind] = grow(e.blocks[kind], n), grow(e.sets[kind], n)
+	e.blocks[kind], e.sets[kind] = room.Of(e.blocks[kind], n), room.Of(e.sets[kind], n)
 }
 
 // gray encodes the one component of a grey image.
@@ -85,7 +86,7 @@ func (e *encoder) gray(img *image.Gray) {
 	blocks := (e.size.X + 7) / 8
 	stride := 8 * blocks
 	e.header(1)
-	e.y = grow(e.y, 8*stride)
+	e.y = room.Of(e.y, 8*stride)
 	e.room(0, blocks)
 	var last int32
 	for top := 0; top < e.size.Y; top += 8 {
@@ -108,7 +109,7 @@ func (e *encoder) colours(img *image.RGBA) {
 	squares := (e.size.X + 15) / 16
 	stride := 16 * squares
 	e.header(3)
-	e.y, e.cb, e.cr = grow(e.y, 16*stride), grow(e.cb, 4*stride), grow(e.cr, 4*stride)
+	e.y, e.cb, e.cr = room.Of(e.y, 16*stride), room.Of(e.cb, 4*stride), room.Of(e.cr, 4*stride)
 	for kind, n := range []int{2 * squares, 2 * squares, squares, squares} {
 		e.room(kind, n)
 	}
@@ -196,6 +197,3 @@ func (e *encoder) segment(marker byte, n int) {
 	e.file = append(e.file, 0xff, marker)
 	e.file = binary.BigEndian.AppendUint16(e.file, uint16(2+n))
 }
-
-// grow returns n elements, those of s where it has room for them.
-func grow[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }

@@ -198,7 +198,26 @@ type winograd struct {
 	pixels    []int32 // of a tile
 	images    []int32 // where its transform is written
 	imageStep int
-	partSize  [6]int // floats of scratch memory
+	partSize  partSizes
+}
+
+// partSizes are how many floats each part of a worker's scratch memory has.
+type partSizes [6]int
+
+func (p *partSizes) sum() int {
+	sum := chunk
+	for _, n := range p {
+		sum += n
+	}
+	return sum
+}
+
+// cut returns the parts.
+func (p *partSizes) cut(scratch []float32) (parts [6][]float32) {
+	for i, n := range p {
+		parts[i], scratch = scratch[:n], scratch[n:]
+	}
+	return parts
 }
 
 // winogradSuits reports whether a convolution is one by 3×3 kernels that takes less time
@@ -255,7 +274,7 @@ func newWinograd(c *compiler, s *conv) *winograd {
 		w.results[v] = table(winogradTile, winogradTile*g.width*n, n)
 	}
 	n := widest * lanes
-	w.partSize = [6]int{
+	w.partSize = partSizes{
 		apart(g.lines() * g.pixels() * w.inSize), winogradArea * w.imageStep, winogradArea * apart(g.tiles()*n),
 		apart(winogradTile * winogradTile * g.tiles() * n), apart(winogradArea*lanes + n), apart(2 * square * winogradTile * g.width),
 	}
@@ -301,13 +320,7 @@ func (s *winograd) lay(set *isa, dst, w, scratch []float32) {
 	}
 }
 
-func (s *winograd) scratch() int {
-	sum := chunk
-	for _, n := range s.partSize {
-		sum += n
-	}
-	return sum
-}
+func (s *winograd) scratch() int { return s.partSize.sum() }
 
 func (s *winograd) run(st *State) error {
 	st.parallel(s.n*s.grid.blocks()*s.outParts, s)
@@ -320,12 +333,7 @@ func (s *winograd) part(st *State, w *worker, i int) {
 	i /= s.outParts
 	image := i / g.blocks()
 	rows, cols := g.block(i % g.blocks())
-	var memory [6][]float32
-	at := 0
-	for i, n := range s.partSize {
-		memory[i] = w.scratch[at : at+n]
-		at += n
-	}
+	memory := s.partSize.cut(w.scratch)
 	pixels, images, products, between := memory[0], memory[1], memory[2], memory[4]
 
 	x := planar{st.floats(s.x)[image*s.in*s.ih*s.iw:][:s.in*s.ih*s.iw], s.in, s.ih * s.iw, s.ih, s.iw}

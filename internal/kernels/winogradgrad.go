@@ -29,7 +29,7 @@ type winogradGrad struct {
 	sums       []int32 // of a group
 	sumStep    int
 	gradients  []int32
-	partSize   [6]int
+	partSize   partSizes
 }
 
 const (
@@ -84,7 +84,7 @@ func (c *compiler) winogradGrad(n *graph.Node, g geometry) bool {
 	s.places = steps(grid.tiles(), s.inSize)
 	s.sums = steps(winogradArea, s.sumStep)
 	s.gradients = steps(9, s.inSize)
-	s.partSize = [6]int{
+	s.partSize = partSizes{
 		max(apart(grid.lines()*grid.pixels()*s.inSize), apart(winogradTile*winogradTile*grid.tiles()*s.groupSize)),
 		winogradArea * s.imageStep, winogradArea * s.resultStep, winogradArea * s.sumStep * perPart, apart(9 * s.inSize), winogradArea * lanes,
 	}
@@ -102,13 +102,7 @@ func (c *compiler) planes(v *graph.Value) view {
 
 func (s *winogradGrad) uses() (reads, writes []view) { return []view{s.x, s.dy}, []view{s.y} }
 
-func (s *winogradGrad) scratch() int {
-	sum := chunk
-	for _, n := range s.partSize {
-		sum += n
-	}
-	return sum
-}
+func (s *winogradGrad) scratch() int { return s.partSize.sum() }
 
 func (s *winogradGrad) run(st *State) error {
 	st.parallel(s.parts, s)
@@ -118,12 +112,7 @@ func (s *winogradGrad) run(st *State) error {
 func (s *winogradGrad) part(st *State, w *worker, i int) {
 	groups := s.groups[i*len(s.groups)/s.parts : (i+1)*len(s.groups)/s.parts]
 	set, g := st.plan.isa, &s.grid
-	var memory [6][]float32
-	at := 0
-	for i, n := range s.partSize {
-		memory[i] = w.scratch[at : at+n]
-		at += n
-	}
+	memory := s.partSize.cut(w.scratch)
 	pixels, images, results, sums, between := memory[0], memory[1], memory[2], memory[3], memory[5]
 	for image := range s.n {
 		x := planar{st.floats(s.x)[image*s.x.strides[1]:], s.in, s.x.strides[0], s.ih, s.iw}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"sync"
+
+	"github.com/anomaly-go/anomaly/internal/room"
 )
 
 // A File is a PNG file of the usual kind.
@@ -109,25 +111,17 @@ var pool = sync.Pool{New: func() any { return new(state) }}
 // make makes room for rows of so many bytes.
 func (s *state) make(stride int) {
 	const part = 64 << 10 // that is unpacked before it becomes rows: it stays in the cache
-	s.out = grow(s.out, window+part+stride+1+slack)
+	s.out = room.Of(s.out, window+part+stride+1+slack)
 	for i := range s.rows {
-		s.rows[i] = grow(s.rows[i], stride+spare)[:stride]
+		s.rows[i] = room.Of(s.rows[i], stride+spare)[:stride]
 	}
 	clear(s.rows[0])
-}
-
-// grow returns n bytes, which are buf's where it has as many.
-func grow(buf []byte, n int) []byte {
-	if cap(buf) < n {
-		return make([]byte, n)
-	}
-	return buf[:n]
 }
 
 // gather puts what IDAT chunks have into s.packed, and reports whether the file's
 // chunks are those of a usual file, whole and in order.
 func (s *state) gather(data []byte) bool {
-	s.packed = grow(s.packed, len(data)+padding)[:0]
+	s.packed = room.Of(s.packed, len(data)+padding)[:0]
 	seen := false // an IDAT chunk
 	last := ""
 	for data = data[len(signature):]; ; {

@@ -1,0 +1,2 @@
+// Package room keeps memory that is needed again and again.
+package room
