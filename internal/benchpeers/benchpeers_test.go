@@ -27,7 +27,7 @@ import (
 func tiny(t *testing.T) settings {
 	dir := t.TempDir()
 	s := settings{
-		size: 32, features: 64, unet: 32, images: 4, batch: 2, most: 4, largest: 64, many: []int{3, 5}, turn: time.Millisecond, rounds: 2, limit: time.Second,
+		size: 64, features: 64, unet: 32, images: 4, batch: 2, most: 4, largest: 64, many: []int{3, 5}, turn: time.Millisecond, rounds: 2, limit: time.Second,
 		data: filepath.Join(dir, "none"), page: filepath.Join(dir, "page.md"), json: filepath.Join(dir, "bench", "results.json"), plot: filepath.Join(dir, "plot.png"),
 	}
 	if err := os.WriteFile(s.page, []byte("before\n"+beginning+"old\n"+end+"after\n"), 0o600); err != nil {

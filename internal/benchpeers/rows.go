@@ -25,7 +25,7 @@ const (
 	unetTol    = 1e-2 // the same of the U-Net on provider go: gradients agree to 2e-6, losses at 32 pixels to .006
 	mapTol     = 1e-3 // of maps, whose SSIM divides by variances near 0
 	reducedTol = .1   // of maps of which one side has a network of 8 bits: the least variances, where SSIM's quotient has most
-	scoreTol   = .05  // of scores of files: OpenCV reduces images by the mean of what a pixel covers, we as Pillow does, by a triangle
+	scoreTol   = .02  // of scores of files: OpenCV reduces images by the mean of what a pixel covers, we as Pillow does, by a triangle
 	exact      = 0    // of decoded pixels
 )
 

@@ -488,7 +488,7 @@ distance:
 	SHRL  $0x08, R9
 	BZHIQ R9, DX, R10
 	SHRL  $0x10, R8
-	ADDQ  R8, R10
+	LEAQ  (R10)(R8*1), R10
 	TESTQ R8, R8
 	JZ    back
 	SHRXQ R9, DX, DX

@@ -228,6 +228,16 @@ func inflate() {
 		ADDQ(entry, x)
 		MOVL(Mem{Base: table, Index: x, Scale: 4}, entry.As32())
 	}
+	// number makes sum the length or distance that an entry begins: its value and extra bits.
+	number := func(sum reg.GPVirtual) {
+		consume()
+		extra()
+		LEAQ(Mem{Base: x, Index: entry, Scale: 1}, sum)
+		TESTQ(entry, entry)
+		JZ(LabelRef("back"))
+		SHRXQ(t, hold, hold)
+		SUBQ(t, n)
+	}
 	const literals, oneByte = 3 << 12, 1 << 12
 
 	Label("begin")
@@ -278,26 +288,14 @@ func inflate() {
 	JMP(LabelRef("next"))
 
 	Label("length")
-	consume()
-	extra()
-	LEAQ(Mem{Base: x, Index: entry, Scale: 1}, length)
-	TESTQ(entry, entry)
-	JZ(LabelRef("back"))
-	SHRXQ(t, hold, hold)
-	SUBQ(t, n)
+	number(length)
 	lookUp(distance, 8)
 	BTL(Imm(6), entry.As32())
 	JCC(LabelRef("distance"))
 	link(distance)
 
 	Label("distance")
-	consume()
-	extra()
-	ADDQ(entry, x)
-	TESTQ(entry, entry)
-	JZ(LabelRef("back"))
-	SHRXQ(t, hold, hold)
-	SUBQ(t, n)
+	number(x)
 	MOVQ(out, t)
 	SUBQ(start, t)
 	CMPQ(x, t)
