@@ -46,8 +46,9 @@ type Recipe struct {
 	Map residual.Options // of the exported model
 
 	Loss                string  // as residual.ParseLoss reads it
-	Epochs              int     // 0 if Steps says how long
-	Steps               int     // of the optimiser
+	Epochs              int     // 0 if Samples says how long
+	Samples             int     // images shown in all, repeats counted
+	Batch               int     // images a step of the optimiser; 0 is 16
 	LearningRate        float64 // at its peak
 	Clip                float64 // largest norm of all gradients together; 0 is any
 	Optimizer, Schedule string

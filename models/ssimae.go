@@ -136,6 +136,6 @@ func (n *ssimae) Init(seed uint64) map[string]*graph.Tensor {
 func (n *ssimae) Recipe() Recipe {
 	return Recipe{
 		Map:  residual.Options{Kind: residual.SSIMMap, Blur: 3 * float64(n.spec.Height) / 128},
-		Loss: "ssim", Steps: 2500, LearningRate: 1e-3, Optimizer: "adam", Schedule: "trapezoid",
+		Loss: "ssim", Samples: 40000, LearningRate: 1e-3, Optimizer: "adam", Schedule: "trapezoid",
 	}
 }

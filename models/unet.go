@@ -144,6 +144,6 @@ func (n *unet) Init(seed uint64) map[string]*graph.Tensor {
 func (n *unet) Recipe() Recipe {
 	return Recipe{
 		Map:  residual.Options{Kind: residual.SSIMMap, Blur: 3 * float64(n.spec.Height) / 256},
-		Loss: "mse:10+ssim", Steps: 2500, LearningRate: 1e-3, Clip: 1, Optimizer: "adamw", Schedule: "onecycle", Corruption: "structured",
+		Loss: "mse:10+ssim", Samples: 24000, Batch: 2, LearningRate: 1e-3, Clip: 1, Optimizer: "adamw", Schedule: "onecycle", Corruption: "structured",
 	}
 }

@@ -32,24 +32,23 @@ func Presets() []Preset { return []Preset{Fast, Default, Best} }
 const fromScratch = "unet"
 
 // scratch is how large the images of fromScratch are, as a square, and how many
-// steps of 16 it takes: what fits into the time of a preset, two minutes, a
-// quarter of an hour and two hours, by the time of a step on two cores. More of
-// what there is beyond the first goes into steps than into size: at equal time
-// that found more (docs/unet.md).
+// it is shown: what fits into the time of a preset, two minutes, a quarter of an
+// hour and two hours, on two cores. More of what there is beyond the first goes
+// into images shown than into size: at equal time that found more (docs/unet.md).
 var scratch = map[Preset]struct {
-	side  float64
-	steps int
+	side    float64
+	samples int
 }{
-	Fast: {64, 700}, Default: {128, 2500}, Best: {192, 6000},
+	Fast: {64, 8000}, Default: {128, 24000}, Best: {192, 60000},
 }
 
-// Steps returns how many steps a network of that name trains for with the preset;
-// 0 is its own number ([models.Recipe]).
-func (p Preset) Steps(model string) int {
+// Samples returns how many images a network of that name is shown with the preset,
+// repeats counted; 0 is its own number ([models.Recipe]).
+func (p Preset) Samples(model string) int {
 	if model != fromScratch {
 		return 0
 	}
-	return scratch[p].steps
+	return scratch[p].samples
 }
 
 // align is what the side of fromScratch's images is a multiple of.
@@ -64,7 +63,7 @@ const fewImages = 20
 // that are set are kept, a Height and a Width with each other. The aspect is the
 // images' otherwise: of features as large as a square of Height, or of the preset's
 // if that is 0, of other networks where Height is 0 too, of unet as large as the
-// preset's ([Preset.Steps] are how long it trains). It returns what a person should
+// preset's ([Preset.Samples] are how long it trains). It returns what a person should
 // know of the choice, "" where there was none.
 //
 // Pretrained features, modelled in closed form, find more than networks trained

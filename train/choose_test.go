@@ -57,22 +57,22 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// A preset's steps are as many epochs as have them; epochs that are given stay.
-func TestPresetSteps(t *testing.T) {
+// A preset's samples are as many epochs as show them, whatever the batch; epochs that are given stay.
+func TestPresetSamples(t *testing.T) {
 	unet, dcae := network(models.Spec{Model: "unet", Height: 32}), network(models.Spec{Height: 32})
 	for _, tt := range []struct {
 		net          models.Network
 		preset       Preset
 		epochs, want int
 	}{
-		// 90 of 100 images in steps of 16, twice an epoch: corrupted, an epoch has eight steps at least.
-		{unet, Fast, 0, (700 + 11) / 12},
-		{unet, Best, 0, (6000 + 11) / 12},
+		// 90 of 100 images twice an epoch: corrupted, an epoch shows 128 at least.
+		{unet, Fast, 0, (8000 + 179) / 180},
+		{unet, Best, 0, (60000 + 179) / 180},
 		{unet, Best, 3, 3},
-		{unet, "", 0, (2500 + 11) / 12}, // the network's own
+		{unet, "", 0, (24000 + 179) / 180}, // the network's own
 		{dcae, Best, 0, 50},
 	} {
-		s := Settings{Epochs: tt.epochs, Steps: tt.preset.Steps(tt.net.Spec().Model)}
+		s := Settings{Epochs: tt.epochs, Samples: tt.preset.Samples(tt.net.Spec().Model)}
 		if err := s.Validate(tt.net); err != nil {
 			t.Fatal(err)
 		}

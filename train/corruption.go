@@ -33,9 +33,9 @@ const (
 const (
 	// cleanShare of the samples is shown as it is: a network has to leave good images alone.
 	cleanShare = .1
-	// leastSteps is how many steps an epoch has at least: few images come several
+	// leastSamples is how many images an epoch shows at least: few come several
 	// times in it, corrupted and changed in other ways.
-	leastSteps = 8
+	leastSamples = 128
 )
 
 // prepareCorruption makes the generator, if there is a corruption, and says what
@@ -85,7 +85,7 @@ func (t *trainer) copies(n int) int {
 	if t.settings.Corruption == "" {
 		return 1
 	}
-	return max(1, (leastSteps*t.settings.Batch+n-1)/n)
+	return max(1, (leastSamples+n-1)/n)
 }
 
 // A batch are images as a step takes them.

@@ -251,8 +251,8 @@ func newTrainer(net models.Network, data *Data, settings *Settings) *trainer {
 	if t.trainable != nil && t.settings.Epochs == 0 && t.n > 0 && t.tiled == nil {
 		last := t.withRows(stages(t.images, t.settings.Val, t.settings.Seed))
 		t.stages = last[len(last)-1:]
-		steps := cmp.Or(t.settings.Steps, net.Recipe().Steps)
-		t.settings.Epochs = (steps + t.stepsIn(0) - 1) / t.stepsIn(0)
+		samples := cmp.Or(t.settings.Samples, net.Recipe().Samples)
+		t.settings.Epochs = (samples + t.samplesIn(0) - 1) / t.samplesIn(0)
 	}
 	return t
 }

@@ -96,6 +96,18 @@ func TestFitIsDeterministic(t *testing.T) {
 	}
 }
 
+// Nor does a bit change where workers without an image of their own in a step help the others.
+func TestFitIsDeterministicOnManyCores(t *testing.T) {
+	data := stripes(12, 3, 32, 32)
+	net := network(models.Spec{Model: "unet", Channels: 3, Height: 32, Filters: 8, Depth: 2})
+	s := Settings{Epochs: 1, Batch: 2, Workers: 1}
+	a := fit(t, net, data, s)
+	s.Workers = 7
+	if b := fit(t, net, data, s); !sameWeights(a.Weights, b.Weights) || a.Calibration.Threshold != b.Calibration.Threshold {
+		t.Error("7 workers give other weights than 1")
+	}
+}
+
 // Stopped after any step and resumed, a run ends as if it had never stopped.
 // An endingContext is cancelled when it is asked for the so many-th time.
 type endingContext struct {

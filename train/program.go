@@ -212,8 +212,12 @@ func (t *trainer) program(key programKey) (*program, error) {
 		return p, nil
 	}
 	workers, threads := t.settings.Workers, 1
-	if !t.settings.Provider.SharesCores() {
+	switch {
+	case !t.settings.Provider.SharesCores():
 		workers, threads = 1, 0
+	case key.gradients: // a step that has fewer parts than there are cores gives each several
+		workers = min(workers, (t.settings.Batch+t.microBatch()-1)/t.microBatch())
+		threads = t.settings.Workers / workers
 	}
 	step, err := t.step(key)
 	if err != nil {

@@ -39,13 +39,13 @@ func openCPU(t *testing.T, net models.Network, data *Data, s Settings) *trainer 
 func TestNativeGradients(t *testing.T) {
 	net := network(models.Spec{Height: 32, Channels: 1, Filters: 16})
 	data := stripes(19, 1, 32, 32)
-	images := make([]int, 19)
-	for i := range images {
-		images[i] = i
-	}
 	weights := net.Init(1)
 	step := func(tr *trainer) (float64, map[string][]float32) {
 		t.Helper()
+		images := make([]int, tr.settings.Batch)
+		for i := range images {
+			images[i] = i
+		}
 		loss, grads, err := tr.gradients(context.Background(), weights, batch{images: images})
 		if err != nil {
 			t.Fatal(err)
@@ -75,14 +75,16 @@ func TestNativeGradients(t *testing.T) {
 			t.Errorf("%s: differs by %g of %g", name, diff, norm)
 		}
 	}
-	workers := openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: 19, Workers: 3})
-	againLoss, again := step(workers)
-	if againLoss != loss {
-		t.Errorf("3 workers: got loss %v, want %v", againLoss, loss)
-	}
-	for name := range again {
-		if !slices.Equal(again[name], grads[name]) {
-			t.Errorf("3 workers: %s is another", name)
+	for _, size := range []int{19, 2} { // of 2 each has two threads and more
+		loss, grads := step(openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: size, Workers: 1}))
+		againLoss, again := step(openCPU(t, net, data, Settings{Loss: "ssim+mse", Batch: size, Workers: 5}))
+		if againLoss != loss {
+			t.Errorf("batch %d, 5 workers: got loss %v, want %v", size, againLoss, loss)
+		}
+		for name := range again {
+			if !slices.Equal(again[name], grads[name]) {
+				t.Errorf("batch %d, 5 workers: %s is another", size, name)
+			}
 		}
 	}
 }

@@ -29,9 +29,9 @@ var (
 // belongs to them.
 type Settings struct {
 	Loss         string  `json:"loss"`          // as residual.ParseLoss reads it; default the network's ("ssim")
-	Epochs       int     `json:"epochs"`        // default the network's (50, or as many as have its number of steps)
-	Steps        int     `json:"-"`             // where Epochs is 0: as many epochs as have so many; default the network's
-	Batch        int     `json:"batch"`         // images a step; default 16
+	Epochs       int     `json:"epochs"`        // default the network's (50, or as many as show its number of images)
+	Samples      int     `json:"-"`             // where Epochs is 0: as many epochs as show so many images, repeats counted; default the network's
+	Batch        int     `json:"batch"`         // images a step; default the network's (16)
 	LearningRate float64 `json:"learning_rate"` // at its peak; default the network's (2e-3), right for Adam: SGD wants some hundred times more
 	Seed         uint64  `json:"seed"`          // of weights, order and split; default 1
 	Val          float64 `json:"val"`           // share of images held back for the threshold; default 0.1, at least 5 images
@@ -74,8 +74,8 @@ type Settings struct {
 	Provider anrt.Provider `json:"-"`
 	// ProviderOptions are those of the provider, as package runtime has them.
 	ProviderOptions anrt.ProviderOptions `json:"-"`
-	// Workers is how many sessions run side by side; default the number of CPUs.
-	// It has no influence on the result.
+	// Workers is how many threads compute, each images of its own where a step has
+	// enough; default the number of CPUs. It has no influence on the result.
 	Workers int `json:"-"`
 	// Checkpoint is the file that keeps the state; "" keeps none.
 	Checkpoint string `json:"-"`
@@ -119,7 +119,7 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 	}
 	r := net.Recipe()
 	c.Loss = cmp.Or(c.Loss, r.Loss)
-	if c.Steps == 0 {
+	if c.Samples == 0 {
 		c.Epochs = cmp.Or(c.Epochs, r.Epochs)
 	}
 	c.LearningRate = cmp.Or(c.LearningRate, r.LearningRate)
@@ -138,9 +138,7 @@ func (s *Settings) withDefaults(net models.Network) Settings {
 	if c.Map == nil {
 		c.Map = &r.Map
 	}
-	if c.Batch == 0 {
-		c.Batch = 16
-	}
+	c.Batch = cmp.Or(c.Batch, r.Batch, 16)
 	if c.Seed == 0 {
 		c.Seed = 1
 	}
@@ -219,9 +217,9 @@ func (s *Settings) Validate(net models.Network) error {
 		return bad("augment", fmt.Sprintf("%q", c.Augment), fmt.Sprintf("%q or %q", AugmentAuto, AugmentNone))
 	case c.Augment == AugmentAuto && c.Corruption == "":
 		return bad("augment", fmt.Sprintf("%q", c.Augment), "none without a corruption")
-	case c.Steps < 0:
-		return bad("steps", c.Steps, "1 or more, or 0 for the network's")
-	case c.Epochs < 0 || c.Epochs == 0 && c.Steps == 0 && net.Recipe().Steps == 0:
+	case c.Samples < 0:
+		return bad("samples", c.Samples, "1 or more, or 0 for the network's")
+	case c.Epochs < 0 || c.Epochs == 0 && c.Samples == 0 && net.Recipe().Samples == 0:
 		return bad("epochs", c.Epochs, "1 or more")
 	case c.Batch < 1:
 		return bad("batch", c.Batch, "1 or more")
