@@ -68,7 +68,7 @@ features, which are fitted in closed form, threshold where the profile has none.
 			&cli.StringFlag{Name: "corruption", Usage: "`KIND` of defects put on the images that the network is shown: structured, none", DefaultText: networks},
 			&cli.StringFlag{Name: "augment", Usage: "`HOW` images are changed before: auto (as the training images allow) or none", DefaultText: "auto with a corruption"},
 			&cli.IntFlag{Name: "epochs", Usage: "`N` passes over the images", DefaultText: networks},
-			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", DefaultText: "the network's"},
+			&cli.IntFlag{Name: "batch", Usage: "`N` images a step", DefaultText: networks},
 			&cli.Float64Flag{Name: "lr", Usage: "learning `RATE` at its peak", DefaultText: networks},
 			&cli.StringFlag{Name: "optimizer", Usage: "`NAME` of the optimiser: " + join(train.Optimizers()), DefaultText: networks},
 			&cli.Float64Flag{Name: "weight-decay", Usage: "decoupled weight `DECAY` of adamw and sgd", DefaultText: "0.01 with adamw, else 0"},
